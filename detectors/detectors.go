@@ -1,0 +1,80 @@
+// Package detectors holds the online detectors: each takes a stream of points one by one, says how odd a point is, then learns it.
+//
+// A detector has state but no clock, no goroutine and no I/O, so that the same points always give the same scores, and a state saved
+// after any point continues exactly where it stopped. Recovery, replay and backtests rest on that.
+package detectors
+
+import (
+	"encoding"
+	"errors"
+)
+
+// Point is what a detector is given: the values of a series at one time.
+type Point struct {
+	Time int64     // event time, Unix nanoseconds
+	X    []float64 // one value a field, all finite: the decoder has refused the others
+}
+
+// Detector scores points with a fixed number of fields.
+//
+// A point is scored before it is learned. A Detector belongs to one goroutine at a time. Score and Learn do not allocate, and keep no
+// reference to the point's values.
+type Detector interface {
+	// Score returns how odd p is; finite, higher is odder, in the detector's own unit. It changes nothing. While the detector has
+	// learned too little to tell, ok is false.
+	Score(p Point) (score float64, ok bool)
+
+	// Learn takes p into the state.
+	Learn(p Point)
+
+	// Law is what the detector knows in advance of its score's distribution.
+	Law
+
+	// AppendBinary appends the whole state, a version byte first. UnmarshalBinary restores it into a Detector of the same
+	// configuration; it returns ErrState, and leaves the receiver unusable, when the bytes are not such a state.
+	encoding.BinaryAppender
+	encoding.BinaryUnmarshaler
+}
+
+// Law is the nominal law of a detector's score on points without anomalies, in decades: -log10 of the probability that a point scores
+// at least as high. It need not be exact: a threshold corrects it by the scores it sees. Both functions increase and each is the
+// other's inverse; they depend on the configuration alone, not on the state.
+type Law interface {
+	Decades(score float64) (decades float64) // ≥ 0, finite
+	ScoreAt(decades float64) (score float64)
+}
+
+// Ranked is a Detector whose score already is a rank among its own series' past, so that its Law holds whatever the points' distribution:
+// a threshold has nothing to correct, and correcting it twice would mute what is rare.
+type Ranked interface {
+	Ranked()
+}
+
+// Explainer is a Detector that can tell the fields' parts in a score. Shares are ≥ 0 and add up to 1; the slice has one entry a field.
+type Explainer interface {
+	Shares(p Point, shares []float64)
+}
+
+// Forecaster is a Detector that expected a value of each field before it saw p. A field that p itself would not call odd lies in
+// [low, high].
+type Forecaster interface {
+	Expect(p Point, field int) (expected, low, high float64, ok bool)
+}
+
+// Reasoner is a Detector that can say in a few words why p scores as it does: "nothing within 3 hours was near it". The words
+// follow "because" or a comma, and name no field or value.
+type Reasoner interface {
+	Reason(p Point, field int) string
+}
+
+// MaxScore bounds every score: there are always odder points, but neither JSON nor a quantile knows infinity.
+const MaxScore = 1e9
+
+// ErrState is what UnmarshalBinary wraps when bytes are not a state of this detector.
+var ErrState = errors.New("not a state of this detector")
+
+// Config makes Detectors of one kind. It is decoded from YAML over its defaults, so New sees every value and checks it: what it
+// refuses is an *invalid.Value, or several joined.
+type Config interface {
+	New(fields int) (Detector, error)
+}

@@ -1,0 +1,264 @@
+package detectors
+
+import (
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+const fields = 3
+
+// each runs a law over every kind, with its defaults.
+func each(t *testing.T, law func(t *testing.T, fresh func() Detector)) {
+	for kind, config := range Kinds {
+		t.Run(kind, func(t *testing.T) {
+			law(t, func() Detector { return newDetector[Detector](t, config(), fields) })
+		})
+	}
+}
+
+// points returns n points, a minute apart, of noise around distinct levels; the same for the same seed.
+func points(n int, seed uint64) []Point {
+	r := rand.New(rand.NewPCG(seed, 0))
+	ps := make([]Point, n)
+	for i := range ps {
+		ps[i] = Point{Time: int64(i) * int64(time.Minute), X: make([]float64, fields)}
+		for j := range ps[i].X {
+			ps[i].X[j] = 100*float64(j) + r.NormFloat64()
+		}
+	}
+	return ps
+}
+
+func learn(d Detector, ps []Point) {
+	for _, p := range ps {
+		d.Learn(p)
+	}
+}
+
+// warm returns a detector that has learned enough to score, and what it learned.
+func warm(t *testing.T, fresh func() Detector) (Detector, []Point) {
+	t.Helper()
+	d, ps := fresh(), points(600, 1)
+	learn(d, ps)
+	if _, ok := d.Score(ps[0]); !ok {
+		t.Fatal("still in warm-up after 600 points")
+	}
+	return d, ps
+}
+
+func TestScoreChangesNothing(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		d := fresh()
+		for _, p := range points(300, 1) {
+			before := state(t, d)
+			first, ok := d.Score(p)
+			again, okAgain := d.Score(p)
+			if first != again || ok != okAgain || state(t, d) != before {
+				t.Fatalf("Score(%v) = %v, %v, then %v, %v", p, first, ok, again, okAgain)
+			}
+			d.Learn(p)
+		}
+	})
+}
+
+// What is learned does not depend on what was scored, so that folding again in recovery may leave scores out.
+func TestLearnNeedsNoScore(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		scored, silent := fresh(), fresh()
+		for i, p := range points(700, 2) {
+			if i%3 > 0 {
+				scored.Score(p)
+			}
+			scored.Learn(p)
+			silent.Learn(p)
+		}
+		if state(t, scored) != state(t, silent) {
+			t.Error("scoring has left its mark")
+		}
+	})
+}
+
+func TestSameSeedSameScores(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		a, b := fresh(), fresh()
+		for i, p := range points(700, 2) {
+			scoreA, okA := a.Score(p)
+			scoreB, okB := b.Score(p)
+			if scoreA != scoreB || okA != okB {
+				t.Fatalf("point %d scores %v, %v by one and %v, %v by its twin", i, scoreA, okA, scoreB, okB)
+			}
+			a.Learn(p)
+			b.Learn(p)
+		}
+	})
+}
+
+func TestSpikeScoresHighest(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		d := fresh()
+		ps := points(1000, 3)
+		learn(d, ps[:900])
+		highest := 0.0
+		for _, p := range ps[900:] {
+			score, ok := d.Score(p)
+			if !ok {
+				t.Fatal("still in warm-up after 900 points")
+			}
+			highest = max(highest, score)
+			d.Learn(p)
+		}
+		for j := range fields {
+			spike := points(1, 4)[0]
+			spike.Time = ps[999].Time + int64(time.Minute)
+			spike.X[j] += 50
+			if score, _ := d.Score(spike); score <= highest {
+				t.Errorf("spike in field %d scores %v, noise up to %v", j, score, highest)
+			}
+		}
+	})
+}
+
+// A score is finite and at most MaxScore, whatever finite values and times come in whatever order, and the state can be restored.
+func TestExtremesStayFinite(t *testing.T) {
+	extremes := []float64{0, math.Copysign(0, -1), 1, math.MaxFloat64, -math.MaxFloat64, math.SmallestNonzeroFloat64, 1e300, -1e-300, 1e38}
+	each(t, func(t *testing.T, fresh func() Detector) {
+		r := rand.New(rand.NewPCG(5, 0))
+		d := fresh()
+		p := Point{X: make([]float64, fields)}
+		for i := range 2000 {
+			p.Time = int64(r.Uint64())
+			for j := range p.X {
+				p.X[j] = extremes[r.IntN(len(extremes))]
+			}
+			if score, _ := d.Score(p); !(score >= 0 && score <= MaxScore) {
+				t.Fatalf("point %d, %v, scores %v", i, p.X, score)
+			}
+			d.Learn(p)
+		}
+		if err := fresh().UnmarshalBinary([]byte(state(t, d))); err != nil {
+			t.Errorf("restore: %v", err)
+		}
+	})
+}
+
+// Decades and ScoreAt increase, from 0 on, and each is the other's inverse.
+func TestLawIsInvertible(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		d := fresh()
+		if got := d.Decades(d.ScoreAt(0)); math.Abs(got) > 1e-9 {
+			t.Errorf("Decades(ScoreAt(0)) = %v, want 0", got)
+		}
+		last := math.Inf(-1)
+		for decades := 0.0; decades <= 12; decades += 0.05 {
+			score := d.ScoreAt(decades)
+			if !(score > last) || score > MaxScore {
+				t.Fatalf("ScoreAt(%v) = %v, and a step before %v", decades, score, last)
+			}
+			if back := d.Decades(score); !near(back, decades, 1e-9) {
+				t.Fatalf("Decades(ScoreAt(%v)) = %v", decades, back)
+			}
+			last = score
+		}
+		last = -1
+		for _, score := range []float64{-1, 0, .1, .2, .4, .6, .8, .9, 1, 2, 5, 10, 20, 30, 40, 100, 1e4, 1e6, MaxScore} {
+			decades := d.Decades(score)
+			if !(decades >= 0) || math.IsInf(decades, 0) || decades < last {
+				t.Fatalf("Decades(%v) = %v, of a lower score %v", score, decades, last)
+			}
+			last = decades
+		}
+	})
+}
+
+func TestSharesAddUpToOne(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		d, ps := warm(t, fresh)
+		e, ok := d.(Explainer)
+		if !ok {
+			t.Skip("explains nothing")
+		}
+		check := func(p Point) []float64 {
+			shares := make([]float64, fields)
+			e.Shares(p, shares)
+			sum := 0.0
+			for _, s := range shares {
+				if !(s >= 0) {
+					t.Fatalf("Shares(%v) = %v", p, shares)
+				}
+				sum += s
+			}
+			if !near(sum, 1, 1e-9) {
+				t.Fatalf("Shares(%v) = %v: sum %v, want 1", p, shares, sum)
+			}
+			return shares
+		}
+		for _, p := range ps[:100] {
+			check(p)
+		}
+		for j := range fields {
+			spike := Point{Time: ps[len(ps)-1].Time, X: slices.Clone(ps[0].X)}
+			spike.X[j] += 50
+			if shares := check(spike); slices.Max(shares) != shares[j] {
+				t.Errorf("shares of a spike in field %d: %v", j, shares)
+			}
+		}
+	})
+}
+
+func TestExpectedLiesInItsBand(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		d, _ := warm(t, fresh)
+		f, ok := d.(Forecaster)
+		if !ok {
+			t.Skip("expects nothing")
+		}
+		inside, ps := 0, points(1000, 8)
+		for _, p := range ps {
+			for j := range fields {
+				expected, low, high, ok := f.Expect(p, j)
+				if !ok || !(low <= expected && expected <= high) {
+					t.Fatalf("Expect(%v, %d) = %v in [%v, %v], %v", p, j, expected, low, high, ok)
+				}
+				if low <= p.X[j] && p.X[j] <= high {
+					inside++
+				}
+			}
+		}
+		if share := float64(inside) / float64(fields*len(ps)); share < .98 {
+			t.Errorf("%v of noise lies in the band, want ≥ .98", share)
+		}
+	})
+}
+
+func TestScoreAndLearnDoNotAllocate(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		d := fresh()
+		ps := points(6000, 6)
+		learn(d, ps[:1000])
+		i := 1000
+		if n := testing.AllocsPerRun(4900, func() { d.Score(ps[i]); d.Learn(ps[i]); i++ }); n > 0 {
+			t.Errorf("%v allocations a point, want 0", n)
+		}
+	})
+}
+
+func BenchmarkPoint(b *testing.B) {
+	for _, kind := range slices.Sorted(maps.Keys(Kinds)) {
+		b.Run(kind, func(b *testing.B) {
+			d, err := Kinds[kind]().New(fields)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ps := points(4096, 7)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				d.Score(ps[i%len(ps)])
+				d.Learn(ps[i%len(ps)])
+			}
+		})
+	}
+}

@@ -1,0 +1,144 @@
+package drift
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/internal/invalid"
+)
+
+// PageHinkleyConfig configures a PageHinkley monitor. Its units are standard deviations of the stream, so that one setting suits any
+// scale.
+type PageHinkleyConfig struct {
+	Delta  float64 `yaml:"delta" jsonschema:"minimum=0,maximum=5,default=0.5" jsonschema_description:"Change of mean that is tolerated, in standard deviations; half of the change to be found is best."`
+	Lambda float64 `yaml:"lambda" jsonschema:"minimum=1,default=20" jsonschema_description:"Accumulated deviation that is a change, in standard deviations; higher means fewer false alarms and later true ones."`
+	WarmUp int     `yaml:"warm_up" jsonschema:"minimum=2,default=50" jsonschema_description:"Points from which mean and deviation are learned before changes are looked for."`
+}
+
+// New returns a PageHinkley, or an *invalid.Value for each setting out of range.
+func (c *PageHinkleyConfig) New() (Monitor, error) {
+	var errs []error
+	if !(c.Delta >= 0 && c.Delta <= 5) {
+		errs = append(errs, &invalid.Value{Name: "delta", Value: c.Delta, Want: "between 0 and 5"})
+	}
+	if !(c.Lambda >= 1 && c.Lambda <= maxValue) {
+		errs = append(errs, &invalid.Value{Name: "lambda", Value: c.Lambda, Want: "≥ 1"})
+	}
+	if c.WarmUp < 2 {
+		errs = append(errs, &invalid.Value{Name: "warm_up", Value: c.WarmUp, Want: "≥ 2"})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &PageHinkley{delta: c.Delta, lambda: c.Lambda, warmUp: float64(c.WarmUp)}, nil
+}
+
+// PageHinkley finds a change of mean, up or down, by the deviations from the mean so far that pile up on one side.
+//
+// The test is that of Page (1954), "Continuous Inspection Schemes", Biometrika 41, in the form of Mouss et al. (2004), "Test of
+// Page-Hinckley, an Approach for Fault Detection in an Agro-Alimentary Production System", 5th Asian Control Conference: with m_T the
+// sum of x_t - mean_t - delta up to T, there is a change once m_T exceeds its own minimum by lambda. It is kept here as its excess over
+// that minimum, max(0, sum + x - mean - delta). Deviations count in running standard deviations, those of independent points, see
+// deviation, and at most maxDeviation, so that a lone outlier is no change.
+//
+// The state is 88 bytes.
+type PageHinkley struct {
+	delta, lambda float64 // standard deviations
+	warmUp        float64 // points
+
+	n      float64 // points since the last change
+	mean   float64 // of these, in units of x
+	square float64 // sum of their squared deviations from the mean
+	steps  float64 // sum of their squared steps, each from the one before
+	last   float64 // the newest of them
+	up     run
+	down   run
+}
+
+// run is the test on one side.
+type run struct {
+	sum  float64 // deviations piled up, in standard deviations, ≥ 0
+	n    float64 // points since the sum was 0: those after the change, if there is one
+	mean float64 // of these points, in units of x
+}
+
+const maxDeviation = 8 // standard deviations
+
+// Add takes x in. Values beyond ±1e100 count as these.
+func (m *PageHinkley) Add(x float64) (c Change, changed bool) {
+	x = clamp(x)
+	if m.n >= m.warmUp {
+		z := m.standard(x)
+		for _, side := range [...]struct {
+			*run
+			z float64
+		}{{&m.up, z}, {&m.down, -z}} {
+			if side.add(x, side.z-m.delta); side.sum > m.lambda {
+				c = m.change(*side.run, x)
+				*m = PageHinkley{delta: m.delta, lambda: m.lambda, warmUp: m.warmUp}
+				return c, true
+			}
+		}
+	}
+	if m.n > 0 {
+		m.steps += (x - m.last) * (x - m.last)
+	}
+	m.last = x
+	m.n++
+	d := x - m.mean
+	m.mean += d / m.n
+	m.square += d * (x - m.mean)
+	return Change{}, false
+}
+
+// standard returns x less the mean in standard deviations.
+func (m *PageHinkley) standard(x float64) float64 {
+	if x == m.mean {
+		return 0 // also where nothing varies
+	}
+	return min(max((x-m.mean)/deviation(m.n, m.square, m.steps), -maxDeviation), maxDeviation)
+}
+
+func (r *run) add(x, deviation float64) {
+	r.sum += deviation
+	if r.sum <= 0 {
+		*r = run{}
+		return
+	}
+	r.n++
+	r.mean += (x - r.mean) / r.n
+}
+
+// change takes the run's points, all but x itself, out of the mean. There are others: a run begins after the warm-up.
+func (m *PageHinkley) change(r run, x float64) Change {
+	rest := m.n - (r.n - 1)
+	return Change{Before: m.mean + ((m.mean-r.mean)*(r.n-1)+(x-r.mean))/rest, After: r.mean}
+}
+
+const (
+	pageHinkleyVersion = 1
+	pageHinkleySize    = 1 + 11*8
+)
+
+// AppendBinary appends the state, 89 bytes.
+func (m *PageHinkley) AppendBinary(b []byte) ([]byte, error) {
+	return appendFloats(append(b, pageHinkleyVersion),
+		m.n, m.mean, m.square, m.steps, m.last, m.up.sum, m.up.n, m.up.mean, m.down.sum, m.down.n, m.down.mean), nil
+}
+
+// UnmarshalBinary restores what AppendBinary wrote.
+func (m *PageHinkley) UnmarshalBinary(b []byte) error {
+	if len(b) != pageHinkleySize || b[0] != pageHinkleyVersion {
+		return fmt.Errorf("%w: page_hinkley needs %d bytes of version %d", detectors.ErrState, pageHinkleySize, pageHinkleyVersion)
+	}
+	ok := floats(b[1:], &m.n, &m.mean, &m.square, &m.steps, &m.last, &m.up.sum, &m.up.n, &m.up.mean, &m.down.sum, &m.down.n, &m.down.mean)
+	if !ok || !count(m.n) || !value(m.mean) || !value(m.last) || !squares(m.square) || !squares(m.steps) || !m.up.valid(m) || !m.down.valid(m) {
+		return fmt.Errorf("%w: page_hinkley is out of range", detectors.ErrState)
+	}
+	return nil
+}
+
+func (r run) valid(m *PageHinkley) bool {
+	return r.sum >= 0 && r.sum <= m.lambda && count(r.n) && r.n <= m.n && value(r.mean)
+}

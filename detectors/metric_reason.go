@@ -1,0 +1,63 @@
+package detectors
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// reason puts the channel with the greatest part in the score into words.
+func (f *metricField) reason(l *look) string {
+	best, most := 0, 0.0
+	trust := l.next.trust()
+	for c, ch := range watched {
+		part := ch.weight * (l.held[0][c] + l.held[1][c])
+		if ch.kind == ofDeparture || ch.kind == ofSize {
+			part *= trust
+		}
+		if part > most {
+			best, most = c, part
+		}
+	}
+	if most == 0 {
+		return "nothing about it is surprising"
+	}
+	ch, amount := watched[best], short(l.feature[best])
+	switch {
+	case ch.kind == ofValue && ch.scale == 1:
+		return "no such value is known, the nearest is " + f.nearestKnown(best, l)
+	case ch.kind == ofValue:
+		return fmt.Sprintf("the mean of the last %d points is new, the nearest known is %s", ch.scale, f.nearestKnown(best, l))
+	case ch.kind == ofDeparture && ch.scale == 1:
+		return fmt.Sprintf("it departs from the usual for this hour by %s, the nearest known departure is %s", amount, f.nearestKnown(best, l))
+	case ch.kind == ofDeparture:
+		return fmt.Sprintf("the last %d points depart from the usual for their hours by %s on average, the nearest known is %s",
+			ch.scale, amount, f.nearestKnown(best, l))
+	case ch.kind == ofSize && ch.scale == 1:
+		return fmt.Sprintf("it is %s away from the usual for this hour, %s", amount, rarity(&f.sizes[0], l.feature[best]))
+	case ch.kind == ofSize:
+		return fmt.Sprintf("the last %d points are %s away from the usual for their hours, %s",
+			ch.scale, amount, rarity(&f.sizes[1], l.feature[best]))
+	default:
+		return fmt.Sprintf("it has not changed for %d points", l.next.run+1)
+	}
+}
+
+// nearestKnown is the value of the longer memory that is nearest to what the channel looks at.
+func (f *metricField) nearestKnown(c int, l *look) string {
+	m := &f.opinions[1].memories[c]
+	_, i := m.nearest(l.place[1][c], l.feature[c])
+	if i < 0 {
+		return "none"
+	}
+	return short(float64(m.value[i]))
+}
+
+func rarity(t *tail, x float64) string {
+	if t.n > 0 && x <= float64(t.top[0]) {
+		return "which is rare"
+	}
+	return "farther than ever before"
+}
+
+// short writes x with four digits.
+func short(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }

@@ -1,0 +1,77 @@
+package detectors
+
+import "math"
+
+// logNormalTail returns the natural logarithm of the probability that a standard normal lies farther than z ≥ 0 from zero. It is
+// finite up to MaxScore, where the probability itself has long been 0.
+func logNormalTail(z float64) float64 {
+	switch {
+	case z < 1:
+		return math.Log1p(-math.Erf(z / math.Sqrt2)) // near 0, where Erfc is near 1 and its logarithm has no digits
+	case z < 25:
+		return math.Log(math.Erfc(z / math.Sqrt2))
+	}
+	return -z*z/2 - math.Log(z) + math.Log(2/math.Pi)/2 + math.Log(millsSeries(z))
+}
+
+// millsSeries is z times the Mills ratio: at z ≥ 25 these terms of the asymptotic series are exact to 1e-11 (Abramowitz and Stegun
+// 26.2.12).
+func millsSeries(z float64) float64 {
+	v := 1 / (z * z)
+	return 1 - v*(1-3*v*(1-5*v*(1-7*v)))
+}
+
+// normalAt is the inverse of logNormalTail: the z whose two-sided tail has the logarithm logP ≤ 0.
+func normalAt(logP float64) float64 {
+	// The logarithm is concave and exp(-z²/2) bounds the tail from above, so that Newton's steps from there only ever fall.
+	z := math.Sqrt(-2 * logP)
+	for range 50 {
+		next := z + (logNormalTail(z)-logP)/hazard(z)
+		if !(next < z) {
+			break
+		}
+		z = max(next, 0)
+	}
+	return z
+}
+
+// hazard is the slope of -logNormalTail: the density of |Z| at z over its tail.
+func hazard(z float64) float64 {
+	if z < 25 {
+		return math.Sqrt(2/math.Pi) * math.Exp(-z*z/2) / math.Erfc(z/math.Sqrt2)
+	}
+	return z / millsSeries(z)
+}
+
+// sidak returns the logarithm of 1 - (1 - p)^n, the probability that one of n independent events of probability p happens; it takes
+// the logarithm of p. With 1/n for n it is its own inverse.
+func sidak(logP, n float64) float64 {
+	if logP < -40 {
+		return logP + math.Log(n) // the sum of the probabilities: 1 - p is 1
+	}
+	return logComplement(n * logComplement(logP))
+}
+
+// logComplement returns the logarithm of 1 - p from that of p, by the formula that keeps the digits (Mächler 2012, "Accurately computing
+// log(1 - exp(-|a|))").
+func logComplement(logP float64) float64 {
+	if logP > -math.Ln2 {
+		return math.Log(-math.Expm1(logP))
+	}
+	return math.Log1p(-math.Exp(logP))
+}
+
+// normalise makes shares add up to 1; where none has any they are equal.
+func normalise(shares []float64) {
+	sum := 0.0
+	for _, s := range shares {
+		sum += s
+	}
+	for i := range shares {
+		if sum > 0 {
+			shares[i] /= sum
+		} else {
+			shares[i] = 1 / float64(len(shares))
+		}
+	}
+}

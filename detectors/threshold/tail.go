@@ -1,0 +1,197 @@
+package threshold
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/gonomaly/gonomaly/detectors"
+)
+
+const (
+	level  = 0.1  // share of points above t: few enough to be a tail, enough to learn it from a few hundred points
+	gap    = 0.1  // between t and the tail's start, in scales: room for t to rest on a value that many points share
+	priorN = 100  // points that the nominal law is worth at the start
+	maxN   = 2e4  // points that weigh: a change of law is half followed after ln 2 of them, some 14,000
+	rareP  = 2e-3 // of a rarer point only that is learned: how much rarer does not matter
+	alarmP = 1e-4 // rarer points weigh the less, the more of them come together
+
+	calm        = 1.0 / 128 // share of a storm that a point ends
+	leastWeight = 1.0 / 64  // of a point in a storm, so that a storm without end is learned
+
+	maxShape   = 1            // P falls at least like 1/u
+	minShape   = 1e-6         // below it the generalised Pareto law is taken for exponential, its limit
+	minT       = 0.05         // decades
+	maxT       = 1e6          // decades
+	narrowest  = 1.0 / 64     // least scale, in t
+	minMass    = 0.03 * level // more than rareP
+	maxMass    = 0.99 * level // less than level, so that P decreases strictly
+	maxDecades = 300          // p-values stay above 1e-300, where floats have all their digits
+	minP       = 1e-300
+)
+
+// Tail estimates the law of the decades u of one series' scores. It begins as the nominal law, P(u) = 10^-u, and follows the points it
+// learns: within a few hundred where they differ, and for ever by those of the last 14,000 or so.
+//
+// Up to t, exceeded by a tenth of the points, the p-value is a power of the nominal one; the excess over t has a generalised Pareto law
+// (peaks over threshold: Siffer et al. 2017, "Anomaly Detection in Streams with Extreme Value Theory", KDD, section 3). The
+// parameters move with each point by stochastic approximation: t as a quantile (Robbins & Monro 1951), scale and shape by natural
+// gradient (Amari 1998), which with a gain of 1/n is as good as maximum likelihood.
+//
+// The anomalies themselves are among the points, and must not mute the next. So a point beyond 1 in 500 is learned as
+// censored there, which leaves the estimate unbiased; and those beyond 1 in 10,000 weigh the less, the more of them came lately.
+//
+// A Tail is 48 bytes, never allocates, and belongs to one goroutine at a time.
+type Tail struct {
+	n     float64 // points that weigh, the nominal law's included
+	t     float64 // decades
+	mass  float64 // share of points above t + gap*scale, where the tail starts; lower than level where many points share t
+	scale float64 // of the excess over that start, in decades
+	shape float64 // of the excess, in [0, maxShape]; 0 is an exponential law
+	storm float64 // points beyond alarmP, fading
+}
+
+// NewTail returns the nominal law.
+func NewTail() Tail {
+	return Tail{n: priorN, t: -math.Log10(level), mass: level * math.Exp(-gap), scale: math.Log10E}
+}
+
+// Decades returns -log10 of the estimated probability of a point with at least u decades. It increases strictly from 0 at 0, but ends
+// at 300.
+func (t *Tail) Decades(u float64) float64 {
+	if u <= t.t {
+		return max(0, u/t.t*-math.Log10(level))
+	}
+	atStart := -math.Log10(t.mass)
+	z := (u-t.t)/t.scale - gap
+	if z <= 0 {
+		return atStart + z/gap*(atStart+math.Log10(level))
+	}
+	return min(atStart+t.exponent(z)*math.Log10E, maxDecades)
+}
+
+// P returns the estimated probability of a point with at least u decades, in (0, 1].
+func (t *Tail) P(u float64) float64 { return math.Exp(-math.Ln10 * t.Decades(u)) }
+
+// At returns the u for which P is p, in (0, 1]: for a rate of false alarms p it is the limit.
+func (t *Tail) At(p float64) float64 {
+	if p >= level {
+		return t.t * math.Log10(p) / math.Log10(level)
+	}
+	z := gap * math.Log(level/p) / math.Log(level/t.mass)
+	if p < t.mass {
+		z = gap + t.excess(math.Log(t.mass/max(p, minP)))
+	}
+	return t.t + z*t.scale
+}
+
+// exponent returns -ln of the probability of an excess of more than z scales, given that there is one.
+func (t *Tail) exponent(z float64) float64 {
+	if t.shape < minShape {
+		return z
+	}
+	return math.Log1p(t.shape*z) / t.shape
+}
+
+// excess is the inverse of exponent.
+func (t *Tail) excess(y float64) float64 {
+	if t.shape < minShape {
+		return y
+	}
+	return math.Expm1(t.shape*y) / t.shape
+}
+
+// Learn takes in a point's decades.
+func (t *Tail) Learn(u float64) {
+	gain := 1 / t.n
+	t.n = min(t.n+1, maxN)
+	t.storm -= t.storm * calm
+	// The gain of a quantile is best at 1/density, here that of an exponential law through (t, level).
+	if u <= t.t {
+		t.t = max(t.t*(1-gain*math.Log10E), minT)
+		t.mass = max(t.mass*(1-gain), minMass)
+		return
+	}
+	z := (u-t.t)/t.scale - gap
+	if z <= 0 {
+		t.mass = max(t.mass*(1-gain), minMass)
+	} else {
+		y := t.exponent(z)
+		if y > math.Log(t.mass/alarmP) {
+			gain *= max(1/((1+t.storm)*(1+t.storm)), leastWeight)
+			t.storm++
+		}
+		t.learnExcess(z, y, min(gain/t.mass, 1/(priorN*level)))
+		t.mass = min(t.mass+gain*(1-t.mass), maxMass)
+	}
+	t.t = min(t.t*(1+gain*math.Log10E*(1-level)/level), maxT)
+}
+
+// learnExcess moves scale and shape by gain times the inverse Fisher information times the gradient of the log-likelihood of z, as in
+// Smith (1984), "Threshold Methods for Sample Extremes", with k for the shape:
+//
+//	log f = -ln(scale) - (1+1/k)·ln(1+kz),  its integral from z on  log S = -1/k·ln(1+kz)
+//	information for (ln scale, k) = 1/(1+2k) · | 1         1/(1+k) |
+//	                                           | 1/(1+k)   2/(1+k) |
+func (t *Tail) learnExcess(z, exponent, gain float64) {
+	k := t.shape
+	rare := math.Log(t.mass / rareP)
+	censored := exponent > rare
+	if censored {
+		exponent, z = rare, t.excess(rare)
+	}
+	w := z / (1 + k*z) // of log S: the derivative by ln scale; the one by shape is
+	byShape := z * z / 2
+	if k >= minShape {
+		byShape = (exponent - w) / k
+	}
+	byScale := w
+	if !censored {
+		byScale += k*w - 1
+		byShape -= w
+	}
+	shape := k + gain*(1+k)*((1+k)*byShape-byScale)
+	step := gain * (1 + k) * (2*byScale - byShape)
+	if shape < 0 || shape > maxShape {
+		shape = min(max(shape, 0), maxShape)
+		step = gain * (1 + 2*k) * byScale // the shape is held, and only the scale moves
+	}
+	t.shape = shape
+	t.scale = min(max(t.scale*math.Exp(step), t.t*narrowest), maxT)
+}
+
+const (
+	tailVersion = 1
+	tailSize    = 1 + 6*8
+)
+
+// AppendBinary appends the state, 49 bytes.
+func (t *Tail) AppendBinary(b []byte) ([]byte, error) {
+	b = append(b, tailVersion)
+	for _, v := range [...]float64{t.n, t.t, t.mass, t.scale, t.shape, t.storm} {
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	}
+	return b, nil
+}
+
+// UnmarshalBinary restores what AppendBinary wrote. Other bytes are refused with an error that wraps detectors.ErrState, and leave t as
+// it was.
+func (t *Tail) UnmarshalBinary(b []byte) error {
+	if len(b) != tailSize {
+		return fmt.Errorf("%w: tail of %d bytes, want %d", detectors.ErrState, len(b), tailSize)
+	}
+	if b[0] != tailVersion {
+		return fmt.Errorf("%w: tail of version %d, want %d", detectors.ErrState, b[0], tailVersion)
+	}
+	var r Tail
+	for i, v := range [...]*float64{&r.n, &r.t, &r.mass, &r.scale, &r.shape, &r.storm} {
+		*v = math.Float64frombits(binary.LittleEndian.Uint64(b[1+8*i:]))
+	}
+	within := func(v, low, high float64) bool { return v >= low && v <= high } // false for NaN
+	if !within(r.n, priorN, maxN) || !within(r.t, minT, maxT) || !within(r.mass, minMass, maxMass) ||
+		!within(r.scale, minT*narrowest, maxT) || !within(r.shape, 0, maxShape) || !within(r.storm, 0, 1/calm) {
+		return fmt.Errorf("%w: tail %+v is out of range", detectors.ErrState, r)
+	}
+	*t = r
+	return nil
+}

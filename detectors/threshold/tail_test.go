@@ -1,0 +1,373 @@
+package threshold
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/gonomaly/gonomaly/detectors"
+)
+
+// decades is the nominal law of a deviation z from a normal expectation.
+func decades(z float64) float64 {
+	z = math.Abs(z)
+	if z > 37 { // where Erfc ends: its asymptote
+		return z*z/(2*math.Ln10) + math.Log10(z*math.Sqrt(math.Pi/2))
+	}
+	return max(0, -math.Log10(math.Erfc(z/math.Sqrt2)))
+}
+
+// laws are streams of deviations, most with mean 0 and standard deviation 1, that a normal nominal law is given.
+var laws = map[string]func(r *rand.Rand) func() float64{
+	"normal": func(r *rand.Rand) func() float64 { return r.NormFloat64 },
+	"twice the nominal deviation": func(r *rand.Rand) func() float64 {
+		return func() float64 { return 2 * r.NormFloat64() }
+	},
+	"Student t3": func(r *rand.Rand) func() float64 {
+		return func() float64 {
+			a, b, c := r.NormFloat64(), r.NormFloat64(), r.NormFloat64()
+			return r.NormFloat64() / math.Sqrt(a*a+b*b+c*c)
+		}
+	},
+	"lognormal": func(r *rand.Rand) func() float64 {
+		return func() float64 { return (math.Exp(r.NormFloat64()) - math.Sqrt(math.E)) / math.Sqrt((math.E-1)*math.E) }
+	},
+	"exponential": func(r *rand.Rand) func() float64 { return func() float64 { return r.ExpFloat64() - 1 } },
+	"uniform": func(r *rand.Rand) func() float64 {
+		return func() float64 { return (r.Float64() - 0.5) * math.Sqrt(12) }
+	},
+	"rounded to 1": func(r *rand.Rand) func() float64 {
+		return func() float64 { return math.Round(r.NormFloat64()) }
+	},
+	"rounded to 1/4": func(r *rand.Rand) func() float64 {
+		return func() float64 { return math.Round(4*r.NormFloat64()) / 4 }
+	},
+	"AR(1) .5": autoregressive(0.5),
+	"AR(1) .9": autoregressive(0.9),
+}
+
+func autoregressive(a float64) func(r *rand.Rand) func() float64 {
+	return func(r *rand.Rand) func() float64 {
+		x := r.NormFloat64()
+		return func() float64 {
+			x = a*x + math.Sqrt(1-a*a)*r.NormFloat64()
+			return x
+		}
+	}
+}
+
+// alarms returns how many times the asked false alarms come, in points [from, to) of each series.
+func alarms(law func(r *rand.Rand) func() float64, p float64, series uint64, from, to int) float64 {
+	n := 0
+	for seed := range series {
+		next, tail := law(rand.New(rand.NewPCG(seed, 0))), NewTail()
+		for i := range to {
+			u := decades(next())
+			if i >= from && tail.P(u) <= p {
+				n++
+			}
+			tail.Learn(u)
+		}
+	}
+	return float64(n) / (p * float64(series) * float64(to-from))
+}
+
+// The false alarms that are asked for are those that come, whatever the law: at most twice as many, and not so few that anomalies are
+// muted. Where the law ends (uniform) or has few values (rounded) there may be none.
+func TestFalseAlarms(t *testing.T) {
+	least := map[string]float64{"uniform": 0, "rounded to 1": 0, "rounded to 1/4": 0.3}
+	for name, law := range laws {
+		t.Run(name, func(t *testing.T) {
+			low, ok := least[name]
+			if !ok {
+				low = 0.5
+			}
+			for _, p := range []float64{0.01, 0.001} {
+				if got := alarms(law, p, 3, 10_000, 50_000); got < low || got > 2 {
+					t.Errorf("1 per %v points: %.2f times as many, want %v to 2", 1/p, got, low)
+				}
+			}
+		})
+	}
+}
+
+// At the default rate, which takes many points to see. Measured over 4 million points of each: normal 0.9, t3 1.5, on the safe side lognormal 0.5 and
+// exponential 0.3.
+func TestFalseAlarmsAtTheDefaultRate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("800,000 points of each law")
+	}
+	for name, law := range laws {
+		t.Run(name, func(t *testing.T) {
+			if got := alarms(law, 1e-4, 4, 10_000, 210_000); got > 2 {
+				t.Errorf("%.2f times as many as asked for, want at most 2", got)
+			}
+		})
+	}
+}
+
+// After a few hundred points a wrong nominal law is largely put right: Student's t3 has 70 times the false alarms by it.
+func TestFalseAlarmsOfAYoungSeries(t *testing.T) {
+	for name, law := range laws {
+		if got := alarms(law, 1e-4, 150, 500, 1000); got > 8 {
+			t.Errorf("%s: %.1f times as many as asked for, want at most 8", name, got)
+		}
+	}
+}
+
+// Anomalies among the points do not mute the next ones: under a law that is right, clumps of them, as odd as 1 in 10^8, one
+// point in 400 or 200 in all, are found to the end.
+func TestAnomaliesDoNotMuteTheNext(t *testing.T) {
+	for _, c := range []struct {
+		share float64
+		clump int
+		least float64 // share of clumps found
+	}{{0.0025, 5, 0.95}, {0.0025, 20, 0.95}, {0.005, 20, 0.95}, {0.005, 5, 0.75}} {
+		clumps, found := 0, 0
+		for seed := range uint64(20) {
+			r, tail := rand.New(rand.NewPCG(seed, 1)), NewTail()
+			for i := 0; i < 10_000; i++ {
+				tail.Learn(r.ExpFloat64() * math.Log10E)
+				if i < 500 || r.Float64() > c.share/float64(c.clump) {
+					continue
+				}
+				clumps++
+				seen := false
+				for range c.clump {
+					u := 8 + r.NormFloat64()
+					seen = seen || tail.P(u) <= 1e-4
+					tail.Learn(u)
+				}
+				if seen {
+					found++
+				}
+			}
+		}
+		if share := float64(found) / float64(clumps); share < c.least {
+			t.Errorf("%v of points in clumps of %d: %.2f of %d found, want %v", c.share, c.clump, share, clumps, c.least)
+		}
+	}
+}
+
+// A storm of 100 points hardly raises the limit; a change of law that lasts is followed.
+func TestStormAndChange(t *testing.T) {
+	r, tail := rand.New(rand.NewPCG(1, 2)), NewTail()
+	for range 10_000 {
+		tail.Learn(r.ExpFloat64() * math.Log10E)
+	}
+	before := tail.At(1e-4)
+	for range 100 {
+		tail.Learn(12)
+	}
+	if after := tail.At(1e-4); after < before || after > before+1 {
+		t.Errorf("100 points raise the limit from %v to %v, want by at most a decade", before, after)
+	}
+	late := 0
+	for i := range 20_000 {
+		u := 3 * r.ExpFloat64() * math.Log10E
+		if i >= 5000 && tail.P(u) <= 1e-3 {
+			late++
+		}
+		tail.Learn(u)
+	}
+	if late > 30 {
+		t.Errorf("%d alarms in the last 15,000 points of a law three times as wide, want about 15", late)
+	}
+}
+
+// tails are estimates of all shapes.
+func tails() map[string]*Tail {
+	out := map[string]*Tail{"nothing": {}}
+	*out["nothing"] = NewTail()
+	for name, law := range laws {
+		next, tail := law(rand.New(rand.NewPCG(1, 3))), NewTail()
+		for range 3000 {
+			tail.Learn(decades(next()))
+		}
+		out[name] = &tail
+	}
+	for _, u := range []float64{0, 1, 50, 1e18} {
+		tail := NewTail()
+		for range 30_000 {
+			tail.Learn(u)
+		}
+		out[fmt.Sprintf("always %v", u)] = &tail
+	}
+	return out
+}
+
+func TestPDecreases(t *testing.T) {
+	for name, tail := range tails() {
+		if p := tail.P(0); p != 1 {
+			t.Errorf("%s: P(0) = %v, want 1", name, p)
+		}
+		last := 0.0
+		for u := 1e-3; u < 1e18; u *= 1.02 {
+			d, p := tail.Decades(u), tail.P(u)
+			if d < last || d == last && d < maxDecades || !(p > 0 && p <= 1) {
+				t.Fatalf("%s: Decades(%v) = %v after %v, P = %v", name, u, d, last, p)
+			}
+			last = d
+		}
+	}
+}
+
+func TestAtIsTheInverseOfP(t *testing.T) {
+	for name, tail := range tails() {
+		for d := 0.0; d <= 9; d += 0.01 {
+			if got := tail.Decades(tail.At(math.Pow(10, -d))); math.Abs(got-d) > 1e-9 {
+				t.Errorf("%s: Decades(At(1e-%v)) = %v", name, d, got)
+			}
+		}
+	}
+}
+
+func TestNominalAtFirst(t *testing.T) {
+	tail := NewTail()
+	for _, u := range []float64{0, 0.3, 1, 1.02, 2, 8} {
+		if got := tail.Decades(u); math.Abs(got-u) > 1e-12 {
+			t.Errorf("Decades(%v) = %v of a law that has seen nothing, want the same", u, got)
+		}
+	}
+}
+
+// One excess of 3 decades, by hand. The tail starts at 1 + 0.1·log10(e) = 1.0434 decades with a share of 0.0905; 3 lie z = 4.505 scales
+// beyond, rarer than 2e-3, and so count as z = ln(0.0905/0.002) = 3.812 or more. For shape 0 the gradients of log S are z by ln scale and z²/2
+// by shape; the inverse information times them is 2z - z²/2 and z²/2 - z, and the gain 1/(100·0.0905) = 0.1105, but at most 0.1.
+func TestLearnByHand(t *testing.T) {
+	tail := NewTail()
+	tail.Learn(3)
+	z := math.Log(math.Exp(-0.1) * 0.1 / 0.002)
+	want := Tail{
+		n:     101,
+		t:     1 + 0.01*math.Log10E*0.9/0.1,
+		mass:  0.099, // of 0.0905 + 0.01·(1 - 0.0905) = 0.0996, more than it may be
+		scale: math.Log10E * math.Exp(0.1*(2*z-z*z/2)),
+		shape: 0.1 * (z*z/2 - z),
+	}
+	for _, v := range []struct {
+		name      string
+		got, want float64
+	}{{"n", tail.n, want.n}, {"t", tail.t, want.t}, {"mass", tail.mass, want.mass}, {"scale", tail.scale, want.scale}, {"shape", tail.shape, want.shape}} {
+		if math.Abs(v.got-v.want) > 1e-12*v.want {
+			t.Errorf("%s = %v, want %v", v.name, v.got, v.want)
+		}
+	}
+}
+
+func TestRestoreContinues(t *testing.T) {
+	next, tail := laws["Student t3"](rand.New(rand.NewPCG(1, 4))), NewTail()
+	for i := range 3000 {
+		var restored Tail
+		if err := restored.UnmarshalBinary(state(t, &tail)); err != nil {
+			t.Fatalf("restore after %d points: %v", i, err)
+		}
+		u := decades(next())
+		tail.Learn(u)
+		restored.Learn(u)
+		if restored != tail {
+			t.Fatalf("after %d points the restored tail went its own way: %+v, want %+v", i, restored, tail)
+		}
+	}
+	for name, tail := range tails() {
+		if err := new(Tail).UnmarshalBinary(state(t, tail)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestBadStateIsAnError(t *testing.T) {
+	fresh := NewTail()
+	good := state(t, &fresh)
+	bad := [][]byte{nil, good[:len(good)-1], append(state(t, &fresh), 0), append([]byte{2}, good[1:]...)}
+	for field := range 6 {
+		for _, v := range []float64{math.NaN(), math.Inf(1), -1, 1e300} {
+			b := state(t, &fresh)
+			binary.LittleEndian.PutUint64(b[1+8*field:], math.Float64bits(v))
+			bad = append(bad, b)
+		}
+	}
+	for _, b := range bad {
+		tail := NewTail()
+		if err := tail.UnmarshalBinary(b); !errors.Is(err, detectors.ErrState) || tail != NewTail() {
+			t.Errorf("UnmarshalBinary(%x): %v, %+v, want ErrState and no change", b, err, tail)
+		}
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	next, tail := laws["Student t3"](rand.New(rand.NewPCG(1, 5))), NewTail()
+	if n := testing.AllocsPerRun(1000, func() { u := decades(next()); tail.P(u); tail.Learn(u); tail.At(1e-4) }); n > 0 {
+		t.Errorf("%v allocations a point, want 0", n)
+	}
+}
+
+// FuzzTail: what is taken for a state is saved as the same bytes, keeps the laws of P, and stays a state whatever is learned.
+func FuzzTail(f *testing.F) {
+	for _, tail := range tails() {
+		f.Add(state(f, tail), 3.0)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, u float64) {
+		var tail Tail
+		if tail.UnmarshalBinary(b) != nil {
+			return
+		}
+		if again := state(t, &tail); string(again) != string(b) {
+			t.Fatalf("%x is saved as %x", b, again)
+		}
+		if !(u >= 0 && u <= math.MaxFloat64) {
+			return
+		}
+		for range 20 {
+			p, q := tail.P(u), tail.P(u/2)
+			if !(p > 0 && p <= q && q <= 1) {
+				t.Fatalf("P(%v) = %v, P(%v) = %v of %+v", u, p, u/2, q, tail)
+			}
+			tail.Learn(u)
+			if err := new(Tail).UnmarshalBinary(state(t, &tail)); err != nil {
+				t.Fatalf("after Learn(%v): %v", u, err)
+			}
+		}
+	})
+}
+
+func BenchmarkTail(b *testing.B) {
+	next := laws["normal"](rand.New(rand.NewPCG(1, 6)))
+	us := make([]float64, 4096)
+	for i := range us {
+		us[i] = decades(next())
+	}
+	b.Run("Learn", func(b *testing.B) {
+		b.ReportAllocs()
+		tail := NewTail()
+		for i := 0; b.Loop(); i++ {
+			tail.Learn(us[i%len(us)])
+		}
+	})
+	b.Run("Decades", func(b *testing.B) {
+		b.ReportAllocs()
+		tail := NewTail()
+		for i := 0; b.Loop(); i++ {
+			tail.Decades(us[i%len(us)])
+		}
+	})
+	b.Run("P", func(b *testing.B) {
+		b.ReportAllocs()
+		tail := NewTail()
+		for i := 0; b.Loop(); i++ {
+			tail.P(us[i%len(us)])
+		}
+	})
+}
+
+func state(t testing.TB, tail *Tail) []byte {
+	t.Helper()
+	b, err := tail.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

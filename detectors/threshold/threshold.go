@@ -1,0 +1,25 @@
+// Package threshold estimates online how rare a score is, so that all detectors share one scale and an operator can ask for a rate of
+// false alarms instead of a limit.
+//
+// A detector states a nominal law for its score, and by it a score becomes decades: u = -log10 of the nominal p-value. A Tail starts
+// from that law and bends it towards the scores of one series, as they come. What it returns are decades too, of the p-value that the
+// series itself supports.
+package threshold
+
+import "math"
+
+// Combine returns the decades of the harmonic mean of p-values, each in (0, 1]; 0 if there are none.
+//
+// Where detectors depend on one another, as they do on one series, neither the smallest p-value nor Fisher's product is a p-value; the
+// harmonic mean nearly is when it is small (Wilson 2019, "The harmonic mean p-value for combining dependent tests", PNAS 116(4), eq.
+// 1). What it lacks, a Tail of the combination corrects.
+func Combine(ps []float64) (decades float64) {
+	if len(ps) == 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, p := range ps {
+		sum += 1 / max(p, minP) // with a floor, so that the sum stays finite
+	}
+	return max(0, math.Log10(sum/float64(len(ps))))
+}
