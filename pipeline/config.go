@@ -1,0 +1,50 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/detectors/drift"
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+)
+
+// Config is everything that the state machine of a stream's partitions depends on. Its hash stands in checkpoints and alerts.
+type Config struct {
+	Decode    decode.Config    `yaml:"decode" jsonschema:"required" jsonschema_description:"How a record becomes a sample: format, key, time and values."`
+	Window    *WindowConfig    `yaml:"window" jsonschema_description:"Gather samples into windows. Without it each record is a point."`
+	Detectors []DetectorConfig `yaml:"detectors" jsonschema:"required,minItems=1" jsonschema_description:"Detectors; with several, their p-values are combined."`
+	Drift     []DriftConfig    `yaml:"drift" jsonschema_description:"Monitors for lasting changes of distribution."`
+	Alert     AlertConfig      `yaml:"alert" jsonschema_description:"When an alert is raised, and where it goes."`
+	MaxSeries int              `yaml:"max_series" jsonschema:"minimum=1,default=100000" jsonschema_description:"Most series held by one partition; records of further keys are counted as not_admitted."`
+}
+
+// WindowConfig is either a tumbling interval in event time (Every) or the last n samples (Last).
+type WindowConfig struct {
+	Every     time.Duration `yaml:"every" jsonschema_description:"Length of a tumbling window in event time, aligned to 1970."`
+	Aggregate []string      `yaml:"aggregate" jsonschema:"enum=count,enum=sum,enum=mean,enum=min,enum=max,enum=stddev,enum=p50,enum=p99,enum=rate" jsonschema_description:"What becomes of each value in a window: its fields are named value.aggregate; count is one field for the window; rate is a counter's increase per second."`
+	Lateness  time.Duration `yaml:"lateness" jsonschema:"default=0s" jsonschema_description:"How far the watermark stays behind the newest event time; later records are counted as late and left out."`
+	Last      int           `yaml:"last" jsonschema:"minimum=2,maximum=64" jsonschema_description:"Make a point of the last n samples of the series, one field each."`
+}
+
+// DetectorConfig is one detector: its kind, the values it sees, and the kind's own settings beside them.
+type DetectorConfig struct {
+	Kind   string           `yaml:"kind" jsonschema_description:"Kind of the detector."`
+	Values decode.Fields    `yaml:"values" jsonschema_description:"Values the detector sees: of decode.values, or the fields that a window makes of them. Without it all of them."`
+	Params detectors.Config `yaml:"-"` // of detectors.Kinds[Kind]
+}
+
+// DriftConfig is one drift monitor, beside it the kind's own settings.
+type DriftConfig struct {
+	Kind   string       `yaml:"kind" jsonschema_description:"Kind of the monitor."`
+	On     string       `yaml:"on" jsonschema:"enum=values,enum=scores,default=scores" jsonschema_description:"What is watched: each of the point's values, or the score."`
+	Params drift.Config `yaml:"-"` // of drift.Kinds[Kind]
+}
+
+// AlertConfig says when an alert is raised.
+type AlertConfig struct {
+	FalseAlarms Rate      `yaml:"false_alarms" jsonschema:"default=1 per 10000 points" jsonschema_description:"How many ordinary points may raise an alert, for example 1 per 10000 points."`
+	Direction   Direction `yaml:"direction" jsonschema:"enum=both,enum=up,enum=down,default=both" jsonschema_description:"Alert on values above what was expected, below, or both."`
+	CoolDown    Span      `yaml:"cool_down" jsonschema:"default=75 points" jsonschema_description:"Quiet time, or quiet points, after which an incident is over, for example 15m or 75 points."`
+	Escalate    float64   `yaml:"escalate" jsonschema:"minimum=1,default=2" jsonschema_description:"An open incident is told again when it is so many times as surprising, in decades, as when it was last told."`
+	Topic       string    `yaml:"topic" jsonschema_description:"Topic for alerts; by default the first input topic with .alerts."`
+}

@@ -1,0 +1,171 @@
+package decode
+
+import (
+	"fmt"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// members are the members of an object that are looked for, by name.
+type members struct {
+	byName map[string]*member
+	sizes  uint64  // bit n%64 is set where a name is n bytes long: most others are told from them by that
+	first  *member // the one found first in the last object
+}
+
+// member is one of them: a field, an object with fields in it, or both.
+type member struct {
+	name  string
+	token *token   // nil: not a field itself
+	inner *members // nil: no fields below it
+	below []*token // all fields below it
+	next  *member  // the one found after it in the last object: producers keep their order
+}
+
+// jsonFormat finds fields in JSON objects, in one pass that also proves the whole document valid. It takes for JSON exactly what
+// encoding/json does, and of a name given twice, as that does, the last.
+type jsonFormat struct {
+	root     members
+	maxDepth int
+	at       int    // of the fault: offset in the document
+	want     string // of the fault: what should have stood there; "" for too deep
+}
+
+func newJSON(tokens []token, maxDepth int) *jsonFormat {
+	f := &jsonFormat{maxDepth: maxDepth}
+	for i := range tokens {
+		var m *member
+		in := &f.root
+		for _, name := range split(tokens[i].path) {
+			if m != nil {
+				if m.inner == nil {
+					m.inner = &members{}
+				}
+				m.below = append(m.below, &tokens[i])
+				in = m.inner
+			}
+			m = in.add(name)
+		}
+		m.token = &tokens[i]
+	}
+	return f
+}
+
+// add returns the member of that name, a new one if there was none.
+func (ms *members) add(name string) *member {
+	m := ms.byName[name]
+	if m == nil {
+		m = &member{name: name}
+		if ms.byName == nil {
+			ms.byName = map[string]*member{}
+		}
+		ms.byName[name] = m
+		ms.sizes |= 1 << (len(name) % 64)
+	}
+	return m
+}
+
+// find returns the member of that name, or nil. guess is where it looks first.
+func (ms *members) find(raw []byte, escaped bool, guess *member) *member {
+	if !escaped {
+		if guess != nil && guess.name == string(raw) {
+			return guess
+		}
+		if ms.sizes>>(len(raw)%64)&1 == 0 {
+			return nil
+		}
+		return ms.byName[string(raw)]
+	}
+	return ms.byName[string(appendUnescaped(nil, raw))]
+}
+
+func (f *jsonFormat) read(value []byte) error {
+	start := skipSpace(value, 0)
+	isObject := start < len(value) && value[start] == '{'
+	var end int
+	if isObject {
+		end = f.object(value, start+1, 1, &f.root)
+	} else {
+		end = f.value(value, start, 1, nil)
+	}
+	if end >= 0 {
+		if end = skipSpace(value, end); end < len(value) {
+			end = f.fault(end, "nothing more")
+		}
+	}
+	switch {
+	case end >= 0 && isObject:
+		return nil
+	case end >= 0:
+		return &Refused{WrongType, fmt.Sprintf("record is %s, want an object", shorten(value))}
+	case f.want == "":
+		return &Refused{TooDeep, fmt.Sprintf("record is nested deeper than %d at byte %d, want at most that", f.maxDepth, f.at)}
+	case len(value) == 0:
+		return &Refused{NotJSON, "record is empty, want an object"}
+	case f.at >= len(value):
+		return &Refused{NotJSON, fmt.Sprintf("record ends at byte %d, want %s", len(value), f.want)}
+	default:
+		return &Refused{NotJSON, fmt.Sprintf("byte %d is %q, want %s", f.at, shorten(value[f.at:f.at+1]), f.want)}
+	}
+}
+
+// fault notes where the document goes wrong. It returns -1, which all that scan pass on.
+func (f *jsonFormat) fault(at int, want string) int {
+	f.at, f.want = at, want
+	return -1
+}
+
+// appendUnescaped appends what JSON text between quotes says. As in encoding/json, bytes that are no UTF-8 and surrogates without their
+// partner read as U+FFFD.
+func appendUnescaped(dst, raw []byte) []byte {
+	for i := 0; i < len(raw); {
+		c := raw[i]
+		if c != '\\' {
+			r, n := utf8.DecodeRune(raw[i:])
+			dst = utf8.AppendRune(dst, r)
+			i += n
+			continue
+		}
+		i += 2
+		switch c := raw[i-1]; c {
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			r := hex4(raw[i:])
+			i += 4
+			if utf16.IsSurrogate(r) {
+				pair := rune(utf8.RuneError)
+				if i+6 <= len(raw) && raw[i] == '\\' && raw[i+1] == 'u' {
+					pair = utf16.DecodeRune(r, hex4(raw[i+2:]))
+				}
+				if r = pair; r != utf8.RuneError {
+					i += 6
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		default: // quote, slash, backslash
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// hex4 reads four hexadecimal digits.
+func hex4(b []byte) (r rune) {
+	for _, c := range b[:4] {
+		digit := c - '0'
+		if c >= 'A' {
+			digit = c&^0x20 - 'A' + 10
+		}
+		r = r<<4 | rune(digit)
+	}
+	return r
+}

@@ -1,0 +1,37 @@
+package pipeline
+
+// incident is one disturbance of one series: it opens with the first point over the limit, is told again only when it becomes
+// much worse, and is over after a quiet time. So one disturbance is a few alerts and not hundreds.
+type incident struct {
+	id       string // of the alert that opened it; "" while there is none
+	opened   int64  // event time, Unix nanoseconds
+	fired    int64  // event time of the last point over the limit
+	points   int64  // of the series, when it last fired
+	revision int
+	told     float64 // decades of surprise when last told
+}
+
+func (i *incident) open() bool { return i.id != "" }
+
+// quietFrom is the event time at which the incident is over, if nothing fires before it; only for a cool-down in time.
+func (i *incident) quietFrom(coolDown Span) int64 { return i.fired + int64(coolDown.Time) }
+
+const incidentBytes = 1 + 5*8
+
+func (i *incident) append(b []byte) []byte {
+	b = appendText(b, i.id)
+	b = appendInt(b, i.opened)
+	b = appendInt(b, i.fired)
+	b = appendInt(b, i.points)
+	b = appendInt(b, int64(i.revision))
+	return appendFloat(b, i.told)
+}
+
+func (i *incident) read(r *stateReader) {
+	i.id = r.text()
+	i.opened = r.int()
+	i.fired = r.int()
+	i.points = r.int()
+	i.revision = int(r.int())
+	i.told = r.float()
+}

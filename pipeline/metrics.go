@@ -1,0 +1,100 @@
+package pipeline
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics are those of all streams of a process.
+type Metrics struct {
+	received    *prometheus.CounterVec
+	records     *prometheus.CounterVec
+	replayed    *prometheus.CounterVec
+	deadLetters *prometheus.CounterVec
+	points      *prometheus.CounterVec
+	alerts      *prometheus.CounterVec
+	suppressed  *prometheus.CounterVec
+	process     *prometheus.HistogramVec
+	series      *prometheus.GaugeVec
+	watermark   *prometheus.GaugeVec
+
+	checkpoints        *prometheus.CounterVec
+	checkpointAge      *ages
+	checkpointDuration *prometheus.HistogramVec
+	checkpointBytes    *prometheus.GaugeVec
+	restores           *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics of streams; once for each registry.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: "gonomaly_" + name, Help: help}, append([]string{"stream"}, labels...))
+	}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Name: "gonomaly_" + name, Help: help}, partitionLabels)
+	}
+	histogram := func(name, help string, first float64) *prometheus.HistogramVec {
+		return f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "gonomaly_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(first, 4, 8), NativeHistogramBucketFactor: 1.1,
+		}, []string{"stream"})
+	}
+	m := &Metrics{
+		received:    counter("records_received_total", "Records taken from topics. They equal the sum of gonomaly_records_total over its outcomes."),
+		records:     counter("records_total", "Records by what became of them.", "outcome"),
+		replayed:    counter("records_replayed_total", "Records folded again in recovery, without output; counted nowhere else."),
+		deadLetters: counter("dead_letters_total", "Records set aside as undecodable.", "reason"),
+		points:      counter("points_total", "Points given to detectors: one for each record, or for each closed window."),
+		alerts:      counter("alerts_total", "Alerts told.", "kind", "status"),
+		suppressed:  counter("alerts_suppressed_total", "Points over the limit that raised no alert.", "reason"),
+		process:     histogram("process_seconds", "Time to take one batch of records through the detectors.", 1e-4),
+		series:      gauge("series", "Keys held."),
+		watermark:   gauge("watermark_timestamp_seconds", "Event time up to which windows and cool-downs are done, Unix seconds."),
+
+		checkpoints:        counter("checkpoints_total", "Checkpoints by outcome.", "outcome"),
+		checkpointAge:      newAges("gonomaly_checkpoint_age_seconds", "Time since the state was last checkpointed, or the partition assigned."),
+		checkpointDuration: histogram("checkpoint_seconds", "Time to store one checkpoint.", 1e-3),
+		checkpointBytes:    gauge("checkpoint_bytes", "Size of the last checkpoint, before compression."),
+		restores:           counter("restores_total", "Partitions taken over, by where their state came from: checkpoint, log (rebuilt), or none (new).", "from"),
+	}
+	reg.MustRegister(m.checkpointAge)
+	return m
+}
+
+var partitionLabels = []string{"stream", "topic", "partition"}
+
+func (s *Stream) labels(p Partition) []string {
+	return []string{s.name, p.Topic, strconv.Itoa(int(p.ID))}
+}
+
+// add brings the counters up to what the worker has counted since the last call.
+func (m *Metrics) add(stream string, now, before *Counts) {
+	for o := range outcomes {
+		m.records.WithLabelValues(stream, o.String()).Add(float64(now.Outcomes[o] - before.Outcomes[o]))
+		before.Outcomes[o] = now.Outcomes[o]
+	}
+	for r, n := range now.Reasons {
+		m.deadLetters.WithLabelValues(stream, string(r)).Add(float64(n - before.Reasons[r]))
+		before.Reasons[r] = n
+	}
+	for k, statuses := range now.Alerts {
+		for s, n := range statuses {
+			m.alerts.WithLabelValues(stream, string(k), string(s)).Add(float64(n - before.Alerts[k][s]))
+			before.Alerts[k][s] = n
+		}
+	}
+	m.replayed.WithLabelValues(stream).Add(float64(now.Replayed - before.Replayed))
+	m.points.WithLabelValues(stream).Add(float64(now.Points - before.Points))
+	m.suppressed.WithLabelValues(stream, "direction").Add(float64(now.Opposite - before.Opposite))
+	before.Replayed, before.Points, before.Opposite = now.Replayed, now.Points, now.Opposite
+}
+
+// forget drops the gauges of a partition that is no longer ours.
+func (m *Metrics) forget(labels []string) {
+	m.series.DeleteLabelValues(labels...)
+	m.watermark.DeleteLabelValues(labels...)
+	m.checkpointBytes.DeleteLabelValues(labels...)
+	m.checkpointAge.forget(labels)
+}

@@ -1,0 +1,179 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/detectors/drift"
+	"github.com/gonomaly/gonomaly/internal/invalid"
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+)
+
+// plan is a stream's configuration, checked and worked out: what all its workers share and none changes.
+type plan struct {
+	stream string
+	hash   string
+	config Config
+	fields []string // of a point
+
+	columns  [][]int // of each detector: which fields it sees; nil for all of them
+	rate     float64 // of false alarms, per point
+	limit    float64 // the same in decades: the calibrated surprise at which an alert is raised
+	needRate bool    // samples before the last are needed for counters
+}
+
+func newPlan(stream string, c Config) (*plan, error) {
+	p := &plan{stream: stream, hash: c.Hash(), config: c, fields: []string(c.Decode.Values)}
+	var errs []error
+	if _, err := decode.New(c.Decode); err != nil {
+		errs = append(errs, prefixed("decode", err))
+	}
+	if c.Window != nil {
+		if err := c.Window.check(); err != nil {
+			return nil, errors.Join(append(errs, err)...) // the fields below depend on it
+		}
+		p.fields = c.Window.fields(p.fields)
+		p.needRate = slices.Contains(c.Window.Aggregate, aggRate)
+	}
+	if len(c.Detectors) == 0 {
+		errs = append(errs, &invalid.Value{Name: "detectors", Value: "empty", Want: "at least one"})
+	}
+	forecasts := false
+	for i, d := range c.Detectors {
+		at := fmt.Sprintf("detectors[%d]", i)
+		columns, err := p.columnsOf(d.Values)
+		if err != nil {
+			errs = append(errs, prefixed(at, err))
+		}
+		p.columns = append(p.columns, columns)
+		made, err := d.Params.New(p.width(i))
+		if err != nil {
+			errs = append(errs, prefixed(at, err))
+		}
+		_, ok := made.(detectors.Forecaster)
+		forecasts = forecasts || ok
+	}
+	for i, d := range c.Drift {
+		at := fmt.Sprintf("drift[%d]", i)
+		if _, err := d.Params.New(); err != nil {
+			errs = append(errs, prefixed(at, err))
+		}
+		if d.On != onValues && d.On != onScores {
+			errs = append(errs, &invalid.Value{Name: at + ".on", Value: d.On, Want: "values or scores"})
+		}
+	}
+	switch a := c.Alert; {
+	case a.Direction != Both && a.Direction != Up && a.Direction != Down:
+		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both, up or down"})
+	case a.Direction != Both && !forecasts && len(errs) == 0:
+		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both: none of the detectors expects a value"})
+	}
+	if r := c.Alert.FalseAlarms; !(r.Alarms > 0 && r.Points >= 10*r.Alarms) {
+		errs = append(errs, &invalid.Value{Name: "alert.false_alarms", Value: r, Want: "at most 1 per 10 points"})
+	}
+	if s := c.Alert.CoolDown; (s.Time > 0) == (s.Points > 0) {
+		errs = append(errs, &invalid.Value{Name: "alert.cool_down", Value: s, Want: "a time or a number of points"})
+	}
+	if !(c.Alert.Escalate >= 1) {
+		errs = append(errs, &invalid.Value{Name: "alert.escalate", Value: c.Alert.Escalate, Want: "≥ 1"})
+	}
+	if c.MaxSeries < 1 {
+		errs = append(errs, &invalid.Value{Name: "max_series", Value: c.MaxSeries, Want: "≥ 1"})
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	p.rate = c.Alert.FalseAlarms.PerPoint()
+	p.limit = -math.Log10(p.rate)
+	return p, nil
+}
+
+// Check says everything that is wrong with c, as *invalid.Value errors, joined.
+func (c *Config) Check() error {
+	_, err := newPlan("", *c)
+	return err
+}
+
+// columnsOf finds the fields that values name: a field itself, or all that a window makes of a value.
+func (p *plan) columnsOf(values []string) ([]int, error) {
+	if len(values) == 0 {
+		return nil, nil
+	}
+	var columns []int
+	for i, v := range values {
+		found := false
+		for j, f := range p.fields {
+			if f == v || strings.HasPrefix(f, v+".") && slices.Contains(p.config.Decode.Values, v) || strings.HasPrefix(f, v+"[") {
+				columns = append(columns, j)
+				found = true
+			}
+		}
+		if !found {
+			return nil, &invalid.Value{Name: fmt.Sprintf("values[%d]", i), Value: v, Want: "one of " + strings.Join(p.fields, ", ")}
+		}
+	}
+	slices.Sort(columns)
+	columns = slices.Compact(columns)
+	if len(columns) == len(p.fields) {
+		return nil, nil
+	}
+	return columns, nil
+}
+
+// width is the number of fields that detector i sees.
+func (p *plan) width(i int) int {
+	if p.columns[i] == nil {
+		return len(p.fields)
+	}
+	return len(p.columns[i])
+}
+
+// field is the point's field that detector i calls j.
+func (p *plan) field(i, j int) int {
+	if p.columns[i] == nil {
+		return j
+	}
+	return p.columns[i][j]
+}
+
+func (p *plan) newDetector(i int) detectors.Detector {
+	d, err := p.config.Detectors[i].Params.New(p.width(i))
+	if err != nil {
+		panic("a detector's settings that newPlan let through: " + err.Error())
+	}
+	return d
+}
+
+func (p *plan) newMonitor(i int) drift.Monitor {
+	m, err := p.config.Drift[i].Params.New()
+	if err != nil {
+		panic("a monitor's settings that newPlan let through: " + err.Error())
+	}
+	return m
+}
+
+const (
+	onValues = "values"
+	onScores = "scores"
+)
+
+// prefixed puts path before the names of every *invalid.Value in err.
+func prefixed(path string, err error) error {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		var errs []error
+		for _, e := range joined.Unwrap() {
+			errs = append(errs, prefixed(path, e))
+		}
+		return errors.Join(errs...)
+	}
+	var v *invalid.Value
+	if errors.As(err, &v) {
+		return &invalid.Value{Name: path + "." + v.Name, Value: v.Value, Want: v.Want}
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}

@@ -1,0 +1,286 @@
+package pipeline
+
+import (
+	"math"
+	"time"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/detectors/threshold"
+)
+
+// point is what the detectors of a series are given.
+type point struct {
+	time  int64 // event time, Unix nanoseconds; of a window, its end
+	start int64 // of a window
+	x     []float64
+}
+
+// verdict is what the detectors say of a point. Its slices have one entry a detector.
+type verdict struct {
+	ready   []bool
+	scores  []float64 // in the detector's own unit
+	nominal []float64 // decades by the detector's nominal law
+	decades []float64 // decades by the law of the series' own scores
+	ps      []float64 // of the detectors that are ready
+	x       [][]float64
+
+	score     float64 // what an alert reports: the only detector's score, or the combination in decades
+	limit     float64 // in the unit of score
+	surprise  float64 // calibrated decades: -log10 of the p-value
+	combined  float64 // decades of the combination before it is calibrated
+	any, many bool    // a detector is ready; the stream has several
+}
+
+// Trace shows what the path did with one point.
+type Trace struct {
+	Offset   int64 // of the record, or of the one that closed the window
+	Key      string
+	Time     int64
+	X        []float64 // valid during the call; nil when there is no point yet
+	Scored   bool      // false in warm-up: the rest is zero
+	Score    float64
+	PValue   float64
+	Limit    float64
+	Surprise float64 // -log10 PValue
+	Wanted   float64 // the surprise at which an alert is raised
+	Told     Status  // "" if the point told nothing
+	Fired    bool    // over the limit
+	Incident bool    // an incident is open, or was when the point came
+	Expected func(field int) (Forecast, bool)
+}
+
+// point takes a point of s through scoring, limit, incident, learning and drift.
+func (w *Worker) point(s *series, p point) Outcome {
+	w.counts.Points++
+	s.points++
+	v := w.judge(s, p)
+	told, fired, open := Status(""), false, s.anomaly.open()
+	if v.any {
+		fired = v.surprise >= w.limit && w.wanted(s, p, v)
+		told = w.follow(s, p, v, fired)
+	}
+	if w.Trace != nil {
+		w.trace(s, p, v, Trace{Told: told, Fired: fired, Incident: open || s.anomaly.open()})
+	}
+	w.learn(s, p, v)
+	w.watch(s, p, v)
+	if !v.any {
+		return Warming
+	}
+	return Scored
+}
+
+// judge scores p and puts the scores on one scale; it changes nothing of s.
+func (w *Worker) judge(s *series, p point) *verdict {
+	v := &w.verdict
+	if v.ready == nil {
+		n := len(s.detectors)
+		v.ready, v.x = make([]bool, n), make([][]float64, n)
+		v.scores, v.nominal, v.decades = make([]float64, n), make([]float64, n), make([]float64, n)
+		for i := range v.x {
+			v.x[i] = make([]float64, w.width(i))
+		}
+		v.many = n > 1
+	}
+	v.any = false
+	ready := 0
+	var only int
+	for i := range s.detectors {
+		d := &s.detectors[i]
+		v.scores[i], v.ready[i] = d.Score(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)})
+		if !v.ready[i] {
+			continue
+		}
+		v.nominal[i] = d.Decades(v.scores[i])
+		v.decades[i] = d.surprise(v.nominal[i])
+		only = i
+		ready++
+	}
+	switch {
+	case ready == 0:
+		return v
+	case !v.many:
+		d := &s.detectors[only]
+		v.score, v.surprise = v.scores[only], v.decades[only]
+		v.limit = d.limit(w.rate, w.limit)
+	default:
+		v.ps = v.ps[:0]
+		for i, ready := range v.ready {
+			if ready {
+				v.ps = append(v.ps, math.Pow(10, -v.decades[i]))
+			}
+		}
+		v.combined = threshold.Combine(v.ps)
+		v.score = v.combined
+		v.surprise = s.combined.Decades(v.combined)
+		v.limit = s.combined.At(w.rate)
+	}
+	v.any = true
+	return v
+}
+
+// columnsIn gives detector i its fields of x.
+func (w *Worker) columnsIn(i int, x []float64) []float64 {
+	if w.columns[i] == nil {
+		return x
+	}
+	seen := w.verdict.x[i]
+	for j, column := range w.columns[i] {
+		seen[j] = x[column]
+	}
+	return seen
+}
+
+func (w *Worker) learn(s *series, p point, v *verdict) {
+	for i := range s.detectors {
+		d := &s.detectors[i]
+		if v.ready[i] && !d.ranked {
+			d.tail.Learn(v.nominal[i])
+		}
+		d.Learn(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)})
+	}
+	if v.any && v.many {
+		s.combined.Learn(v.combined)
+	}
+}
+
+// follow moves the series' incident on, and tells what is to be told.
+func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
+	i := &s.anomaly
+	coolDown := w.config.Alert.CoolDown
+	switch {
+	case !fired && i.open() && coolDown.Points > 0 && s.points-i.points >= int64(coolDown.Points):
+		w.resolve(s, i, Anomaly, p.time)
+		return Resolve
+	case !fired:
+		return ""
+	}
+	status := Status("")
+	switch {
+	case !i.open():
+		status = Open
+		w.disturb(s, i, p.time)
+	case v.surprise >= w.config.Alert.Escalate*i.told:
+		status = Update
+		i.revision++
+	}
+	i.fired, i.points = p.time, s.points
+	w.nextQuiet = min(w.nextQuiet, i.quietFrom(coolDown))
+	if status == "" {
+		return ""
+	}
+	i.told = v.surprise
+	a := w.alert(s, i, Anomaly, status, p.time)
+	if status == Open {
+		i.id, a.Incident = a.ID, a.ID
+	}
+	if !w.silent {
+		w.explain(&a, s, p, v)
+		w.tell(&a)
+	}
+	return status
+}
+
+// watch shows the point to the drift monitors, field by field or score by score.
+func (w *Worker) watch(s *series, p point, v *verdict) {
+	next := 0
+	for _, c := range w.config.Drift {
+		for of := range w.monitored(c.On) {
+			m := s.monitors[next]
+			next++
+			name, x := "", 0.0
+			if c.On == onScores {
+				if !v.ready[of] {
+					continue
+				}
+				name, x = w.config.Detectors[of].Kind+" score", v.scores[of]
+			} else {
+				name, x = w.fields[of], p.x[of]
+			}
+			if change, changed := m.Add(x); changed {
+				w.drifted(s, p, Change{Monitor: c.Kind, Of: name, Before: change.Before, After: change.After})
+			}
+		}
+	}
+	if i := &s.drift; i.open() && w.config.Alert.CoolDown.Points > 0 && s.points-i.points >= int64(w.config.Alert.CoolDown.Points) {
+		w.resolve(s, i, Drift, p.time)
+	}
+}
+
+// drifted opens a drift incident; further changes before it is over belong to it.
+func (w *Worker) drifted(s *series, p point, c Change) {
+	i := &s.drift
+	opens := !i.open()
+	if opens {
+		w.disturb(s, i, p.time)
+	}
+	i.fired, i.points = p.time, s.points
+	w.nextQuiet = min(w.nextQuiet, i.quietFrom(w.config.Alert.CoolDown))
+	if !opens {
+		return
+	}
+	a := w.alert(s, i, Drift, Open, p.time)
+	i.id, a.Incident = a.ID, a.ID
+	if !w.silent {
+		w.window(&a, p)
+		a.Change = &c
+		a.Reason = driftReason(c)
+		w.tell(&a)
+	}
+}
+
+// disturb notes that s has an open incident, which the watermark will end.
+func (w *Worker) disturb(s *series, i *incident, at int64) {
+	*i = incident{opened: at}
+	if w.config.Alert.CoolDown.Time > 0 && !s.anomaly.open() && !s.drift.open() {
+		w.disturbed = append(w.disturbed, s)
+	}
+}
+
+func (w *Worker) resolve(s *series, i *incident, k Kind, at int64) {
+	i.revision++
+	a := w.alert(s, i, k, Resolve, at)
+	if !w.silent {
+		a.Reason = "quiet for " + w.config.Alert.CoolDown.String() + " since " + utc(i.fired).Format(time.RFC3339)
+		w.tell(&a)
+	}
+	*i = incident{}
+}
+
+// alert is the part of an alert that its id is made of.
+func (w *Worker) alert(s *series, i *incident, k Kind, status Status, at int64) Alert {
+	id := identity{
+		stream: w.stream, partition: w.partition, offset: w.record.Offset, key: s.key, kind: k, time: at, revision: i.revision, config: w.hash,
+	}.id()
+	return Alert{
+		ID: id, Stream: w.stream, Key: s.key, Kind: k, Status: status, Incident: i.id, Revision: i.revision,
+		Time: utc(at), Opened: utc(i.opened), ConfigHash: w.hash,
+		Origin: Origin{Topic: w.partition.Topic, Partition: w.partition.ID, Offset: w.record.Offset},
+	}
+}
+
+// tell hands an alert out.
+func (w *Worker) tell(a *Alert) {
+	w.counts.Alerts[a.Kind][a.Status]++
+	value, err := EncodeAlert(a)
+	if err != nil {
+		panic("an alert that cannot be written as JSON: " + err.Error()) // all its numbers are finite
+	}
+	w.told = append(w.told, Message{
+		Topic: w.config.Alert.Topic, Key: []byte(a.Key), Value: value, Headers: alertHeaders, Offset: w.record.Offset, Time: w.record.Timestamp,
+	})
+}
+
+var alertHeaders = []Header{{Key: "content-type", Value: []byte(ContentType)}}
+
+func (w *Worker) trace(s *series, p point, v *verdict, t Trace) {
+	t.Offset, t.Key, t.Time, t.X, t.Wanted = w.record.Offset, s.key, p.time, p.x, w.limit
+	if v.any {
+		t.Scored, t.Score, t.Surprise, t.Limit = true, v.score, v.surprise, v.limit
+		t.PValue = math.Pow(10, -v.surprise)
+	}
+	t.Expected = func(field int) (Forecast, bool) { return w.forecast(s, p, field) }
+	w.Trace(t)
+}
+
+func utc(ns int64) time.Time { return time.Unix(0, ns).UTC() }

@@ -1,0 +1,182 @@
+package pipeline
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/gonomaly/gonomaly/detectors"
+)
+
+// explain fills in what an alert says beyond its identity.
+func (w *Worker) explain(a *Alert, s *series, p point, v *verdict) {
+	w.window(a, p)
+	a.Score, a.Limit, a.PValue = v.score, v.limit, math.Pow(10, -v.surprise)
+	a.Values = make(map[string]float64, len(w.fields))
+	for i, f := range w.fields {
+		a.Values[f] = p.x[i]
+		if forecast, ok := w.forecast(s, p, i); ok {
+			if a.Expected == nil {
+				a.Expected = map[string]Forecast{}
+			}
+			a.Expected[f] = forecast
+		}
+	}
+	for i := range s.detectors {
+		if v.ready[i] {
+			a.Detectors = append(a.Detectors, Vote{
+				Kind: w.config.Detectors[i].Kind, Score: v.scores[i], PValue: math.Pow(10, -v.decades[i]), Fired: v.decades[i] >= w.limit,
+			})
+		}
+	}
+	top := 0
+	if shares := w.shares(s, p, v); shares != nil {
+		a.Shares = make(map[string]float64, len(shares))
+		for i, share := range shares {
+			a.Shares[w.fields[i]] = share
+			if share > shares[top] {
+				top = i
+			}
+		}
+	}
+	a.Reason = w.reason(a, s, p, v, top)
+}
+
+// window says which window a point stands for.
+func (w *Worker) window(a *Alert, p point) {
+	if c := w.config.Window; c != nil && c.Every > 0 {
+		a.Window = &WindowBounds{Start: utc(p.start), End: utc(p.time)}
+	}
+}
+
+// shares splits the surprise among the fields: each detector's own split, weighed by how surprised it is. It is nil when no detector
+// can tell.
+func (w *Worker) shares(s *series, p point, v *verdict) []float64 {
+	var shares []float64
+	sum := 0.0
+	for i := range s.detectors {
+		e, ok := s.detectors[i].Detector.(detectors.Explainer)
+		if !ok || !v.ready[i] || !(v.decades[i] > 0) {
+			continue
+		}
+		if shares == nil {
+			shares = make([]float64, len(w.fields))
+		}
+		own := make([]float64, w.width(i))
+		e.Shares(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)}, own)
+		for j, share := range own {
+			shares[w.field(i, j)] += share * v.decades[i]
+		}
+		sum += v.decades[i]
+	}
+	for i := range shares {
+		shares[i] /= sum
+	}
+	return shares
+}
+
+// forecast is what the first detector that can tell expected of a field.
+func (w *Worker) forecast(s *series, p point, field int) (Forecast, bool) {
+	for i := range s.detectors {
+		f, ok := s.detectors[i].Detector.(detectors.Forecaster)
+		if !ok {
+			continue
+		}
+		for j := range w.width(i) {
+			if w.field(i, j) != field {
+				continue
+			}
+			if expected, low, high, ok := f.Expect(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)}, j); ok {
+				return Forecast{Value: expected, Low: low, High: high}, true
+			}
+		}
+	}
+	return Forecast{}, false
+}
+
+// wanted says whether a point over the limit lies on the side that alerts are wanted for: that of the field with the largest share.
+func (w *Worker) wanted(s *series, p point, v *verdict) bool {
+	if w.config.Alert.Direction == Both {
+		return true
+	}
+	top := 0
+	shares := w.shares(s, p, v)
+	for i, share := range shares {
+		if share > shares[top] {
+			top = i
+		}
+	}
+	f, ok := w.forecast(s, p, top)
+	if !ok || (p.x[top] >= f.Value) == (w.config.Alert.Direction == Up) {
+		return true
+	}
+	w.counts.Opposite++
+	return false
+}
+
+// reason is one plain sentence: what was seen, what was expected, how rare that is, and why the detector says so.
+func (w *Worker) reason(a *Alert, s *series, p point, v *verdict, top int) string {
+	field := w.fields[top]
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s is %s", field, short(p.x[top]))
+	if f, ok := a.Expected[field]; ok {
+		fmt.Fprintf(&b, ", expected %s (%s to %s)", short(f.Value), short(f.Low), short(f.High))
+	}
+	if share := a.Shares[field]; share > 0 && len(a.Shares) > 1 {
+		fmt.Fprintf(&b, ", %.0f %% of the score", 100*share)
+	}
+	if words := w.words(s, p, v, top); words != "" {
+		fmt.Fprintf(&b, ": %s", words)
+	}
+	fmt.Fprintf(&b, "; about 1 ordinary point in %s scores so high", times(v.surprise))
+	return b.String()
+}
+
+// words are those of the most surprised detector that has any for the field.
+func (w *Worker) words(s *series, p point, v *verdict, field int) string {
+	words, most := "", 0.0
+	for i := range s.detectors {
+		r, ok := s.detectors[i].Detector.(detectors.Reasoner)
+		if !ok || !v.ready[i] || v.decades[i] <= most {
+			continue
+		}
+		for j := range w.width(i) {
+			if w.field(i, j) == field {
+				words, most = r.Reason(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)}, j), v.decades[i]
+			}
+		}
+	}
+	return words
+}
+
+func driftReason(c Change) string {
+	return fmt.Sprintf("the mean of %s has changed from %s to %s, and stays there", c.Of, short(c.Before), short(c.After))
+}
+
+// short writes a number as people would: whole from 1,000 up, four significant digits below, no exponent but for the very large and
+// the very small.
+func short(x float64) string {
+	switch size := math.Abs(x); {
+	case size >= 1e9 || size < 1e-4 && size > 0:
+		return strconv.FormatFloat(x, 'g', 4, 64)
+	case size >= 1000:
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 4, 64), 64)
+	if err != nil {
+		return strconv.FormatFloat(x, 'g', 4, 64)
+	}
+	return strconv.FormatFloat(rounded, 'f', -1, 64)
+}
+
+// times writes 10^decades as people say it.
+func times(decades float64) string {
+	switch {
+	case decades >= 9:
+		return "a billion or more"
+	case decades >= 6:
+		return short(math.Pow(10, decades-6)) + " million"
+	}
+	return strconv.FormatFloat(math.Round(math.Pow(10, decades)), 'f', 0, 64)
+}

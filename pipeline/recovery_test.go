@@ -1,0 +1,185 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+// settings that between them use every part of a worker's state.
+var settings = map[string]string{
+	"records": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
+detectors: [{kind: ewma, half_life: 30}, {kind: ewma, half_life: 5, values: [w]}]
+drift: [{kind: page_hinkley, on: values}, {kind: page_hinkley, on: scores}]
+alert: {false_alarms: 1 per 200 points, cool_down: 7m}`,
+	"windows": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
+window: {every: 3m, aggregate: [count, sum, mean, min, max, stddev, p50, p99, rate], lateness: 1m}
+detectors: [{kind: ewma, half_life: 30, warm_up: 10}]
+alert: {false_alarms: 1 per 100 points, cool_down: 9m, direction: up}`,
+	"last": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
+window: {last: 3}
+detectors: [{kind: ewma, half_life: 30}]
+alert: {false_alarms: 1 per 200 points, cool_down: 5 points}`,
+}
+
+// log is a partition's records: noise with spikes and shifts, some of it late, some of it undecodable.
+func log(n int, seed uint64) []pipeline.Record {
+	r := rand.New(rand.NewPCG(seed, 0))
+	records := make([]pipeline.Record, n)
+	for i := range records {
+		at := midnight.Add(time.Duration(i) * 20 * time.Second)
+		if r.IntN(20) == 0 {
+			at = at.Add(-time.Duration(r.IntN(600)) * time.Second)
+		}
+		v, w := r.NormFloat64(), 50+r.NormFloat64()
+		if r.IntN(60) == 0 {
+			v += 15
+		}
+		if i%1000 > 700 {
+			w += 8
+		}
+		records[i] = pipeline.Record{
+			Offset: int64(i), Timestamp: at.Add(time.Minute).UnixNano(),
+			Value: fmt.Appendf(nil, `{"key":"k%d","ts":%d,"v":%g,"w":%g}`, r.IntN(3), at.UnixMilli(), v, w),
+		}
+		switch r.IntN(150) {
+		case 0:
+			records[i].Value = []byte("{")
+		case 1:
+			records[i].Control = true
+		}
+	}
+	return records
+}
+
+// Whatever the batches, and wherever the worker is lost and restored from an older state, the alerts and the state are the same.
+func TestRecoveryGivesTheSameAlerts(t *testing.T) {
+	for name, yaml := range settings {
+		t.Run(name, func(t *testing.T) {
+			c := settingsOf(t, yaml)
+			records := log(3000, 7)
+			undisturbed := newWorker(t, c)
+			want := ids(t, undisturbed.Process(records, 0))
+			if len(want) < 20 {
+				t.Fatalf("only %d alerts and dead letters: the records say too little", len(want))
+			}
+			for seed := range uint64(5) {
+				r := rand.New(rand.NewPCG(seed, 1))
+				w := newWorker(t, c)
+				var saved []byte
+				var got []string
+				committed := 0
+				for committed < len(records) {
+					next := min(committed+1+r.IntN(200), len(records))
+					got = append(got, ids(t, w.Process(records[max(0, int(w.Position())):next], int64(committed)))...)
+					committed = next
+					switch r.IntN(6) {
+					case 0:
+						saved = stateOf(t, w)
+					case 1: // lost: what came after the commit was never seen
+						w = newWorker(t, c)
+						if saved != nil {
+							if err := w.UnmarshalBinary(saved); err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Fatalf("seed %d (-undisturbed +recovered):\n%s", seed, diff)
+				}
+				w.Process(records[max(0, int(w.Position())):], int64(len(records)))
+				if !slices.Equal(stateOf(t, w), stateOf(t, undisturbed)) {
+					t.Fatalf("seed %d: the states differ", seed)
+				}
+			}
+		})
+	}
+}
+
+// Received equals the sum of outcomes, and recovery is counted apart.
+func TestEveryRecordHasOneOutcome(t *testing.T) {
+	for name, yaml := range settings {
+		t.Run(name, func(t *testing.T) {
+			records := log(2000, 3)
+			data := 0
+			for _, r := range records {
+				if !r.Control {
+					data++
+				}
+			}
+			w := newWorker(t, settingsOf(t, yaml))
+			w.Process(records, 500)
+			sum := w.Counts().Replayed
+			for _, n := range w.Counts().Outcomes {
+				sum += n
+			}
+			if sum != uint64(data) {
+				t.Errorf("%d records, outcomes and replayed add up to %d: %+v", data, sum, w.Counts())
+			}
+		})
+	}
+}
+
+// Bytes that are no state are refused, whatever they are cut or changed to.
+func TestBadStateIsAnError(t *testing.T) {
+	for name, yaml := range settings {
+		t.Run(name, func(t *testing.T) {
+			c := settingsOf(t, yaml)
+			w := newWorker(t, c)
+			w.Process(log(300, 5), 0)
+			good := stateOf(t, w)
+			for n := 0; n < len(good); n += 1 + n/50 {
+				if err := newWorker(t, c).UnmarshalBinary(good[:n]); err == nil {
+					t.Fatalf("the first %d of %d bytes were taken for a state", n, len(good))
+				}
+			}
+			if err := newWorker(t, c).UnmarshalBinary(append(slices.Clone(good), 0)); err == nil {
+				t.Error("a state with one byte more was taken")
+			}
+		})
+	}
+}
+
+func FuzzState(f *testing.F) {
+	for _, name := range []string{"records", "windows", "last"} {
+		f.Add(name, []byte{1})
+	}
+	f.Fuzz(func(t *testing.T, name string, b []byte) {
+		if settings[name] == "" {
+			return
+		}
+		c := settingsOf(t, settings[name])
+		w := newWorker(t, c)
+		if w.UnmarshalBinary(b) == nil { // then it must be usable
+			w.Process(log(50, 1), 0)
+			stateOf(t, w)
+		}
+	})
+}
+
+func BenchmarkProcess(b *testing.B) {
+	for name, yaml := range settings {
+		b.Run(name, func(b *testing.B) {
+			c := settingsOf(b, yaml)
+			records := log(20000, 1)
+			w := newWorker(b, c)
+			b.ReportAllocs()
+			offset := int64(0)
+			for b.Loop() {
+				for i := range records {
+					records[i].Offset = offset
+					offset++
+				}
+				w.Process(records, 1<<62)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(offset), "ns/record")
+		})
+	}
+}

@@ -1,0 +1,192 @@
+package pipeline
+
+import (
+	"slices"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/detectors/drift"
+	"github.com/gonomaly/gonomaly/detectors/threshold"
+)
+
+// series is what a partition remembers of one key.
+type series struct {
+	key       string
+	points    int64 // made so far
+	detectors []watched
+	combined  threshold.Tail  // of several detectors' combination
+	monitors  []drift.Monitor // see series.monitor
+	anomaly   incident
+	drift     incident
+	windows   []*window // open ones, by start
+	last      []float64 // with window.last: the samples not yet in the past, oldest first, one after the other
+	before    []float64 // with rate: the sample before this one
+}
+
+// watched is a detector with the law of its own scores.
+type watched struct {
+	detectors.Detector
+	ranked bool           // its nominal law holds as it is
+	tail   threshold.Tail // else what corrects it
+}
+
+// surprise is the calibrated surprise of decades by the nominal law.
+func (d *watched) surprise(nominal float64) float64 {
+	if d.ranked {
+		return nominal
+	}
+	return d.tail.Decades(nominal)
+}
+
+// limit is the score that a share rate of the points reaches; decades is the same as -log10.
+func (d *watched) limit(rate, decades float64) float64 {
+	if d.ranked {
+		return d.ScoreAt(decades)
+	}
+	return d.ScoreAt(d.tail.At(rate))
+}
+
+func newSeries(p *plan, key string) *series {
+	s := &series{key: key, detectors: make([]watched, len(p.config.Detectors)), combined: threshold.NewTail()}
+	for i := range s.detectors {
+		d := p.newDetector(i)
+		_, ranked := d.(detectors.Ranked)
+		s.detectors[i] = watched{d, ranked, threshold.NewTail()}
+	}
+	for i, d := range p.config.Drift {
+		for range p.monitored(d.On) {
+			s.monitors = append(s.monitors, p.newMonitor(i))
+		}
+	}
+	return s
+}
+
+// monitored is how many streams of numbers a drift monitor of this kind watches: each field, or each detector's score.
+func (p *plan) monitored(on string) int {
+	if on == onScores {
+		return len(p.config.Detectors)
+	}
+	return len(p.fields)
+}
+
+// windowAt returns the series' window that starts at start, or nil.
+func (s *series) windowAt(start int64) *window {
+	for _, w := range s.windows {
+		if w.start == start {
+			return w
+		}
+	}
+	return nil
+}
+
+// closeWindow takes the window that starts at start out.
+func (s *series) closeWindow(start int64) *window {
+	i := slices.IndexFunc(s.windows, func(w *window) bool { return w.start == start })
+	w := s.windows[i]
+	s.windows = slices.Delete(s.windows, i, i+1)
+	return w
+}
+
+// shingle takes a sample in, and returns the last n samples, oldest first, value by value; nil until there are n.
+func (s *series) shingle(x, sample []float64, n int) []float64 {
+	d := len(sample)
+	s.last = append(s.last, sample...)
+	if len(s.last) < n*d {
+		return nil
+	}
+	s.last = slices.Delete(s.last, 0, len(s.last)-n*d)
+	for v := range d {
+		for i := range n {
+			x = append(x, s.last[i*d+v])
+		}
+	}
+	return x
+}
+
+func (s *series) append(b []byte, p *plan) ([]byte, error) {
+	b = appendText(b, s.key)
+	b = appendInt(b, s.points)
+	var err error
+	for i := range s.detectors {
+		d := &s.detectors[i]
+		if b, err = appendPart(b, d.Detector); err != nil {
+			return nil, err
+		}
+		if d.ranked {
+			continue
+		}
+		if b, err = appendPart(b, &d.tail); err != nil {
+			return nil, err
+		}
+	}
+	if len(s.detectors) > 1 {
+		if b, err = appendPart(b, &s.combined); err != nil {
+			return nil, err
+		}
+	}
+	for _, m := range s.monitors {
+		if b, err = appendPart(b, m); err != nil {
+			return nil, err
+		}
+	}
+	b = s.anomaly.append(b)
+	b = s.drift.append(b)
+	b = appendInt(b, int64(len(s.windows)))
+	for _, w := range s.windows {
+		b = w.append(b)
+	}
+	return appendFloats(appendFloats(b, s.last), s.before), nil
+}
+
+func readSeries(r *stateReader, p *plan) *series {
+	s := newSeries(p, r.text())
+	s.points = r.int()
+	for i := range s.detectors {
+		d := &s.detectors[i]
+		r.part(d.Detector)
+		if !d.ranked {
+			r.part(&d.tail)
+		}
+	}
+	if len(s.detectors) > 1 {
+		r.part(&s.combined)
+	}
+	for _, m := range s.monitors {
+		r.part(m)
+	}
+	s.anomaly.read(r)
+	s.drift.read(r)
+	for range r.count(16) {
+		if p.config.Window == nil || p.config.Window.Every == 0 {
+			r.fail("a window in a stream without windows")
+			break
+		}
+		s.windows = append(s.windows, readWindow(r, p))
+	}
+	s.last = readFloats(r)
+	s.before = readFloats(r)
+	values := len(p.config.Decode.Values)
+	if len(s.last)%values != 0 || len(s.before) != 0 && len(s.before) != values {
+		r.fail("%d and %d remembered values, want multiples of %d", len(s.last), len(s.before), values)
+	}
+	return s
+}
+
+func appendFloats(b []byte, xs []float64) []byte {
+	b = appendInt(b, int64(len(xs)))
+	for _, x := range xs {
+		b = appendFloat(b, x)
+	}
+	return b
+}
+
+func readFloats(r *stateReader) []float64 {
+	n := r.count(8)
+	if n == 0 {
+		return nil
+	}
+	xs := make([]float64, n)
+	for i := range xs {
+		xs[i] = r.float()
+	}
+	return xs
+}

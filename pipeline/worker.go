@@ -1,0 +1,323 @@
+// Package pipeline turns the records of a partition into alerts. A Worker is the deterministic state machine of one partition; a
+// Stream drives the workers of one configured path and keeps their checkpoints. Nothing in a worker reads the clock, depends on the
+// order of a map or draws unseeded randomness, so that restoring a checkpoint and folding the log again gives the same alerts.
+package pipeline
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+)
+
+// Outcome is what became of a record. Every record has exactly one.
+type Outcome int
+
+const (
+	Scored       Outcome = iota // a point that a detector scored
+	Warming                     // a point that every detector only learned
+	Aggregated                  // taken into a window
+	Late                        // its window was closed already
+	NotAdmitted                 // of a new key, when the partition holds max_series
+	DeadLettered                // could not be decoded
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"scored", "warming", "aggregated", "late", "not_admitted", "dead_lettered"}
+
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// Counts is what a worker has done since it was made; it is no part of its state.
+type Counts struct {
+	Outcomes [outcomes]uint64           // of records at or above the committed offset
+	Replayed uint64                     // records below it, folded again in recovery
+	Reasons  map[decode.Reason]uint64   // of dead letters
+	Points   uint64                     // made of records or windows
+	Alerts   map[Kind]map[Status]uint64 // told
+	Opposite uint64                     // points over the limit in the direction that nobody asked for
+}
+
+func newCounts() Counts {
+	return Counts{Reasons: map[decode.Reason]uint64{}, Alerts: map[Kind]map[Status]uint64{Anomaly: {}, Drift: {}}}
+}
+
+// Worker is the state machine of one partition. It belongs to one goroutine at a time.
+type Worker struct {
+	*plan
+	partition Partition
+	decoder   decode.Decoder
+	sample    decode.Sample
+
+	// The state.
+	position  int64 // the next offset wanted; -1 before the first record of a worker without state
+	watermark int64 // event time that windows and cool-downs have reached, Unix nanoseconds
+	series    map[string]*series
+
+	// Derived from the state.
+	closing   []closing // open windows by their end
+	disturbed []*series // with an open incident that a time ends
+	nextQuiet int64     // no such incident is over before this watermark
+
+	counts  Counts
+	record  *Record // the one that apply is at
+	silent  bool    // its alerts are told already
+	told    []Message
+	verdict verdict
+	x       []float64
+
+	// Trace, if set, is called for every point, and for samples that are too few for one.
+	Trace func(Trace)
+}
+
+// closing are the series with a window that ends at end.
+type closing struct {
+	end    int64
+	series []*series
+}
+
+// maxKey is the longest name of a series, in bytes: it is kept for each series and copied to each alert.
+const maxKey = 1024
+
+// NewWorker returns the worker of a partition of a stream, without state, or every *invalid.Value of the configuration, joined.
+func NewWorker(stream string, c Config, partition Partition) (*Worker, error) {
+	p, err := newPlan(stream, c)
+	if err != nil {
+		return nil, err
+	}
+	return newWorker(p, partition), nil
+}
+
+func newWorker(p *plan, partition Partition) *Worker {
+	decoder, err := decode.New(p.config.Decode)
+	if err != nil {
+		panic("a decoder's settings that newPlan let through: " + err.Error())
+	}
+	return &Worker{
+		plan: p, partition: partition, decoder: decoder, position: -1, watermark: math.MinInt64, nextQuiet: math.MaxInt64,
+		series: map[string]*series{},
+		counts: newCounts(),
+	}
+}
+
+// Position is the next offset wanted, or -1 before the first record.
+func (w *Worker) Position() int64 { return w.position }
+
+// Series is the number of keys held.
+func (w *Worker) Series() int { return len(w.series) }
+
+// Counts is what was done so far; its maps are the worker's own.
+func (w *Worker) Counts() *Counts { return &w.counts }
+
+// Fields names the fields of a point.
+func (w *Worker) Fields() []string { return w.fields }
+
+// Process takes records in, in order of offset, skipping those below the position. It returns the alerts and dead letters of those
+// at or above committed; the slice is valid until the next call.
+func (w *Worker) Process(records []Record, committed int64) []Message {
+	w.told = w.told[:0]
+	for i := range records {
+		r := &records[i]
+		if r.Offset < w.position {
+			continue
+		}
+		w.position = r.Offset + 1
+		if r.Control {
+			continue
+		}
+		w.record, w.silent = r, r.Offset < committed
+		outcome := w.apply(r)
+		if w.silent {
+			w.counts.Replayed++
+		} else {
+			w.counts.Outcomes[outcome]++
+		}
+	}
+	return w.told
+}
+
+// apply is the path of one record, from its bytes to what it leads to.
+func (w *Worker) apply(r *Record) Outcome {
+	if err := w.decode(r); err != nil {
+		w.setAside(r, err)
+		return DeadLettered
+	}
+	w.advance(w.sample.Time)
+	s := w.lookup(w.sample.Key)
+	if s == nil {
+		return NotAdmitted
+	}
+	switch c := w.config.Window; {
+	case c == nil:
+		return w.point(s, point{time: w.sample.Time, x: w.sample.Values})
+	case c.Last > 0:
+		if w.x = s.shingle(w.x[:0], w.sample.Values, c.Last); len(w.x) == 0 {
+			if w.Trace != nil {
+				w.Trace(Trace{Offset: r.Offset, Key: s.key, Time: w.sample.Time})
+			}
+			return Warming
+		}
+		return w.point(s, point{time: w.sample.Time, x: w.x})
+	default:
+		return w.aggregate(s)
+	}
+}
+
+func (w *Worker) decode(r *Record) error {
+	if err := w.decoder.Decode(r.Key, r.Value, r.Timestamp, &w.sample); err != nil {
+		return err
+	}
+	if n := len(w.sample.Key); n > maxKey {
+		return &decode.Refused{Reason: decode.TooLarge, Detail: "the key has " + strconv.Itoa(n) + " bytes, want at most " + strconv.Itoa(maxKey)}
+	}
+	return nil
+}
+
+// lookup returns the series of key, or nil when there is no room for it.
+func (w *Worker) lookup(key []byte) *series {
+	if s := w.series[string(key)]; s != nil {
+		return s
+	}
+	if len(w.series) >= w.config.MaxSeries {
+		return nil
+	}
+	s := newSeries(w.plan, string(key))
+	w.series[s.key] = s
+	return s
+}
+
+// aggregate takes the sample into its window, unless that is closed.
+func (w *Worker) aggregate(s *series) Outcome {
+	c := w.config.Window
+	start := c.startOf(w.sample.Time)
+	end := start + int64(c.Every)
+	if end <= w.watermark {
+		return Late
+	}
+	in := s.windowAt(start)
+	if in == nil {
+		in = newWindow(c, start, len(w.sample.Values))
+		s.windows = append(s.windows, in)
+		w.closeAt(end, s)
+	}
+	in.add(w.sample.Values, s.before)
+	if w.needRate {
+		s.before = append(s.before[:0], w.sample.Values...)
+	}
+	return Aggregated
+}
+
+// closeAt notes that s has a window that ends at end.
+func (w *Worker) closeAt(end int64, s *series) {
+	i, found := slices.BinarySearchFunc(w.closing, end, func(c closing, end int64) int { return cmp.Compare(c.end, end) })
+	if !found {
+		w.closing = slices.Insert(w.closing, i, closing{end: end})
+	}
+	w.closing[i].series = append(w.closing[i].series, s)
+}
+
+// advance moves the watermark to t less the lateness. On its way, in order of event time, incidents become quiet and windows close;
+// at one time, in order of the keys.
+func (w *Worker) advance(t int64) {
+	lateness := int64(0)
+	if w.config.Window != nil {
+		lateness = int64(w.config.Window.Lateness)
+	}
+	t -= lateness
+	if t <= w.watermark {
+		return
+	}
+	for len(w.closing) > 0 && w.closing[0].end <= t {
+		due := w.closing[0]
+		w.closing = w.closing[1:]
+		w.watermark = due.end
+		w.quiet()
+		slices.SortFunc(due.series, func(a, b *series) int { return strings.Compare(a.key, b.key) })
+		start := due.end - int64(w.config.Window.Every)
+		for _, s := range due.series {
+			w.x = s.closeWindow(start).appendFields(w.x[:0], w.config.Window)
+			w.point(s, point{time: due.end, start: start, x: w.x})
+		}
+	}
+	w.watermark = t
+	w.quiet()
+}
+
+// quiet resolves the incidents whose cool-down the watermark has passed.
+func (w *Worker) quiet() {
+	if w.watermark < w.nextQuiet {
+		return
+	}
+	coolDown := w.config.Alert.CoolDown
+	type over struct {
+		at int64
+		s  *series
+		i  *incident
+		k  Kind
+	}
+	var overs []over
+	w.nextQuiet = math.MaxInt64
+	still := w.disturbed[:0]
+	for _, s := range w.disturbed {
+		disturbed := false
+		for _, c := range [...]over{{s: s, i: &s.anomaly, k: Anomaly}, {s: s, i: &s.drift, k: Drift}} {
+			if !c.i.open() {
+				continue
+			}
+			if c.at = c.i.quietFrom(coolDown); c.at <= w.watermark {
+				overs = append(overs, c)
+				continue
+			}
+			disturbed = true
+			w.nextQuiet = min(w.nextQuiet, c.at)
+		}
+		if disturbed {
+			still = append(still, s)
+		}
+	}
+	clear(w.disturbed[len(still):])
+	w.disturbed = still
+	slices.SortFunc(overs, func(a, b over) int {
+		if c := cmp.Compare(a.at, b.at); c != 0 {
+			return c
+		}
+		if c := strings.Compare(a.s.key, b.s.key); c != 0 {
+			return c
+		}
+		return strings.Compare(string(a.k), string(b.k))
+	})
+	for _, o := range overs {
+		w.resolve(o.s, o.i, o.k, o.at)
+	}
+}
+
+// setAside makes a dead letter of a record.
+func (w *Worker) setAside(r *Record, err error) {
+	reason, detail := decode.Reason("unknown"), err.Error()
+	if refused, ok := err.(*decode.Refused); ok { //nolint:errorlint // a Decoder returns nothing else
+		reason, detail = refused.Reason, refused.Detail
+	}
+	if w.silent {
+		return
+	}
+	w.counts.Reasons[reason]++
+	header := func(key, value string) Header { return Header{Key: "gonomaly." + key, Value: []byte(value)} }
+	headers := make([]Header, 0, len(r.Headers)+7)
+	for _, h := range r.Headers {
+		headers = append(headers, Header{Key: h.Key, Value: bytes.Clone(h.Value)})
+	}
+	headers = append(headers,
+		header("reason", string(reason)), header("detail", detail), header("stream", w.stream), header("topic", w.partition.Topic),
+		header("partition", strconv.Itoa(int(w.partition.ID))), header("offset", strconv.FormatInt(r.Offset, 10)),
+		header("timestamp", strconv.FormatInt(r.Timestamp/1e6, 10)))
+	w.told = append(w.told, Message{
+		Topic: DeadLetterTopic(w.partition.Topic), Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Headers: headers,
+		Offset: r.Offset, Time: r.Timestamp,
+	})
+}
+
+// DeadLetterTopic is where the records of topic go that cannot be decoded.
+func DeadLetterTopic(topic string) string { return topic + ".dead-letters" }
