@@ -1,0 +1,145 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+// The envelope of a checkpoint, little-endian. The checksum covers everything before it.
+//
+//	 0  "gnmy"
+//	 4  version, 1 byte
+//	 5  codec, 1 byte
+//	 6  length of the configuration hash, 2 bytes
+//	 8  epoch, 8 bytes
+//	16  offset, 8 bytes
+//	24  length of the state, 8 bytes
+//	32  length of the payload (the state as the codec made it), 8 bytes
+//	40  configuration hash, payload
+//	    CRC32C, 4 bytes
+const (
+	magic      = "gnmy"
+	version    = 1
+	headerSize = 40
+	crcSize    = 4
+)
+
+const (
+	codecRaw  = 0
+	codecZstd = 1
+)
+
+// maxState bounds what one envelope may unfold to: 1 GiB, some ten million small series in a partition.
+const maxState = 1 << 30
+
+// castagnoli is the polynomial of CRC32C (RFC 3720, B.4), which processors compute.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// codec holds the compressor, whose tables are worth keeping between checkpoints. It is used from many goroutines.
+type codec struct{ zstd *zstd.Encoder }
+
+func newCodec() *codec {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return &codec{e}
+}
+
+// encode appends c in its envelope to b. A state that compression does not shrink stays as it is.
+func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, error) {
+	if len(c.State) > maxState {
+		return nil, fmt.Errorf("state has %d bytes, want at most %d", len(c.State), maxState)
+	}
+	if len(c.Config) > math.MaxUint16 {
+		return nil, fmt.Errorf("configuration hash has %d bytes, want at most %d", len(c.Config), math.MaxUint16)
+	}
+	if c.Offset < 0 || epoch < 0 {
+		return nil, fmt.Errorf("offset is %d and epoch %d, want neither negative", c.Offset, epoch)
+	}
+	kind, payload := byte(codecZstd), e.zstd.EncodeAll(c.State, nil)
+	if len(payload) >= len(c.State) {
+		kind, payload = codecRaw, c.State
+	}
+	start := len(b)
+	b = append(b, magic...)
+	b = append(b, version, kind)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Config))) //nolint:gosec // checked above
+	b = binary.LittleEndian.AppendUint64(b, uint64(epoch))         //nolint:gosec // checked above
+	b = binary.LittleEndian.AppendUint64(b, uint64(c.Offset))      //nolint:gosec // checked above
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(c.State)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
+	b = append(b, c.Config...)
+	b = append(b, payload...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+}
+
+// decode reads what encode wrote. Anything else is errDamaged; whatever the bytes say, it allocates no more than they unfold to, and
+// at most twice the bytes in most. The state may share memory with b.
+func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err error) {
+	fail := func(format string, args ...any) (pipeline.Checkpoint, int64, error) {
+		return pipeline.Checkpoint{}, 0, fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
+	}
+	if len(b) < headerSize+crcSize || string(b[:4]) != magic {
+		return fail("%d bytes are not a checkpoint", len(b))
+	}
+	body, sum := b[:len(b)-crcSize], binary.LittleEndian.Uint32(b[len(b)-crcSize:])
+	if got := crc32.Checksum(body, castagnoli); got != sum {
+		return fail("checksum is %08x, want %08x", got, sum)
+	}
+	if b[4] != version {
+		return fail("version is %d, want %d", b[4], version)
+	}
+	configLen := uint64(binary.LittleEndian.Uint16(b[6:]))
+	stateLen, payloadLen := binary.LittleEndian.Uint64(b[24:]), binary.LittleEndian.Uint64(b[32:])
+	if rest := uint64(len(body) - headerSize); configLen > rest || payloadLen != rest-configLen {
+		return fail("configuration of %d and payload of %d bytes in %d", configLen, payloadLen, rest)
+	}
+	if stateLen > most {
+		return fail("state has %d bytes, want at most %d", stateLen, most)
+	}
+	e, offset := binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
+	if e > math.MaxInt64 || offset > math.MaxInt64 {
+		return fail("epoch is %d and offset %d, want at most %d", e, offset, int64(math.MaxInt64))
+	}
+	c.Config = string(body[headerSize : headerSize+configLen])
+	c.Offset = int64(offset) //nolint:gosec // checked above
+	payload := body[headerSize+configLen:]
+	switch b[5] {
+	case codecRaw:
+		c.State = payload
+	case codecZstd:
+		if c.State, err = unfold(payload, int64(stateLen)); err != nil { //nolint:gosec // bounded above
+			return fail("%v", err)
+		}
+	default:
+		return fail("codec %d is unknown", b[5])
+	}
+	if uint64(len(c.State)) != stateLen {
+		return fail("state has %d bytes, want %d", len(c.State), stateLen)
+	}
+	return c, int64(e), nil //nolint:gosec // checked above
+}
+
+// unfold decompresses up to one byte more than n. It streams, so that a length that lies costs nothing.
+func unfold(b []byte, n int64) ([]byte, error) {
+	d, err := zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxState))
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	var state bytes.Buffer
+	state.Grow(int(min(n, 8*int64(len(b))))) // a usual ratio; a better one grows it
+	if _, err := io.Copy(&state, io.LimitReader(d, n+1)); err != nil {
+		return nil, err
+	}
+	return state.Bytes(), nil
+}

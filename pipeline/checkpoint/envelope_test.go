@@ -1,0 +1,98 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"hash/crc32"
+	"runtime"
+	"testing"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+// The layout is a promise to checkpoints that are already stored.
+func TestEnvelopeBytes(t *testing.T) {
+	b, err := newCodec().encode(nil, pipeline.Checkpoint{Offset: 258, Config: "ab", State: []byte{1, 2, 3}}, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "676e6d79" + "01" + "00" + "0200" + "0300000000000000" + "0201000000000000" + "0300000000000000" + "0300000000000000" +
+		"6162" + "010203"
+	if got := hex.EncodeToString(b[:len(b)-crcSize]); got != want {
+		t.Errorf("envelope is %s, want %s", got, want)
+	}
+	// CRC32C of "123456789" is e3069283 (RFC 3720, B.4 uses the same polynomial).
+	if sum := crc32.Checksum([]byte("123456789"), castagnoli); sum != 0xe3069283 {
+		t.Errorf("check value is %08x, want e3069283", sum)
+	}
+}
+
+// An envelope that claims a little and unfolds to a lot stops at what it claims.
+func TestBombStops(t *testing.T) {
+	b, err := newCodec().encode(nil, pipeline.Checkpoint{Config: "c", State: make([]byte, 256<<20)}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint64(b[24:], 1000)
+	b = seal(b[:len(b)-crcSize])
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err = decode(b, maxState)
+	runtime.ReadMemStats(&after)
+	if !errors.Is(err, errDamaged) {
+		t.Fatalf("decode = %v, want errDamaged", err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 16<<20 {
+		t.Errorf("%d bytes allocated for a claim of 1000", n)
+	}
+}
+
+func TestEncodeRefusesNegative(t *testing.T) {
+	if _, err := newCodec().encode(nil, pipeline.Checkpoint{Offset: -1}, 1); err == nil {
+		t.Error("offset -1 was encoded")
+	}
+}
+
+const fuzzMost = 1 << 16
+
+func seal(body []byte) []byte {
+	return binary.LittleEndian.AppendUint32(bytes.Clone(body), crc32.Checksum(body, castagnoli))
+}
+
+// No bytes panic, and what decodes encodes to something that decodes to the same. The checksum is set right, so that the fuzzer
+// reaches what lies behind it.
+//
+// The bound is small so that the fuzzer does not spend its time on zeros.
+func FuzzDecode(f *testing.F) {
+	e := newCodec()
+	for _, c := range []pipeline.Checkpoint{{}, {Offset: 9, Config: config, State: []byte("state")}, {Offset: 1 << 40, State: make([]byte, 1000)}} {
+		b, err := e.encode(nil, c, 4)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b[:len(b)-crcSize])
+	}
+	f.Add([]byte(magic))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, _, err := decode(body, fuzzMost); err != nil && !errors.Is(err, errDamaged) {
+			t.Fatalf("decode = %v, want errDamaged", err)
+		}
+		c, epoch, err := decode(seal(body), fuzzMost)
+		if err != nil {
+			if !errors.Is(err, errDamaged) {
+				t.Fatalf("decode = %v, want errDamaged", err)
+			}
+			return
+		}
+		b, err := e.encode(nil, c, epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, epochAgain, err := decode(b, maxState)
+		if err != nil || epochAgain != epoch || again.Offset != c.Offset || again.Config != c.Config || !bytes.Equal(again.State, c.State) {
+			t.Fatalf("decode of encode = %v, epoch %d, %v, want %v, epoch %d", again, epochAgain, err, c, epoch)
+		}
+	})
+}

@@ -1,0 +1,198 @@
+package checkpoint
+
+import (
+	"crypto/tls"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+func mini(t *testing.T) (*miniredis.Miniredis, bench) {
+	m := miniredis.RunT(t)
+	c := DefaultRedis()
+	c.Address = m.Addr()
+	client, err := c.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return m, bench{Store: NewRedis(client, c.KeyPrefix, nil, slog.New(slog.DiscardHandler))}
+}
+
+// The layout is what operators see, and what a fleet of old and new processes shares.
+func TestRedisLayout(t *testing.T) {
+	m, s := mini(t)
+	s.save(t, 100, 200, 300)
+	pointer := "gonomaly:{gonomaly.machines:3f2a:7}"
+	want := []string{pointer, pointer + ":1:200:0", pointer + ":1:300:0"}
+	if got := m.Keys(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("keys are %v, want %v", got, want)
+	}
+	if newest, previous := m.HGet(pointer, "newest"), m.HGet(pointer, "previous"); newest != "1 300 1" || previous != "1 200 1" {
+		t.Errorf("pointer is %q and %q", newest, previous)
+	}
+	for _, key := range m.Keys() {
+		if ttl := m.TTL(key); ttl != 0 {
+			t.Errorf("%s is referenced and expires in %v", key, ttl)
+		}
+	}
+}
+
+// What a crash leaves before the pointer is flipped does not stay.
+func TestOrphansExpire(t *testing.T) {
+	m, s := mini(t)
+	s.save(t, 100)
+	failScripts(m, 1000)
+	if err := s.Save(t.Context(), someLog, at(200)); err == nil {
+		t.Fatal("saved without its script")
+	}
+	m.Server().SetPreHook(nil)
+	s.want(t, forever, 100)
+	if n := len(m.Keys()); n != 3 {
+		t.Fatalf("%d keys, want pointer, chunk and orphan", n)
+	}
+	m.FastForward(orphanTTL + time.Second)
+	if n := len(m.Keys()); n != 2 {
+		t.Errorf("%d keys, want pointer and chunk", n)
+	}
+	s.want(t, forever, 100)
+}
+
+// A lost chunk is seen by the script: the pointer stays on what is whole.
+func TestPointerNeedsItsChunks(t *testing.T) {
+	m, s := mini(t)
+	s.save(t, 100)
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		if strings.EqualFold(cmd, "SET") {
+			c.WriteOK() // says so, and stores nothing
+			return true
+		}
+		return false
+	})
+	err := s.Save(t.Context(), someLog, at(200))
+	if err == nil || !strings.Contains(err.Error(), "chunk 0 of 1 is not stored") {
+		t.Fatalf("Save = %v, want an error that names the chunk", err)
+	}
+	m.Server().SetPreHook(nil)
+	s.want(t, forever, 100)
+	s.save(t, 200)
+	s.want(t, forever, 200)
+}
+
+// A reply may be lost after the command was carried out; to repeat it changes nothing.
+func TestLostReplies(t *testing.T) {
+	m, s := mini(t)
+	for o := int64(1); o <= 5; o++ {
+		failScripts(m, 2) // both attempts of the client
+		_ = s.Save(t.Context(), someLog, at(o))
+		m.Server().SetPreHook(nil)
+		s.save(t, o)
+		s.want(t, forever, o)
+	}
+	s.want(t, 4, 4)
+}
+
+func failScripts(m *miniredis.Miniredis, n int32) {
+	var left atomic.Int32
+	left.Store(n)
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		if strings.HasPrefix(strings.ToUpper(cmd), "EVAL") && left.Add(-1) >= 0 {
+			c.Close()
+			return true
+		}
+		return false
+	})
+}
+
+// An unreachable Redis is not an empty one.
+func TestUnreachableIsNotEmpty(t *testing.T) {
+	m, s := mini(t)
+	s.save(t, 100)
+	for what, breakIt := range map[string]func(){
+		"loading": func() { m.SetError("LOADING Redis is loading the dataset in memory") },
+		"gone":    func() { m.SetError(""); m.Close() },
+	} {
+		breakIt()
+		if _, err := s.Load(t.Context(), someLog, forever, config); err == nil || errors.Is(err, pipeline.ErrNoCheckpoint) {
+			t.Errorf("%s: Load = %v, want an error that is not ErrNoCheckpoint", what, err)
+		}
+		if err := s.Save(t.Context(), someLog, at(200)); err == nil {
+			t.Errorf("%s: Save = nil", what)
+		}
+		m.SetError("")
+		_ = m.Restart()
+	}
+	s.want(t, forever, 100)
+}
+
+func TestDamagedPointer(t *testing.T) {
+	m, s := mini(t)
+	s.save(t, 100)
+	m.HSet("gonomaly:{gonomaly.machines:3f2a:7}", "newest", "1 200 99999999999")
+	s.want(t, forever, -1)
+}
+
+func TestRedisConfig(t *testing.T) {
+	c := RedisConfig{Address: "", DB: -1, KeyPrefix: "{a}", Password: "hunter2", TLS: TLSConfig{CertFile: "x"}}
+	_, err := c.Client()
+	for _, want := range []string{"address is", "db is -1, want ≥ 0", "key_prefix is {a}", "tls.cert_file is"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Client() = %v, want %q", err, want)
+		}
+	}
+	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v", c), fmt.Sprintf("%#v", c), fmt.Sprintf("%s", c.Password)} {
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("the password is printed: %s", text)
+		}
+	}
+}
+
+// The client speaks TLS and authenticates, and refuses a server whose certificate it does not know.
+func TestRedisOverTLS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate
+	defer web.Close()
+	m := miniredis.NewMiniRedis()
+	if err := m.StartTLS(&tls.Config{Certificates: web.TLS.Certificates, MinVersion: tls.VersionTLS12}); err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	m.RequireUserAuth("gonomaly", "hunter2")
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		password Secret
+		tls      TLSConfig
+		want     string
+	}{
+		{"hunter2", TLSConfig{Enabled: true, CAFile: ca}, ""},
+		{"wrong", TLSConfig{Enabled: true, CAFile: ca}, "WRONGPASS"},
+		{"hunter2", TLSConfig{Enabled: true}, "certificate"},
+		{"hunter2", TLSConfig{Enabled: true, CAFile: ca, ServerName: "other.test"}, "certificate"},
+	} {
+		config := RedisConfig{Address: m.Addr(), Username: "gonomaly", Password: c.password, KeyPrefix: "gonomaly", TLS: c.tls}
+		client, err := config.Client()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = client.Ping(t.Context()).Err()
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Ping of %+v = %v, want %q", c, err, c.want)
+		}
+		_ = client.Close()
+	}
+}
