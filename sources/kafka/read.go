@@ -1,0 +1,105 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Record is a record as ReadAll finds it.
+type Record struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+	Key       []byte
+	Value     []byte
+	Headers   map[string]string
+}
+
+// ReadAll returns the committed records of topics up to where they end now, of each partition in order.
+func ReadAll(ctx context.Context, opts Options, topics ...string) ([]Record, error) {
+	client, err := kgo.NewClient(append(slices.Clone(opts), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
+	if err != nil {
+		return nil, fmt.Errorf("read %v: %w", topics, err)
+	}
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topics...)
+	if err != nil {
+		return nil, fmt.Errorf("read %v: %w", topics, err)
+	}
+	left := map[string]map[int32]int64{}
+	missing := 0
+	ends.Each(func(o kadm.ListedOffset) {
+		err = errors.Join(err, o.Err)
+		if o.Offset > 0 {
+			if left[o.Topic] == nil {
+				left[o.Topic] = map[int32]int64{}
+			}
+			left[o.Topic][o.Partition] = o.Offset
+			missing++
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %v: %w", topics, err)
+	}
+	var records []Record
+	for missing > 0 {
+		fetches := client.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return nil, fmt.Errorf("read %v: %w", topics, err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			end := left[r.Topic][r.Partition]
+			if r.Offset < end && !r.Attrs.IsControl() {
+				found := Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Headers: map[string]string{}}
+				for _, h := range r.Headers {
+					found.Headers[h.Key] = string(h.Value)
+				}
+				records = append(records, found)
+			}
+			if end > 0 && r.Offset >= end-1 {
+				delete(left[r.Topic], r.Partition)
+				missing--
+			}
+		})
+	}
+	return records, nil
+}
+
+// Behind is the number of records that a group has yet to commit of topics that are not written in transactions.
+func Behind(ctx context.Context, opts Options, group string, topics ...string) (int64, error) {
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	ends, err := admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return 0, fmt.Errorf("list ends of %v: %w", topics, err)
+	}
+	committed, err := admin.FetchOffsets(ctx, group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) { // without members and offsets yet
+		return 0, fmt.Errorf("fetch offsets of %s: %w", group, err)
+	}
+	err = nil
+	behind := int64(0)
+	ends.Each(func(o kadm.ListedOffset) {
+		c, ok := committed.Lookup(o.Topic, o.Partition)
+		switch {
+		case o.Err != nil:
+			err = errors.Join(err, o.Err)
+		case ok:
+			behind += max(0, o.Offset-c.At)
+		default:
+			behind += o.Offset
+		}
+	})
+	return behind, err
+}

@@ -1,0 +1,122 @@
+package sources
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// KafkaMetrics are those of all Kafka sources of a process.
+type KafkaMetrics struct {
+	transactions    *prometheus.CounterVec
+	transactionTime *prometheus.HistogramVec
+	messages        *prometheus.CounterVec
+	latency         *prometheus.HistogramVec
+	rebuilds        *prometheus.CounterVec
+	rebalances      *prometheus.CounterVec
+	fetchErrors     *prometheus.CounterVec
+	gaps            *prometheus.CounterVec
+	skipped         *prometheus.CounterVec
+	cut             *prometheus.CounterVec
+	stuck           *prometheus.CounterVec
+
+	records, seconds *prometheus.Desc
+
+	mu   sync.Mutex
+	lags map[[3]string]*lag
+}
+
+// NewKafkaMetrics registers the metrics of Kafka sources; once for each registry.
+func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
+	f := promauto.With(reg)
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: "gonomaly_" + name, Help: help}, append([]string{"stream"}, labels...))
+	}
+	histogram := func(name, help string) *prometheus.HistogramVec {
+		return f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "gonomaly_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.005, 2, 14), NativeHistogramBucketFactor: 1.1,
+		}, []string{"stream"})
+	}
+	partition := []string{"stream", "topic", "partition"}
+	m := &KafkaMetrics{
+		transactions:    counter("transactions_total", "Kafka transactions by outcome.", "outcome"),
+		transactionTime: histogram("transaction_seconds", "Time to flush and commit one transaction."),
+		messages:        counter("messages_written_total", "Messages written and committed: alerts and dead letters.", "topic"),
+		latency:         histogram("alert_latency_seconds", "Time from a record's Kafka timestamp to the commit of the alert that it triggered."),
+		rebuilds:        counter("kafka_client_rebuilds_total", "Clients that failed and were made anew."),
+		rebalances:      counter("kafka_rebalances_total", "Times that partitions were assigned."),
+		fetchErrors:     counter("kafka_fetch_errors_total", "Fetches of a partition that failed."),
+		gaps:            counter("kafka_gaps_total", "Times that retention had deleted records before they were read."),
+		skipped:         counter("kafka_batches_skipped_total", "Batches that were stepped over because they decompress to too much."),
+		cut:             counter("messages_cut_total", "Messages cut to what a broker takes."),
+		stuck:           counter("kafka_stuck_total", "Times that the watchdog found no progress while the log grew."),
+		records:         prometheus.NewDesc("gonomaly_kafka_lag_records", "Offsets between the next record wanted and the last stable offset.", partition, nil),
+		seconds: prometheus.NewDesc("gonomaly_time_lag_seconds",
+			"Time since the Kafka timestamp of the next unprocessed record; 0 when there is none.", partition, nil),
+		lags: map[[3]string]*lag{},
+	}
+	reg.MustRegister(m)
+	return m
+}
+
+// written counts a message whose transaction is committed.
+func (m *KafkaMetrics) written(stream string, message *pipeline.Message, alerts string, now time.Time) {
+	m.messages.WithLabelValues(stream, message.Topic).Inc()
+	if message.Topic == alerts && message.Time > 0 {
+		m.latency.WithLabelValues(stream).Observe(max(0, now.Sub(time.Unix(0, message.Time)).Seconds()))
+	}
+}
+
+func lagLabels(stream string, p pipeline.Partition) [3]string {
+	return [3]string{stream, p.Topic, strconv.Itoa(int(p.ID))}
+}
+
+func (m *KafkaMetrics) track(stream string, p pipeline.Partition, l *lag) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lags[lagLabels(stream, p)] = l
+}
+
+// untrack forgets a partition's lag: one reported for a partition that has moved away would never end.
+func (m *KafkaMetrics) untrack(stream string, p pipeline.Partition, l *lag) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at := lagLabels(stream, p); m.lags[at] == l {
+		delete(m.lags, at)
+	}
+}
+
+// Describe is part of prometheus.Collector.
+func (m *KafkaMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.records
+	ch <- m.seconds
+}
+
+// Collect is part of prometheus.Collector.
+func (m *KafkaMetrics) Collect(ch chan<- prometheus.Metric) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for labels, l := range m.lags {
+		left, known := l.records()
+		if !known {
+			continue
+		}
+		ch <- prometheus.MustNewConstMetric(m.records, prometheus.GaugeValue, float64(left), labels[:]...)
+		ch <- prometheus.MustNewConstMetric(m.seconds, prometheus.GaugeValue, l.seconds(time.Now()), labels[:]...)
+	}
+}
+
+// MaxTimeLag is the largest time lag of the partitions, in seconds.
+func (m *KafkaMetrics) MaxTimeLag() float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	most := 0.0
+	for _, l := range m.lags {
+		most = max(most, l.seconds(time.Now()))
+	}
+	return most
+}

@@ -1,0 +1,172 @@
+package sources
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+// process is a source in a process that can be killed.
+type process struct {
+	*Kafka
+	h        *handler
+	registry *prometheus.Registry
+	network  *network
+	stop     context.CancelFunc
+	done     chan struct{}
+}
+
+// start starts a source in a slot.
+func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) *process {
+	w.Helper()
+	reg := prometheus.NewRegistry()
+	h := newHandler(w.T, w.store)
+	o := KafkaOptions{
+		Client: kafka.Config{Brokers: w.cluster.ListenAddrs()}, Stream: "s", Group: group, Topics: []string{input}, Outputs: []string{alerts, "in.dead-letters"},
+		Instance: instance, Clients: kafka.NewMetrics(reg), Metrics: NewKafkaMetrics(reg), Log: logTo(os.Getenv("SOURCES_LOG")),
+	}
+	for _, f := range change {
+		f(&o, h)
+	}
+	k, err := NewKafka(o)
+	if err != nil {
+		w.Fatal(err)
+	}
+	n := &network{}
+	k.opts = append(k.opts, kgo.Dialer(n.dial))
+	ctx, stop := context.WithCancel(w.Context())
+	p := &process{Kafka: k, h: h, registry: reg, network: n, stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		if err := k.Run(ctx, h); err != nil {
+			w.Errorf("Run: %v, want nil", err)
+		}
+	}()
+	w.Cleanup(func() {
+		stop()
+		<-p.done
+	})
+	return p
+}
+
+func logTo(level string) *slog.Logger {
+	var l slog.Level
+	if l.UnmarshalText([]byte(level)) != nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
+}
+
+// quit ends a process as SIGTERM does.
+func (p *process) quit(t *testing.T) {
+	t.Helper()
+	begin := time.Now()
+	p.stop()
+	<-p.done
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("the shutdown took %v, want at most 10 s", took)
+	}
+}
+
+// kill ends a process as kill -9 does: from one moment on nothing of it reaches the brokers.
+func (p *process) kill() {
+	p.network.cut()
+	p.stop()
+}
+
+// network is the connections of a process.
+type network struct {
+	mu    sync.Mutex
+	conns []net.Conn
+	down  bool
+
+	loseAnswer atomic.Bool // of the next EndTxn
+}
+
+func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.down {
+		return nil, errors.New("the network is down")
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	n.conns = append(n.conns, conn)
+	return &wire{Conn: conn, network: n}, nil
+}
+
+func (n *network) cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down = true
+	for _, c := range n.conns {
+		_ = c.Close()
+	}
+}
+
+// wire is a connection that can lose an answer.
+type wire struct {
+	net.Conn
+	network *network
+	deaf    atomic.Bool
+}
+
+const endTxn = 26
+
+func (c *wire) Write(b []byte) (int, error) {
+	if len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == endTxn && c.network.loseAnswer.CompareAndSwap(true, false) {
+		c.deaf.Store(true)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *wire) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.deaf.Load() {
+		_ = c.Close()
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// metric is the sum of a metric's values over its labels, and how many there are.
+func (p *process) metric(t *testing.T, name string) (sum float64, n int) {
+	t.Helper()
+	families, err := p.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			n++
+			switch f.GetType() {
+			case dto.MetricType_COUNTER:
+				sum += m.GetCounter().GetValue()
+			case dto.MetricType_GAUGE:
+				sum += m.GetGauge().GetValue()
+			case dto.MetricType_HISTOGRAM:
+				sum += float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum, n
+}

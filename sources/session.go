@@ -1,0 +1,208 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+// session is one client with the partitions it was assigned. Its loop is one goroutine; the client calls assign and drop from others
+// while the loop polls or ends a transaction. A session is over before the next one begins: none of its calls to the handler remains.
+type session struct {
+	*Kafka
+	h         pipeline.Handler
+	topics    map[string]kafka.Topic
+	client    *kgo.GroupTransactSession
+	connected chan struct{} // closed when client is set: the client calls back before it is returned
+	ctx       context.Context
+	cancel    context.CancelFunc
+	calls     sync.WaitGroup // of the client to the handler
+	assigning assigning
+
+	// Of the loop.
+	fetchFailed error // what a fetch failed with last
+	failedAt    time.Time
+	writeFailed error // what the last transaction was aborted for, if for that
+	aborts      int   // in a row, other than by rebalances
+
+	failures failures    // of writes
+	revoked  atomic.Bool // partitions were taken away: the transaction must end soon
+	tainted  atomic.Bool // the open transaction holds alerts that would be told again: it must not commit
+
+	mu    sync.Mutex
+	over  bool
+	owned map[place]*owned
+}
+
+func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[string]kafka.Topic) *session {
+	s := &session{Kafka: k, h: h, topics: topics, connected: make(chan struct{}), owned: map[place]*owned{}}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx by the time that a clean end takes
+	return s
+}
+
+// Bounds of what a session holds in memory. A poll hands over what a fetch has brought; the client holds another.
+const (
+	fetchBytes     = 4 << 20 // compressed, of one answer of one broker
+	partitionBytes = 1 << 20
+	pollRecords    = 20_000
+	unsentRecords  = 10_000 // of messages in the client's hands
+	unsentBytes    = 16 << 20
+	pendingBytes   = 32 << 20 // of messages in one transaction; it ends when it has them
+)
+
+// connect makes the client. It joins the group at once.
+func (s *session) connect() error {
+	start := kgo.NewOffset().AtStart()
+	opts := append(kafka.Observed(s.opts, s.o.Clients, s.o.Stream, s.log),
+		kgo.ConsumerGroup(s.o.Group), kgo.ConsumeTopics(s.o.Topics...), kgo.ConsumeStartOffset(start), kgo.ConsumeResetOffset(start),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.BlockRebalanceOnPoll(),
+		kgo.AdjustFetchOffsetsFn(s.assign), kgo.OnPartitionsRevoked(s.drop), kgo.OnPartitionsLost(s.drop),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), // markers move the position
+		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes), kgo.MaxConcurrentFetches(2),
+		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.TransactionalID(s.transactional), kgo.TransactionTimeout(transactionWait), kgo.ConcurrentTransactionsBackoff(20*time.Millisecond),
+		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(unsentRecords+1),
+		kgo.MetadataMinAge(metadataAge), kgo.MetadataMaxAge(30*time.Second),
+	)
+	if s.o.Instance != "" {
+		opts = append(opts, kgo.InstanceID(s.o.Instance))
+	}
+	client, err := kgo.NewGroupTransactSession(opts...)
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	s.client = client
+	close(s.connected)
+	return nil
+}
+
+// run polls, processes and commits until ctx is done, or something happens that this client does not survive.
+func (s *session) run(ctx context.Context) error {
+	stuck := make(chan error, 1)
+	watching, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { s.watch(watching, stuck) })
+	defer watch.Wait()
+	defer stop()
+
+	open := false
+	for ctx.Err() == nil {
+		s.note(s.trouble())
+		if !open {
+			if err := s.begin(ctx); err != nil {
+				return err
+			}
+			open = true
+		}
+		if err := s.gather(ctx); err != nil {
+			return err
+		}
+		select {
+		case err := <-stuck:
+			s.o.Metrics.stuck.WithLabelValues(s.o.Stream).Inc()
+			return errors.Join(err, s.fetchFailed)
+		default:
+		}
+		if !s.work() {
+			s.client.AllowRebalance() // ending a transaction with nothing in it costs half a second
+			continue
+		}
+		if err := s.end(ctx); err != nil {
+			return err
+		}
+		open = false
+	}
+	return nil
+}
+
+// stillFailing is how long after a fetch has failed it counts as failing: the client reports a lasting failure now and then only.
+const stillFailing = 10 * time.Second
+
+// trouble is why the source is not ready.
+func (s *session) trouble() error {
+	if err := s.assigning.state(); err != nil {
+		return err
+	}
+	if s.fetchFailed != nil && time.Since(s.failedAt) < stillFailing {
+		return s.fetchFailed
+	}
+	if s.writeFailed != nil {
+		return s.writeFailed
+	}
+	if _, generation := s.client.Client().GroupMetadata(); generation < 0 {
+		return errors.New("not a member of the group yet")
+	}
+	return nil
+}
+
+// gather polls and processes for the length of a transaction, or until that is full.
+func (s *session) gather(ctx context.Context) error {
+	turn, cancel := context.WithTimeout(ctx, transactionEvery)
+	defer cancel()
+	for turn.Err() == nil && !s.revoked.Load() {
+		if s.full() {
+			return nil
+		}
+		fetches := s.client.PollRecords(turn, pollRecords)
+		if fetches.IsClientClosed() {
+			return errors.New("the client is closed")
+		}
+		failed, err := s.process(ctx, fetches)
+		if err != nil {
+			return err
+		}
+		if err := s.write(ctx); err != nil {
+			return err
+		}
+		if failed {
+			<-turn.Done() // what fails may fail again at once, thousands of times a second
+		}
+	}
+	return nil
+}
+
+// full says that the transaction holds as much as it should.
+func (s *session) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	bytes := 0
+	for _, o := range s.owned {
+		bytes += o.bytes
+	}
+	return bytes >= pendingBytes
+}
+
+// drain ends the session's calls to the handler: those under way, and then every partition is handed over, with a checkpoint where
+// nothing is processed beyond what is committed.
+func (s *session) drain() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.cancel()
+	s.calls.Wait()
+	s.forget(context.WithoutCancel(s.ctx), s.places())
+}
+
+func (s *session) places() []place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	places := make([]place, 0, len(s.owned))
+	for at := range s.owned {
+		places = append(places, at)
+	}
+	return places
+}
+
+func (s *session) get(at place) *owned {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owned[at]
+}

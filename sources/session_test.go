@@ -1,0 +1,255 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+// unconnected is a session without a client.
+func unconnected(t *testing.T) *session {
+	t.Helper()
+	k, err := NewKafka(KafkaOptions{
+		Client: kafka.Config{Brokers: []string{"localhost:1"}}, Stream: "s", Group: group, Topics: []string{input}, Outputs: []string{alerts},
+		Metrics: NewKafkaMetrics(prometheus.NewRegistry()), Log: logTo(""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHandler(t, &store{saved: map[pipeline.Partition][]machine{}})
+	return newSession(t.Context(), k, h, map[string]kafka.Topic{input: {Partitions: 1}})
+}
+
+// What a transaction commits is decided partition by partition.
+func TestDue(t *testing.T) {
+	told := []pipeline.Message{{Offset: 8}}
+	now := time.Now()
+	held := map[string]map[int32]kgo.EpochOffset{input: {0: {}}}
+	for name, c := range map[string]struct {
+		o    *owned
+		held map[string]map[int32]kgo.EpochOffset
+		due  bool
+		err  bool
+	}{
+		"records beyond what is committed": {o: &owned{settled: now, committed: 5, position: 9}, held: held, due: true},
+		"with alerts":                      {o: &owned{settled: now, committed: 5, position: 9, pending: told}, held: held, due: true},
+		"nothing new":                      {o: &owned{settled: now, committed: 9, position: 9}, held: held},
+		"folding what is committed":        {o: &owned{settled: now, committed: 9, position: 5}, held: held},
+		"no state yet":                     {o: &owned{settled: now, committed: 0, position: -1}, held: held},
+		"still being assigned":             {o: &owned{committed: 5, position: 9}, held: held},
+		"taken away":                       {o: &owned{settled: now, committed: 5, position: 9}},
+		"taken away, with alerts":          {o: &owned{settled: now, committed: 5, position: 9, pending: told}, err: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := unconnected(t)
+			s.owned[place{input, 0}] = c.o
+			due, err := s.due(c.held)
+			if (len(due) == 1) != c.due || (err != nil) != c.err {
+				t.Errorf("due = %v, %v, want due %v, error %v", due, err, c.due, c.err)
+			}
+			if err != nil && !errors.Is(err, errAbort) {
+				t.Errorf("%v would cost the client", err)
+			}
+		})
+	}
+}
+
+// A partition that is assigned again while the open transaction holds its alerts makes that abort: the alerts will be told again.
+func TestAssignedAgainUnderATransaction(t *testing.T) {
+	s := unconnected(t)
+	at, held := place{input, 0}, map[string]map[int32]kgo.EpochOffset{input: {0: {}}}
+	if _, err := s.restore(t.Context(), at, 5, &bounds{0, 9}); err != nil {
+		t.Fatal(err)
+	}
+	s.owned[at].pending, s.owned[at].written = []pipeline.Message{{Offset: 8}}, 1
+	if _, err := s.restore(t.Context(), at, 5, &bounds{0, 9}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.due(held); !errors.Is(err, errAbort) {
+		t.Errorf("due: %v, want an abort", err)
+	}
+}
+
+// A partition that was taken without notice is found; one on its way in is left alone.
+func TestStrays(t *testing.T) {
+	now := time.Now()
+	s := unconnected(t)
+	for id, o := range []*owned{
+		{settled: now, fetched: true}, // held
+		{settled: now, fetched: true}, // a stray
+		{settled: now},                // just assigned
+		{},                            // being assigned
+		{settled: now.Add(-2 * settleTime), from: 7},  // assigned long ago, and never held
+		{settled: now.Add(-2 * settleTime), from: -1}, // the client holds it once something has come of it
+	} {
+		s.owned[place{input, int32(id)}] = o //nolint:gosec // six of them
+	}
+	strays := s.strays(map[string]map[int32]kgo.EpochOffset{input: {0: {}}})
+	slices.SortFunc(strays, func(a, b place) int { return int(a.id - b.id) })
+	if want := []place{{input, 1}, {input, 4}}; !slices.Equal(strays, want) {
+		t.Errorf("strays %v, want %v", strays, want)
+	}
+}
+
+// A client that has outlived its session does not reach the handler, which is another session's by then.
+func TestOverIsOver(t *testing.T) {
+	s := unconnected(t)
+	at := place{input, 0}
+	o, err := s.restore(t.Context(), at, 5, &bounds{0, 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.drain()
+	h := s.h.(*handler)
+	if _, err := h.Assign(t.Context(), o.p, 5); err != nil { // by the next session
+		t.Fatal(err)
+	}
+	if _, err := s.assign(t.Context(), nil); !errors.Is(err, errOver) {
+		t.Errorf("assign: %v, want %v", err, errOver)
+	}
+	s.drop(context.Background(), nil, map[string][]int32{input: {0}})
+	if m, _ := h.get(o.p); m == nil {
+		t.Error("the old client has revoked a partition of the next session")
+	}
+}
+
+// A revocation waits until the handler is done with the partition's records.
+func TestTurns(t *testing.T) {
+	s := unconnected(t)
+	at := place{input, 0}
+	if _, err := s.restore(t.Context(), at, -1, &bounds{0, 3}); err != nil {
+		t.Fatal(err)
+	}
+	processing, revoking := make(chan struct{}), make(chan struct{})
+	hold := func() {
+		close(processing)
+		<-revoking
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.h.(*handler).before.Store(&hold)
+	done := make(chan error)
+	go func() {
+		done <- s.fold(t.Context(), at, kgo.FetchTopicPartition{Topic: input, FetchPartition: kgo.FetchPartition{Records: []*kgo.Record{{Topic: input}}}})
+	}()
+	<-processing
+	close(revoking)
+	s.forget(t.Context(), []place{at}) // the handler fails the test if the calls overlap
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A partition that stands still while its log grows is noticed; one that has nothing to do, or moves, is not.
+func TestWatch(t *testing.T) {
+	s := unconnected(t)
+	at := place{input, 0}
+	o := &owned{p: pipeline.Partition{Topic: input}, settled: time.Now(), position: 5}
+	o.lag.begin(5, 5)
+	s.owned[at] = o
+	stands, now := map[*owned]stand{}, time.Now()
+	look := func(end int64) error {
+		now = now.Add(stuckAfter/2 + time.Second)
+		return s.standing(stands, map[place]*bounds{at: {0, end}}, now)
+	}
+	for range 5 {
+		if err := look(5); err != nil {
+			t.Fatalf("idle: %v", err)
+		}
+	}
+	for range 5 {
+		o.position++
+		o.lag.done(o.position, now, 0)
+		if err := look(1000); err != nil {
+			t.Fatalf("moving: %v", err)
+		}
+	}
+	if err := look(1000); err != nil {
+		t.Fatalf("standing for a while: %v", err)
+	}
+	if err := look(1000); err == nil {
+		t.Error("standing still is not noticed")
+	}
+}
+
+// Records that come together with an error are processed: the client goes on after them.
+func TestRecordsBesideAnError(t *testing.T) {
+	s := unconnected(t)
+	at := place{input, 0}
+	if _, err := s.restore(t.Context(), at, -1, &bounds{0, 3}); err != nil {
+		t.Fatal(err)
+	}
+	fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: []kgo.FetchPartition{{
+		Err: errors.New("a crc does not match"), LastStableOffset: 3, Records: []*kgo.Record{{Topic: input}, {Topic: input, Offset: 1}},
+	}}}}}}
+	failed, err := s.process(t.Context(), fetches)
+	if !failed || err != nil {
+		t.Errorf("process = %v, %v, want true, nil", failed, err)
+	}
+	if o := s.get(at); o.position != 2 {
+		t.Errorf("position %d, want 2", o.position)
+	}
+	if s.fetchFailed == nil {
+		t.Error("the error is not kept for those who ask whether the source is ready")
+	}
+}
+
+// A message that a broker would refuse for its size is cut, or it would be refused for ever.
+func TestFit(t *testing.T) {
+	small := pipeline.Message{Topic: "t", Key: []byte("k"), Value: []byte("v")}
+	if got, cut := fit(small); cut || string(got.Value) != "v" {
+		t.Errorf("fit(small) = %v, %v", got, cut)
+	}
+	text := make([]byte, 5<<20)
+	origin := pipeline.Header{Key: "gonomaly.offset", Value: []byte("7")}
+	for name, m := range map[string]pipeline.Message{
+		"value":  {Value: text, Key: []byte("k"), Headers: []pipeline.Header{origin}},
+		"key":    {Value: []byte("v"), Key: text, Headers: []pipeline.Header{origin}},
+		"header": {Value: []byte("v"), Headers: []pipeline.Header{{Key: "x", Value: text}, origin}},
+	} {
+		got, cut := fit(m)
+		if !cut || size(got) > maxMessage+100 {
+			t.Errorf("%s: fit leaves %d bytes, cut %v", name, size(got), cut)
+		}
+		if n := len(got.Headers); n < 2 || got.Headers[n-1].Key != "gonomaly.cut" || string(got.Headers[n-1].Value) != fmt.Sprint(len(m.Value)) {
+			t.Errorf("%s: headers %v do not say that it was cut", name, got.Headers)
+		}
+	}
+}
+
+// Lag is 0 exactly when nothing is left, and an idle hour is no lag.
+func TestLag(t *testing.T) {
+	var l lag
+	now := time.Unix(10_000, 0)
+	check := func(what string, records int64, seconds float64) {
+		t.Helper()
+		if n, _ := l.records(); n != records || l.seconds(now) != seconds {
+			t.Errorf("%s: %d records, %v s, want %d, %v", what, n, l.seconds(now), records, seconds)
+		}
+	}
+	if _, known := l.records(); known {
+		t.Error("a lag is known before anything is")
+	}
+	l.begin(0, 10)
+	l.next(0, now.Add(-100*time.Second))
+	check("10 records, the first 100 s old", 10, 100)
+	l.done(4, now.Add(-60*time.Second), 10)
+	check("the last processed is 60 s old", 6, 60)
+	l.done(10, now.Add(-50*time.Second), 10)
+	check("caught up", 0, 0)
+	now = now.Add(time.Hour)
+	l.sees(10, now.Add(-time.Second))
+	check("idle for an hour", 0, 0)
+	l.sees(11, now)
+	check("a record after an idle hour", 1, 1)
+	l.next(10, now.Add(time.Minute))
+	check("a record from the future", 1, 0)
+}

@@ -1,0 +1,230 @@
+package sources
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+const (
+	input      = "in"
+	alerts     = "in.alerts"
+	group      = "g"
+	partitions = 4
+)
+
+// world is a broker with a topic of records, and the checkpoints of those who read it.
+type world struct {
+	*testing.T
+	cluster *kfake.Cluster
+	opts    kafka.Options
+	client  *kgo.Client
+	admin   *kadm.Client
+	store   *store
+	sent    int
+}
+
+func newWorld(t *testing.T, topics ...string) *world {
+	t.Helper()
+	t.Parallel()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(partitions, topics...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	opts, err := kafka.Config{Brokers: cluster.ListenAddrs()}.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts = append(opts, kgo.MetadataMinAge(100*time.Millisecond)) // topics come and go
+	w := &world{T: t, cluster: cluster, opts: opts, store: &store{saved: map[pipeline.Partition][]machine{}}}
+	w.client = w.newClient()
+	w.admin = kadm.NewClient(w.client)
+	return w
+}
+
+func (w *world) newClient(opts ...kgo.Opt) *kgo.Client {
+	w.Helper()
+	client, err := kgo.NewClient(append(slices.Clone(w.opts), opts...)...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(client.Close)
+	return client
+}
+
+// produce writes n records.
+func (w *world) produce(n int) {
+	w.Helper()
+	var records []*kgo.Record
+	for range n {
+		records = append(records, &kgo.Record{Topic: input, Key: fmt.Appendf(nil, "key-%d", w.sent%97), Value: fmt.Appendf(nil, "value %d", w.sent)})
+		w.sent++
+	}
+	if err := w.client.ProduceSync(w.Context(), records...).FirstErr(); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// produceTransactions writes 20 records in a transaction that is committed, and in one that is aborted: what markers are left by is the
+// last that stands in the log.
+func (w *world) produceTransactions() {
+	w.Helper()
+	client := w.newClient(kgo.TransactionalID("producer"))
+	for _, commit := range []kgo.TransactionEndTry{kgo.TryCommit, kgo.TryAbort} {
+		if err := client.BeginTransaction(); err != nil {
+			w.Fatal(err)
+		}
+		for i := range 20 {
+			if err := client.ProduceSync(w.Context(), &kgo.Record{Topic: input, Key: fmt.Append(nil, i), Value: fmt.Append(nil, "transactional ", commit, i)}).FirstErr(); err != nil {
+				w.Fatal(err)
+			}
+		}
+		if err := client.EndTransaction(w.Context(), commit); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// caughtUp waits until the group has committed all there is.
+func (w *world) caughtUp() {
+	w.Helper()
+	w.eventually("the group has caught up", func() error {
+		ends, err := w.admin.ListCommittedOffsets(w.Context(), input)
+		if err != nil {
+			return err
+		}
+		committed, err := w.admin.FetchOffsets(w.Context(), group)
+		if err != nil {
+			return err
+		}
+		ends.Each(func(end kadm.ListedOffset) {
+			if c, ok := committed.Lookup(end.Topic, end.Partition); end.Offset > 0 && (!ok || c.At != end.Offset) {
+				err = fmt.Errorf("%s/%d: committed %d of %d", end.Topic, end.Partition, c.At, end.Offset)
+			}
+		})
+		return err
+	})
+}
+
+func (w *world) eventually(what string, check func() error) {
+	w.Helper()
+	eventually(w.T, what, check)
+}
+
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	var err error
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: not so: %v", what, err)
+}
+
+// replay folds the whole input, as a process would that nothing disturbs.
+func (w *world) replay() map[string]bool {
+	w.Helper()
+	records, err := kafka.ReadAll(w.Context(), w.opts, input)
+	if err != nil {
+		w.Fatal(err)
+	}
+	machines, ids := map[int32]*machine{}, map[string]bool{}
+	topics, err := w.admin.ListTopics(w.Context(), input)
+	if err != nil {
+		w.Fatal(err)
+	}
+	id := kafka.Topic{ID: topics[input].ID}.HexID()
+	for _, r := range records {
+		m := machines[r.Partition]
+		if m == nil {
+			m = &machine{}
+			machines[r.Partition] = m
+		}
+		p := pipeline.Partition{Topic: input, TopicID: id, ID: r.Partition}
+		if id, fired := m.fold(p, &pipeline.Record{Offset: r.Offset, Value: r.Value}); fired {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
+// alerts are how often each id stands in the alerts topic for a reader of committed records.
+func (w *world) alerts() map[string]int {
+	w.Helper()
+	records, err := kafka.ReadAll(w.Context(), w.opts, alerts)
+	if err != nil {
+		w.Fatal(err)
+	}
+	ids := map[string]int{}
+	for _, r := range records {
+		ids[string(r.Value)]++
+	}
+	return ids
+}
+
+// compare checks that the alerts are those of a replay, each once.
+func (w *world) compare() {
+	w.Helper()
+	w.compareWith(w.replay())
+}
+
+func (w *world) compareWith(want map[string]bool) {
+	w.Helper()
+	got := w.alerts()
+	lost, wrong, doubled := 0, 0, 0
+	for id := range want {
+		if got[id] == 0 {
+			lost++
+		}
+	}
+	for id, n := range got {
+		if !want[id] {
+			wrong++
+		}
+		if n > 1 {
+			doubled++
+		}
+	}
+	if lost+wrong+doubled > 0 || len(want) == 0 {
+		w.Errorf("of %d alerts %d are lost, %d wrong, %d doubled; first wanted %v", len(want), lost, wrong, doubled, slices.Sorted(maps.Keys(want))[:min(3, len(want))])
+	}
+}
+
+// feed writes records, a few at a time, until it is stopped.
+func (w *world) feed() (stop func()) {
+	ctx, cancel := context.WithCancel(w.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			w.produce(50 + rand.IntN(50)) //nolint:gosec // any pace will do
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// contains says that an error says so.
+func contains(err error, text string) error {
+	if err == nil || !strings.Contains(err.Error(), text) {
+		return fmt.Errorf("%v, want one that says %q", err, text)
+	}
+	return nil
+}
