@@ -1,0 +1,131 @@
+// Package sample looks at the first records of a file or a topic and guesses how a stream would decode them: where the time stands and how it
+// is written, what names a series, which values there are to watch. The guess is a starting point for a person, who sees in Notes what was
+// not certain; the same records always give the same guess.
+package sample
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+	"github.com/gonomaly/gonomaly/sources"
+)
+
+// Rows is how many records are looked at unless one asks otherwise: enough to tell a key from an identifier of single records.
+const Rows = 2000
+
+// Guess is how the records seem to be made.
+type Guess struct {
+	Format           string   // as in decode.Config
+	Columns          []string // of CSV records in a topic, which have no header: c1, c2, …
+	Time             decode.Time
+	Key              []string // paths of the fields that name a series; none: the record's own key, or one series only
+	Values           []string // paths of the numeric fields, in the order in which records have them
+	NumbersAsStrings bool
+
+	Interval time.Duration // median time between two records of a series; 0 where there are no two
+	Rows     int           // records looked at
+	Notes    []string      // for a person: what was left out or is not certain
+}
+
+// File looks at up to n records of a file as sources.OpenFile reads it, or of standard input for "-".
+func File(path string, n int) (_ Guess, err error) {
+	r, err := sources.OpenFile(path, decode.Config{})
+	if err != nil {
+		return Guess{}, fmt.Errorf("sample: %w", err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	var rows []row
+	for len(rows) < n {
+		rec, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return Guess{}, fmt.Errorf("sample: %w", err)
+		}
+		rows = append(rows, row{value: string(rec.Value), stamp: rec.Timestamp})
+	}
+	g, err := guess(rows)
+	if err != nil {
+		return Guess{}, fmt.Errorf("sample %s: %w", path, err)
+	}
+	if g.Format == "csv" {
+		return Guess{}, fmt.Errorf("sample %s: no JSON objects and no CSV with a header", path)
+	}
+	if g.Time.Field == "" {
+		g.note("no field holds a time: rows count as one second apart")
+	}
+	return g, nil
+}
+
+// row is a record.
+type row struct {
+	key, value string
+	stamp      int64 // Unix nanoseconds
+}
+
+// guess looks at records in the order of their partition.
+func guess(rows []row) (Guess, error) {
+	if len(rows) == 0 {
+		return Guess{}, errors.New("no records")
+	}
+	g := Guess{Format: "json"}
+	t, bad := readJSON(rows)
+	if t.len() == 0 {
+		g.Format = "csv"
+		t, bad = readCSV(rows)
+		for _, c := range t.columns {
+			g.Columns = append(g.Columns, c.path)
+		}
+	}
+	g.Rows = t.len()
+	if bad > 0 {
+		g.note("%d of %d records are not %s: they would be dead letters", bad, len(rows), g.Format)
+	}
+	times := g.findTime(t)
+	g.findKey(t, times)
+	g.findValues(t)
+	if len(g.Values) == 0 {
+		return Guess{}, fmt.Errorf("no numeric field in %d records", len(rows))
+	}
+	g.Interval = interval(times, t.groups(g.Key))
+	return g, nil
+}
+
+// findValues takes every number that is there in all records but a few, but for times and keys. Where there is none it settles for
+// numbers written as strings.
+func (g *Guess) findValues(t *table) {
+	var strings []string
+	for _, c := range t.columns {
+		numbers := c.count(isNumber)
+		switch {
+		case c.used:
+		case t.most(numbers) && c.isEpoch():
+			g.note("%s holds times and is left out", c.path)
+		case t.most(numbers) && c.isID():
+			g.note("%s looks like an identifier and is left out", c.path)
+		case t.most(numbers):
+			g.Values = append(g.Values, c.path)
+			if n := t.len() - numbers; n > 0 {
+				g.note("%s is no number in %d of %d records: they would be dead letters", c.path, n, t.len())
+			}
+		case numbers > 0:
+			g.note("%s is a number in %d of %d records only and is left out", c.path, numbers, t.len())
+		case t.most(c.count(isNumberText)):
+			strings = append(strings, c.path)
+		}
+	}
+	switch {
+	case len(g.Values) == 0 && len(strings) > 0:
+		g.Values, g.NumbersAsStrings = strings, true
+	case len(strings) > 0:
+		g.note("%q hold numbers as strings and are left out: with numbers_as_strings they could be values", strings)
+	}
+}
+
+func (g *Guess) note(format string, args ...any) {
+	g.Notes = append(g.Notes, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,135 @@
+package sample
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+	"github.com/gonomaly/gonomaly/sources/generate"
+)
+
+func TestFileGuesses(t *testing.T) {
+	const utc = " has no time zone: taken as UTC"
+	for name, c := range map[string]struct {
+		in   string // for row i, what %[1]d to %[7]s stand for is below
+		head string
+		want Guess
+	}{
+		"a metric": {head: "timestamp,value", in: "2014-04-01 00:%02d:00,%[2]d.5",
+			want: Guess{Time: decode.Time{Field: "timestamp", Layout: "2006-01-02 15:04:05"}, Values: []string{"value"}, Interval: time.Minute, Notes: []string{"timestamp" + utc}}},
+		"points without time": {head: "f1,f2,label", in: "%d,0.5,0",
+			want: Guess{Values: []string{"f1", "f2", "label"}, Interval: time.Second, Notes: []string{"no field holds a time: rows count as one second apart"}}},
+		"nested JSON, RFC 3339": {in: `{"meta":{"device.id":"d%[3]d","on":true},"at":"2026-01-01T00:%02[2]d:00Z","temp":{"in":20.5,"out":%[1]d},"tags":[1,{"a":2}]}`,
+			want: Guess{Time: decode.Time{Field: "at"}, Key: []string{`meta.device\.id`}, Values: []string{"temp.in", "temp.out"}, Interval: time.Minute}},
+		"epoch in ms": {in: `{"host":"h%[3]d","response_time":%[1]d,"ts":17672256%02[2]d000,"ingest_ts":1767225600000}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "ms"}, Key: []string{"host"}, Values: []string{"response_time"}, Interval: time.Second,
+				Notes: []string{"ingest_ts holds times and is left out"}}},
+		"epoch in s with decimals": {in: `{"time":17672256%02[1]d.25,"v":1}`,
+			want: Guess{Time: decode.Time{Field: "time", Unit: "s"}, Values: []string{"v"}, Interval: time.Second}},
+		"epoch in ns as text": {in: `{"t":"x","time":"17672256%02[1]d000000000","v":1}`,
+			want: Guess{Time: decode.Time{Field: "time", Unit: "ns"}, Values: []string{"v"}, Interval: time.Second}},
+		"day before month": {head: "Date,Units sold", in: "%02[4]d/01/2024 15:04,%[1]d",
+			want: Guess{Time: decode.Time{Field: "Date", Layout: "02/01/2006 15:04"}, Values: []string{"Units sold"}, Interval: 24 * time.Hour, Notes: []string{"Date" + utc}}},
+		"two fields make the key": {in: `{"host":"h%[3]d","service":"s%[5]d","ts":17672256%02[6]d,"v":1}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"host", "service"}, Values: []string{"v"}, Interval: time.Second}},
+		"a key without a telling name": {in: `{"state":"on","place":"p%[3]d","ts":17672256%02[2]d,"v":1}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"place"}, Values: []string{"v"}, Interval: time.Second}},
+		"an identifier is no value": {in: `{"request_id":"r%[1]d","seq_id":%[1]d,"v":1}`,
+			want: Guess{Values: []string{"v"}, Interval: time.Second,
+				Notes: []string{"seq_id looks like an identifier and is left out", "no field holds a time: rows count as one second apart"}}},
+		"a numeric key": {in: `{"sensor_id":%[3]d,"ts":17672256%02[2]d,"v":1}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"sensor_id"}, Values: []string{"v"}, Interval: time.Second}},
+		"numbers as strings": {in: `{"ts":17672256%02[1]d,"v":"%[1]d.5"}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Values: []string{"v"}, NumbersAsStrings: true, Interval: time.Second}},
+		"some numbers as strings": {in: `{"ts":17672256%02[1]d,"v":"%[1]d.5","w":1}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Values: []string{"w"}, Interval: time.Second,
+				Notes: []string{`["v"] hold numbers as strings and are left out: with numbers_as_strings they could be values`}}},
+		"a hole": {head: "a,b", in: "1,%[7]s", want: Guess{Values: []string{"a"}, Interval: time.Second,
+			Notes: []string{"b is a number in 20 of 60 records only and is left out", "no field holds a time: rows count as one second apart"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := c.head + "\n"
+			for i := range 60 {
+				hole := ""
+				if i%3 == 0 {
+					hole = "5"
+				}
+				in += fmt.Sprintf(c.in+"%[8]s", i, i/3, i%3, i%28+1, i/3%2, i/6, hole, "\n")
+			}
+			c.want.Format, c.want.Rows = "json", 60
+			got, err := File(write(t, in), Rows)
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("File: %v\n got %+v\nwant %+v", err, got, c.want)
+			}
+		})
+	}
+}
+
+func TestFileOfAFleet(t *testing.T) {
+	// With more machines than records looked at, too: the name of the field says that they come again.
+	for _, machines := range []int{7, 5000} {
+		f, err := generate.NewFleet(generate.FleetConfig{Seed: 1, Machines: machines})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var in strings.Builder
+		n := 0
+		for e := range f.Events() {
+			if n++; n > Rows+10 {
+				break
+			}
+			in.Write(e.Value)
+			in.WriteByte('\n')
+		}
+		got, err := File(write(t, in.String()), Rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Key, []string{"machine"}) || got.Time != (decode.Time{Field: "ts", Unit: "ms"}) || got.Rows != Rows ||
+			!slices.Equal(got.Values, []string{"temp", "pressure", "rpm", "vibration", "load"}) || len(got.Notes) > 0 {
+			t.Errorf("%d machines: %+v", machines, got)
+		}
+		if machines == 7 && got.Interval != time.Minute {
+			t.Errorf("interval %v, want 1m", got.Interval)
+		}
+	}
+}
+
+func TestFileErrors(t *testing.T) {
+	for want, in := range map[string]string{
+		"no numeric field in 2 records":            "{\"a\":\"x\"}\n{\"a\":true}\n",
+		"no records":                               "a,b\n",
+		"3: 1 columns, want the header's 2":        "a,b\n1,2\n3\n",
+		"no JSON objects and no CSV with a header": "{1,2\n{3,4\n",
+	} {
+		path := write(t, in)
+		if _, err := File(path, Rows); err == nil || !strings.HasPrefix(err.Error(), "sample "+path) && !strings.HasPrefix(err.Error(), "sample: "+path) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("File of %q: %v, want the path and %s", in, err, want)
+		}
+	}
+	if _, err := File(filepath.Join(t.TempDir(), "none"), Rows); err == nil {
+		t.Error("File of nothing: no error")
+	}
+}
+
+func TestBadRecordsAreTold(t *testing.T) {
+	got, err := File(write(t, "{\"v\":1}\n{\"v\":2\nnull\n{\"v\":3}\n"), Rows)
+	if err != nil || got.Rows != 2 || !slices.Contains(got.Notes, "2 of 4 records are not json: they would be dead letters") {
+		t.Errorf("File: %+v, %v", got, err)
+	}
+}
+
+func write(t *testing.T, in string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "in")
+	if err := os.WriteFile(path, []byte(strings.TrimPrefix(in, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
