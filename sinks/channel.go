@@ -1,0 +1,138 @@
+package sinks
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+// Channel carries alerts to the router in the same process, for runs without Kafka. It keeps the order, and when a sink lags by more
+// than channelSize alerts it makes the writer wait.
+type Channel struct {
+	id string // stands for the topic's id, so that a run's offsets are not taken for the last run's
+
+	mu            sync.Mutex // held by a writer that waits, too: it keeps the order
+	next          map[string]int64
+	subscriptions map[string][]chan *message.Message
+	closed        bool
+	unread        sync.WaitGroup // subscriptions that are not at their end
+}
+
+const channelSize = 1024
+
+// NewChannel returns an open channel.
+func NewChannel() *Channel {
+	return &Channel{id: rand.Text(), next: map[string]int64{}, subscriptions: map[string][]chan *message.Message{}}
+}
+
+// Write passes messages on to the sinks of their topics; those of a topic without a sink go nowhere. The router must be Running.
+func (c *Channel) Write(ctx context.Context, ms []pipeline.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return errors.New("write alerts: the channel is closed")
+	}
+	for _, m := range ms {
+		offset := c.next[m.Topic]
+		c.next[m.Topic]++
+		for _, s := range c.subscriptions[m.Topic] {
+			// A channel cannot be read again, so a sink is not asked to be complete (-1).
+			msg := newMessage(pipeline.Partition{Topic: m.Topic, TopicID: c.id}, offset, -1, time.Now(), m.Key, m.Value)
+			select {
+			case s <- msg:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	return nil
+}
+
+// Subscribe implements message.Subscriber.
+func (c *Channel) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	in, out := make(chan *message.Message, channelSize), make(chan *message.Message)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		close(in)
+	}
+	c.unread.Add(1)
+	c.subscriptions[topic] = append(c.subscriptions[topic], in)
+	go func() {
+		defer close(out)
+		for {
+			select {
+			case m, ok := <-in:
+				if !ok {
+					c.unread.Done()
+					<-ctx.Done() // the router takes an earlier end for a failure
+					return
+				}
+				if !handOver(ctx, m, out) {
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// Close says that nothing more is written: when the sinks have taken what is there, the router's Run returns.
+func (c *Channel) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.closed = true
+		for _, all := range c.subscriptions {
+			for _, s := range all {
+				close(s)
+			}
+		}
+	}
+	return nil
+}
+
+// redeliverAfter is the pause after a message was handed back, which happens only when its handler panicked.
+const redeliverAfter = 100 * time.Millisecond
+
+// handOver passes m on until it is acknowledged. After ctx is done it gives an attempt that is under way time to end, and returns
+// false if that did not succeed.
+func handOver(ctx context.Context, m *message.Message, out chan<- *message.Message) (acknowledged bool) {
+	for {
+		attempt := m.Copy()
+		attempt.SetContext(ctx)
+		select {
+		case out <- attempt:
+		case <-ctx.Done():
+			return false
+		}
+		done := ctx.Done()
+		var late <-chan time.Time
+	wait:
+		for {
+			select {
+			case <-attempt.Acked():
+				return true
+			case <-attempt.Nacked():
+				break wait
+			case <-done:
+				done, late = nil, time.After(linger+time.Second)
+			case <-late:
+				return false
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(redeliverAfter):
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/cenkalti/backoff/v4"
+	"github.com/sony/gobreaker/v2"
+)
+
+// pace is how long things wait.
+type pace struct {
+	// From first to longest, each half as long again as the one before, and up to half more or less. A sink is retried without end;
+	// the longest wait is about what it takes, after an outage, until the sink is found well again.
+	first, longest time.Duration
+
+	breaker time.Duration // open before it lets an attempt pass
+	session time.Duration // between two, so that a sink that loses all it is given is not read to without pause
+	commit  time.Duration // between two commits
+	check   time.Duration // between two looks at the sink's position, and at the end of the topic
+}
+
+var usualPace = pace{
+	first: 100 * time.Millisecond, longest: 10 * time.Second, breaker: 2 * time.Second,
+	session: time.Second, commit: time.Second, check: 5 * time.Second,
+}
+
+const (
+	// The breaker opens after failuresToOpen failures without a success, of whatever partition: many partitions then wait for one
+	// attempt.
+	failuresToOpen = 5
+
+	// linger is how long an attempt may go on after the router or the partition's owner was told to stop.
+	linger = 3 * time.Second
+)
+
+// member is a sink in the router: what all its handlers share.
+type member struct {
+	name, kind string
+	sink       Sink
+	letters    message.Publisher
+	breaker    *gobreaker.CircuitBreaker[struct{}]
+	health     *health
+	metrics    *Metrics
+	log        *slog.Logger
+	pace       pace
+}
+
+func newMember(c *SinkConfig, sink Sink, letters message.Publisher, o *Options) *member {
+	metrics := o.Metrics
+	m := &member{
+		name: c.ID(), kind: c.Kind, sink: sink, letters: letters, metrics: metrics, log: o.Log.With("sink", c.ID()), pace: o.pace,
+	}
+	m.health = &health{log: m.log, problems: map[string]problem{}}
+	metrics.of(m.name)
+	m.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:          m.name,
+		Timeout:       m.pace.breaker,
+		ReadyToTrip:   func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresToOpen },
+		IsSuccessful:  func(err error) bool { return err == nil || answered(err) },
+		IsExcluded:    func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(name string, _, to gobreaker.State) { metrics.state(name, to) },
+	})
+	return m
+}
+
+// answered says whether an error of a sink is its answer, which another attempt would not change.
+func answered(err error) bool {
+	var refused *Refused
+	var behind *Behind
+	return errors.As(err, &refused) || errors.As(err, &behind)
+}
+
+// subscribe adds the handler of one topic.
+func (m *member) subscribe(router *message.Router, t Topic, o *Options) {
+	var from message.Subscriber = o.Channel
+	rewind := func() {}
+	if o.Channel == nil {
+		s := newSubscriber(m, Group(t.Group, m.name), o)
+		from, rewind = s, s.rewind
+	}
+	router.AddConsumerHandler(m.name+" "+t.Name, t.Name, from, func(msg *message.Message) error {
+		return m.handle(msg, rewind)
+	})
+}
+
+// handle takes one message as far as it goes: delivered, or in the dead-letter topic. It returns an error only when it has to stop,
+// and the message comes again, to this process or another.
+func (m *member) handle(msg *message.Message, rewind func()) error {
+	d, err := readDelivery(msg)
+	if err != nil {
+		return m.setAside(msg, unreadable, err)
+	}
+	err = m.retry(msg.Context(), "deliver", func(ctx context.Context) error {
+		_, err := m.breaker.Execute(func() (struct{}, error) { return struct{}{}, m.sink.Send(ctx, d) })
+		return err
+	})
+	var no *Refused
+	var behind *Behind
+	switch {
+	case errors.As(err, &no):
+		return m.setAside(msg, refused, err)
+	case errors.As(err, &behind):
+		m.log.Warn("sink lost writes, alerts are read again", "partition", d.Partition, "from", behind.Stored, "had_reached", behind.Expected)
+		m.metrics.rewinds.WithLabelValues(m.name).Inc()
+		rewind()
+		return context.Canceled // this reading is over
+	case err != nil:
+		return err
+	}
+	m.metrics.deliveries.WithLabelValues(m.name, delivered).Inc()
+	m.metrics.latency.WithLabelValues(m.name).Observe(max(0, time.Since(timestamp(msg)).Seconds()))
+	return nil
+}
+
+// setAside writes a message to the dead-letter topic.
+func (m *member) setAside(msg *message.Message, outcome string, cause error) error {
+	topic := DeadLetterTopic(msg.Metadata[metaTopic], m.name)
+	err := m.retry(msg.Context(), "dead letters", func(ctx context.Context) error {
+		letter := deadLetter(msg, m.name, outcome, cause.Error())
+		letter.SetContext(ctx)
+		return m.letters.Publish(topic, letter)
+	})
+	if err != nil {
+		return err
+	}
+	m.log.Error("alert is set aside", "reason", outcome, "error", cause, "topic", topic)
+	m.metrics.deliveries.WithLabelValues(m.name, outcome).Inc()
+	return nil
+}
+
+// retry repeats an attempt until it succeeds, is answered for good, or ctx is done; then an attempt under way has some time to end.
+func (m *member) retry(ctx context.Context, what string, attempt func(context.Context) error) error {
+	lingering, cancel := lingerOn(ctx)
+	defer cancel()
+	waits := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(m.pace.first), backoff.WithMaxInterval(m.pace.longest), backoff.WithMaxElapsedTime(0))
+	err := backoff.RetryNotify(func() error {
+		err := attempt(lingering)
+		switch {
+		case err == nil || answered(err):
+			m.health.ok(what)
+			if err != nil {
+				return backoff.Permanent(err)
+			}
+		case errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests):
+			// Nothing was attempted: the error that opened the breaker says more.
+		case ctx.Err() == nil:
+			m.metrics.failures.WithLabelValues(m.name).Inc()
+			m.health.fail(what, err)
+		}
+		return err
+	}, backoff.WithContext(waits, ctx), func(error, time.Duration) {
+		m.metrics.retries.WithLabelValues(m.name).Inc()
+	})
+	if err != nil && !answered(err) {
+		m.health.forget(what) // another owner's now
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return err
+}
+
+// lingerOn returns a context that ends some seconds after ctx.
+func lingerOn(ctx context.Context) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(linger, cancel)
+		context.AfterFunc(late, func() { t.Stop() })
+	})
+	return late, func() { stop(); cancel() }
+}
