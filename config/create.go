@@ -1,0 +1,167 @@
+package config
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+	"unicode"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+	"github.com/gonomaly/gonomaly/sources/sample"
+)
+
+// CreateOptions says what a created configuration is filled in with.
+type CreateOptions struct {
+	Guess    sample.Guess // of what a sample of the records tells; its zero value means that there is none
+	Exclude  []string     // fields to leave out
+	Detector string       // kind of the detector; empty for the one that suits
+}
+
+//go:embed templates/*.yaml
+var templates embed.FS
+
+// starts are the kinds of configuration that Create knows. Their records are those that gonomaly produce makes, but for the requests.
+var starts = map[string]start{
+	"metrics": {
+		detector: "metric",
+		guess:    sample.Guess{Format: "json", Key: []string{"machine"}, Time: decode.Time{Field: "ts", Unit: "ms"}, Values: []string{"temp", "pressure", "rpm"}},
+		example:  `{"machine": "machine-0001", "ts": 1767225600000, "temp": 71.23, "pressure": 4.51, "rpm": 2981.4}`,
+	},
+	"requests": {
+		detector: "metric",
+		guess:    sample.Guess{Format: "json", Key: []string{"service"}, Time: decode.Time{Field: "ts", Unit: "ms"}, Values: []string{"latency_ms"}},
+		example:  `{"service": "checkout", "ts": 1767225600000, "latency_ms": 83.5}`,
+	},
+	"points": {
+		detector: "forest",
+		guess: sample.Guess{Format: "json", Key: []string{"machine"}, Time: decode.Time{Field: "ts", Unit: "ms"},
+			Values: []string{"temp", "pressure", "rpm", "vibration", "load"}},
+		example: `{"machine": "machine-0001", "ts": 1767225600000, "temp": 71.23, "pressure": 4.51, "rpm": 2981.4, "vibration": 1.03, "load": 63.2}`,
+	},
+}
+
+// start is what a kind of configuration begins from where nothing else is known.
+type start struct {
+	detector string
+	guess    sample.Guess
+	example  string // a record
+}
+
+// Kinds lists the kinds of configuration that Create knows.
+func Kinds() []string { return slices.Sorted(maps.Keys(starts)) }
+
+// Create writes a commented configuration to start from: metrics (each record is a sample of one or more values of a series), requests
+// (raw events, gathered in event-time windows) or points (values that are judged together).
+func Create(kind string, o CreateOptions) ([]byte, error) {
+	from, ok := starts[kind]
+	if !ok {
+		return nil, fmt.Errorf("create %q: want one of %s%s", kind, strings.Join(Kinds(), ", "), didYouMean(kind, Kinds()))
+	}
+	detector := from.detector
+	if o.Detector != "" {
+		detector = o.Detector
+	}
+	if known := slices.Sorted(maps.Keys(detectors.Kinds)); !slices.Contains(known, detector) {
+		return nil, fmt.Errorf("create %s: detector is %q, want one of %s%s", kind, detector, strings.Join(known, ", "), didYouMean(detector, known))
+	}
+	guess, example := from.guess, from.example
+	if o.Guess.Format != "" {
+		guess, example = o.Guess, ""
+	}
+	guess, err := exclude(guess, o.Exclude)
+	if err != nil {
+		return nil, fmt.Errorf("create %s: %w", kind, err)
+	}
+	t, err := template.New("").Funcs(template.FuncMap{"text": yamlText, "list": yamlList, "comment": comment}).ParseFS(templates, "templates/*.yaml")
+	if err != nil {
+		panic("a template that cannot be read: " + err.Error())
+	}
+	var b bytes.Buffer
+	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
+		sample.Guess
+		Kind, Detector, CoolDown, Example string
+	}{guess, kind, detector, coolDown(guess.Interval), example}); err != nil {
+		return nil, fmt.Errorf("create %s: %w", kind, err)
+	}
+	return b.Bytes(), nil
+}
+
+// exclude leaves fields out of a guess.
+func exclude(g sample.Guess, fields []string) (sample.Guess, error) {
+	known := slices.Concat(g.Values, g.Key, []string{g.Time.Field})
+	for _, f := range fields {
+		if !slices.Contains(known, f) && !slices.Contains(g.Columns, f) {
+			return g, fmt.Errorf("exclude %q: no such field among %s%s", f, strings.Join(known, ", "), didYouMean(f, known))
+		}
+	}
+	out := func(f string) bool { return slices.Contains(fields, f) }
+	g.Values = slices.DeleteFunc(slices.Clone(g.Values), out)
+	g.Key = slices.DeleteFunc(slices.Clone(g.Key), out)
+	if out(g.Time.Field) {
+		g.Time = decode.Time{}
+	}
+	if len(g.Values) == 0 {
+		return g, errors.New("there is no numeric field to watch; want at least one besides key and time")
+	}
+	return g, nil
+}
+
+// coolDown is the time that 75 points take, where the interval between them is known.
+func coolDown(interval time.Duration) string {
+	const points = 75 // as long as the default of alert.cool_down
+	if interval <= 0 || interval > 1000*time.Hour {
+		return "75 points"
+	}
+	s := (points * interval).Round(max(time.Millisecond, interval.Truncate(time.Second)/10)).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+// yamlText writes s as a YAML value that means s: in quotes where it could be read as anything else.
+func yamlText(s string) string {
+	if plainWord.MatchString(s) {
+		n := word(s)
+		if n.Tag = ""; n.ShortTag() == "!!str" {
+			switch strings.ToLower(s) {
+			case "y", "n", "yes", "no", "on", "off": // other readers of YAML take these for booleans
+			default:
+				return s
+			}
+		}
+	}
+	return strconv.Quote(strings.ReplaceAll(s, "$", "$$")) // YAML knows all of Go's escapes
+}
+
+func yamlList(list []string) string {
+	parts := make([]string, len(list))
+	for i, s := range list {
+		parts[i] = yamlText(s)
+	}
+	return "[" + strings.Join(parts, ", ") + "]"
+}
+
+// comment makes one line of printable text, whatever s is.
+func comment(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,93 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+	"github.com/gonomaly/gonomaly/sources/sample"
+)
+
+// Every created file loads, whatever the sample was like.
+func TestCreate(t *testing.T) {
+	guesses := map[string]sample.Guess{
+		"none": {},
+		"csv": {Format: "csv", Columns: []string{"timestamp", "value"}, Time: decode.Time{Field: "timestamp", Layout: "2006-01-02 15:04:05", Zone: "Europe/Berlin"},
+			Values: []string{"value"}, Interval: 30 * time.Minute, Notes: []string{"rows 3 and 4 have no time"}},
+		"odd names": {Format: "json", Key: []string{`a "quoted" key`, "#"}, Time: decode.Time{Field: "no"}, Values: []string{"$x", "12", "yes", "null", "a: b", "ü", "tab\tbell\adel\x7f\u2028"}},
+		"bare":      {Format: "json", Values: []string{"x"}, NumbersAsStrings: true, Notes: []string{"two\nstreams: []"}},
+	}
+	for _, kind := range Kinds() {
+		for name, guess := range guesses {
+			for _, detector := range []string{"", "ewma"} {
+				b, err := Create(kind, CreateOptions{Guess: guess, Detector: detector})
+				if err != nil {
+					t.Fatal(err)
+				}
+				c, err := Parse(kind+" "+name, b, nothing)
+				if err != nil {
+					t.Errorf("%v\n%s", err, b)
+					continue
+				}
+				s := c.Streams[0]
+				if name != "none" && strings.Join(s.Decode.Values, " ") != strings.Join(guess.Values, " ") {
+					t.Errorf("%s from %s watches %q, want %q", kind, name, s.Decode.Values, guess.Values)
+				}
+				if detector != "" && s.Detectors[0].Kind != detector {
+					t.Errorf("%s has a detector of kind %s, want %s", kind, s.Detectors[0].Kind, detector)
+				}
+			}
+		}
+	}
+}
+
+func TestCreateTakesTheEnvironment(t *testing.T) {
+	env := map[string]string{"KAFKA_BROKERS": "a:1,b:2", "REDIS_ADDR": "r:3", "GONOMALY_TOPIC": "in", "GONOMALY_GROUP": "g",
+		"GONOMALY_ALERTS_TOPIC": "out", "GONOMALY_INSTANCE": "gonomaly-0"}
+	b, err := Create("metrics", CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse("metrics.yaml", b, func(name string) (string, bool) { v, ok := env[name]; return v, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Streams[0]
+	got := []string{strings.Join(c.Kafka.Brokers, ","), c.Redis.Address, s.Topics[0], s.Group, s.Alert.Topic, c.Instance}
+	if want := "a:1,b:2 r:3 in g out gonomaly-0"; strings.Join(got, " ") != want {
+		t.Errorf("the created file takes %q from the environment, want %q", got, want)
+	}
+}
+
+func TestCreateRefuses(t *testing.T) {
+	for _, test := range []struct {
+		kind string
+		o    CreateOptions
+		want string
+	}{
+		{"metric", CreateOptions{}, "did you mean metrics?"},
+		{"metrics", CreateOptions{Detector: "ewm"}, "did you mean ewma?"},
+		{"metrics", CreateOptions{Exclude: []string{"presure"}}, "did you mean pressure?"},
+		{"metrics", CreateOptions{Exclude: []string{"temp", "pressure", "rpm"}}, "no numeric field"},
+	} {
+		if _, err := Create(test.kind, test.o); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("Create(%q, %+v): %v, want an error with %q", test.kind, test.o, err, test.want)
+		}
+	}
+}
+
+func TestCoolDown(t *testing.T) {
+	for interval, want := range map[time.Duration]string{
+		0:                      "75 points",
+		30 * time.Minute:       "37h30m", // 75 half-hours
+		time.Minute:            "1h15m",
+		time.Hour:              "75h",
+		100 * time.Millisecond: "7.5s",
+		time.Second:            "1m15s",
+	} {
+		if got := coolDown(interval); got != want {
+			t.Errorf("coolDown(%v) = %q, want %q", interval, got, want)
+		}
+	}
+}
