@@ -109,14 +109,3 @@ func (m *KafkaMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.seconds, prometheus.GaugeValue, l.seconds(time.Now()), labels[:]...)
 	}
 }
-
-// MaxTimeLag is the largest time lag of the partitions, in seconds.
-func (m *KafkaMetrics) MaxTimeLag() float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	most := 0.0
-	for _, l := range m.lags {
-		most = max(most, l.seconds(time.Now()))
-	}
-	return most
-}

@@ -1,0 +1,268 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
+	"github.com/gonomaly/gonomaly/sinks"
+	"github.com/gonomaly/gonomaly/sources"
+)
+
+// running are the parts that a configuration asks for.
+type running struct {
+	o           Options
+	metrics     *metrics
+	checkpoints pipeline.Checkpoints
+	env         sinks.Env
+	failed      chan error
+
+	mu      sync.Mutex
+	streams []*path
+	router  *carrier
+}
+
+// task is something that runs until it is stopped.
+type task struct {
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func begin(ctx context.Context, run func(context.Context) error) *task {
+	ctx, cancel := context.WithCancel(ctx)
+	t := &task{cancel: cancel, done: make(chan error, 1)}
+	go func() { t.done <- run(ctx) }()
+	return t
+}
+
+func (t *task) stop() error {
+	t.cancel()
+	return <-t.done
+}
+
+// path is a stream with its source.
+type path struct {
+	config config.Stream
+	stream *pipeline.Stream
+	source *sources.Kafka
+	*task
+}
+
+func (r *running) newPath(c *config.Config, s config.Stream) (*path, error) {
+	stream, err := pipeline.NewStream(pipeline.Options{
+		Name: s.Name, Group: s.Group, Topics: s.Topics, Latest: s.Start == config.StartLatest, Config: s.Config,
+		Checkpoints: r.checkpoints, CheckpointEvery: c.Checkpoints.Every, Metrics: r.metrics.pipeline, Log: r.o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", s.Name, err)
+	}
+	source, err := sources.NewKafka(sources.KafkaOptions{
+		Client: c.Kafka, Stream: s.Name, Group: s.Group, Topics: s.Topics, Outputs: stream.Outputs(), Instance: c.Instance,
+		Clients: r.metrics.clients, Metrics: r.metrics.sources, Log: r.o.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", s.Name, err)
+	}
+	return &path{config: s, stream: stream, source: source}, nil
+}
+
+func (p *path) start(ctx context.Context, failed chan<- error) {
+	p.task = begin(ctx, func(ctx context.Context) error {
+		err := p.source.Run(ctx, p.stream)
+		p.stream.Wait()
+		if err != nil {
+			report(failed, fmt.Errorf("stream %s: %w", p.config.Name, err))
+		}
+		return err
+	})
+}
+
+// report hands the first failure on; one is enough to end the process.
+func report(failed chan<- error, err error) {
+	select {
+	case failed <- err:
+	default:
+	}
+}
+
+// carrier is the router with what it was made from.
+type carrier struct {
+	*sinks.Router
+	*task
+}
+
+func (r *running) newCarrier(c *config.Config) (*carrier, error) {
+	kafka, err := c.Kafka.Options()
+	if err != nil {
+		return nil, err
+	}
+	var topics []sinks.Topic
+	for _, s := range c.Streams {
+		topics = append(topics, sinks.Topic{Name: s.Alert.Topic, Group: s.Group})
+	}
+	router, err := sinks.NewRouter(sinks.Options{
+		Sinks: append(slices.Clone(c.Sinks), r.o.Sinks...), Topics: topics, Env: r.env, Kafka: kafka, Instance: c.Instance,
+		Metrics: r.metrics.sinks, Log: r.o.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &carrier{Router: router}, nil
+}
+
+func (k *carrier) start(ctx context.Context, failed chan<- error) {
+	k.task = begin(ctx, func(ctx context.Context) error {
+		err := k.Run(ctx)
+		if err != nil && ctx.Err() == nil {
+			report(failed, fmt.Errorf("sinks: %w", err))
+		}
+		return err
+	})
+}
+
+// newRunning makes all parts and starts none.
+func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
+	r := &running{o: o, metrics: m, failed: make(chan error, 1), env: sinks.Env{Stdout: os.Stdout}}
+	if c.Redis != nil {
+		client, err := c.Redis.Client()
+		if err != nil {
+			return nil, err
+		}
+		r.env.Redis, r.env.KeyPrefix = client, c.Redis.KeyPrefix
+	}
+	var err error
+	switch c.Checkpoints.Store {
+	case config.StoreRedis:
+		r.checkpoints = checkpoint.NewRedis(r.env.Redis, c.Redis.KeyPrefix, reg, o.Log)
+	case config.StoreFile:
+		if r.checkpoints, err = checkpoint.NewFile(c.Checkpoints.Directory, reg, o.Log); err != nil {
+			return nil, err
+		}
+	default:
+		r.checkpoints = checkpoint.NewMemory(reg, o.Log)
+	}
+	for _, s := range c.Streams {
+		p, err := r.newPath(c, s)
+		if err != nil {
+			return nil, err
+		}
+		r.streams = append(r.streams, p)
+	}
+	if r.router, err = r.newCarrier(c); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *running) start(ctx context.Context) {
+	for _, p := range r.streams {
+		p.start(ctx, r.failed)
+	}
+	r.router.start(ctx, r.failed)
+}
+
+// stop drains everything, side by side.
+func (r *running) stop() error {
+	var errs []error
+	for _, p := range r.streams {
+		p.cancel()
+	}
+	r.router.cancel()
+	for _, p := range r.streams {
+		errs = append(errs, <-p.done)
+	}
+	errs = append(errs, <-r.router.done)
+	if r.env.Redis != nil {
+		errs = append(errs, r.env.Redis.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// change goes over to another configuration: everything new is made before anything old is stopped, so that a configuration that cannot
+// be made changes nothing. Streams that are the same go on undisturbed.
+func (r *running) change(ctx context.Context, before, after *config.Config) error {
+	d := config.Diff(before, after)
+	made := map[string]*path{}
+	for _, s := range after.Streams {
+		if slices.Contains(d.Added, s.Name) || slices.Contains(d.Changed, s.Name) {
+			p, err := r.newPath(after, s)
+			if err != nil {
+				return err
+			}
+			made[s.Name] = p
+		}
+	}
+	var router *carrier
+	if d.Sinks || len(d.Added)+len(d.Removed)+len(d.Changed) > 0 {
+		var err error
+		if router, err = r.newCarrier(after); err != nil {
+			return err
+		}
+	}
+
+	r.mu.Lock()
+	old := r.streams
+	r.streams = nil
+	var leaving []*path
+	for _, p := range old {
+		if slices.Contains(d.Removed, p.config.Name) || slices.Contains(d.Changed, p.config.Name) {
+			p.cancel()
+			leaving = append(leaving, p)
+		} else {
+			r.streams = append(r.streams, p)
+		}
+	}
+	r.mu.Unlock()
+	var errs []error
+	for _, p := range leaving {
+		errs = append(errs, <-p.done)
+	}
+	if router != nil {
+		errs = append(errs, r.router.stop())
+	}
+	if err := errors.Join(errs...); err != nil {
+		r.o.Log.Warn("while leaving the configuration before", "error", err)
+	}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range after.Streams {
+		if p := made[s.Name]; p != nil {
+			p.start(ctx, r.failed)
+			r.streams = append(r.streams, p)
+		}
+	}
+	if router != nil {
+		r.router = router
+		r.router.start(ctx, r.failed)
+	}
+	return nil
+}
+
+func (r *running) healthy() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, p := range r.streams {
+		errs = append(errs, p.source.Healthy())
+	}
+	return errors.Join(errs...)
+}
+
+func (r *running) ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, p := range r.streams {
+		errs = append(errs, p.source.Ready(), p.stream.Ready())
+	}
+	return errors.Join(append(errs, r.router.Ready())...)
+}

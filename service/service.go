@@ -1,0 +1,158 @@
+// Package service runs a configuration: a stream and a Kafka source for each configured path, the router that carries alerts to the
+// sinks, and the HTTP port. It takes a changed configuration while it runs.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/sinks"
+)
+
+// Options make a Service.
+type Options struct {
+	Load   func() (*config.Config, error) // the configuration, at the start and for each reload
+	Listen string                         // where the HTTP port is, instead of where the configuration says
+	Sinks  []sinks.SinkConfig             // besides those of the configuration
+	Log    *slog.Logger
+	Level  *slog.LevelVar
+
+	// Serving, if set, is called once the HTTP port is open.
+	Serving func(net.Addr)
+}
+
+// Service is one process of Gonomaly.
+type Service struct {
+	o        Options
+	registry *prometheus.Registry
+	metrics  *metrics
+	reloads  chan chan error
+	done     chan struct{}
+
+	mu      sync.RWMutex
+	config  *config.Config
+	running *running
+}
+
+// New loads the configuration and makes everything it names; it connects to nothing yet.
+func New(o Options) (*Service, error) {
+	c, err := o.Load()
+	if err != nil {
+		return nil, err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s := &Service{o: o, registry: reg, metrics: newMetrics(reg), reloads: make(chan chan error), done: make(chan struct{}), config: c}
+	if s.running, err = newRunning(c, s.o, s.metrics, reg); err != nil {
+		return nil, err
+	}
+	s.metrics.loaded(c)
+	return s, nil
+}
+
+// Run serves until ctx is done, then drains: what is under way is committed, checkpointed and handed over.
+func (s *Service) Run(ctx context.Context) error {
+	defer close(s.done)
+	s.setLevel(s.config)
+	address := s.o.Listen
+	if address == "" {
+		address = s.config.Listen
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("open the HTTP port: %w", err)
+	}
+	s.o.Log.Info("serving", "listen", listener.Addr().String(), "streams", strings.Join(names(s.config), ", "))
+	if s.o.Serving != nil {
+		s.o.Serving(listener.Addr())
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return serve(ctx, listener, handler(s.registry, s)) })
+	g.Go(func() error { return s.supervise(ctx) })
+	err = g.Wait()
+	s.o.Log.Info("stopped")
+	return err
+}
+
+// supervise keeps the parts running, and changes them when asked to.
+func (s *Service) supervise(ctx context.Context) error {
+	s.running.start(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return s.running.stop()
+		case err := <-s.running.failed:
+			return errors.Join(err, s.running.stop())
+		case answer := <-s.reloads:
+			answer <- s.reload(ctx)
+		}
+	}
+}
+
+// Reload takes the configuration anew. When it is bad, the last good one stays in force, and the error says what is wrong.
+func (s *Service) Reload() error {
+	answer := make(chan error, 1)
+	select {
+	case s.reloads <- answer:
+		return <-answer
+	case <-s.done:
+		return errors.New("the service has stopped")
+	}
+}
+
+func (s *Service) reload(ctx context.Context) error {
+	c, err := s.o.Load()
+	if err == nil {
+		if restart := config.Diff(s.config, c).Restart; len(restart) > 0 {
+			err = fmt.Errorf("a change of %s needs a new process", strings.Join(restart, ", "))
+		}
+	}
+	if err == nil {
+		err = s.running.change(ctx, s.config, c)
+	}
+	if err != nil {
+		s.metrics.refused()
+		s.o.Log.Error("reload refused: the last good configuration stays in force", "error", err)
+		return err
+	}
+	s.setLevel(c)
+	s.mu.Lock()
+	s.config = c
+	s.mu.Unlock()
+	s.metrics.loaded(c)
+	s.o.Log.Info("reloaded", "streams", strings.Join(names(c), ", "))
+	return nil
+}
+
+// Gatherer has the metrics of the process.
+func (s *Service) Gatherer() prometheus.Gatherer { return s.registry }
+
+// Healthy says whether the loops make progress.
+func (s *Service) Healthy() error { return s.running.healthy() }
+
+// Ready says whether every stream is assigned and restored, and every sink takes alerts.
+func (s *Service) Ready() error { return s.running.ready() }
+
+func (s *Service) setLevel(c *config.Config) {
+	if s.o.Level != nil {
+		_ = s.o.Level.UnmarshalText([]byte(c.Log.Level)) // checked with the configuration
+	}
+}
+
+func names(c *config.Config) []string {
+	var names []string
+	for _, s := range c.Streams {
+		names = append(names, s.Name)
+	}
+	return names
+}
