@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/service/backtest"
+)
+
+func newBacktest() *cobra.Command {
+	var file, stream, out string
+	var inputs []string
+	var nab bool
+	c := &cobra.Command{
+		Use:   "backtest -c FILE --input FILE|DIR… --out DIR",
+		Short: "Play files through the detectors, and plot what they say",
+		Long: `Backtest plays CSV files (with a header) or JSON lines, gzipped or not, through the production path: each file from a fresh state, as
+one partition. Rows without a time field are one second apart.
+
+In DIR it writes for each NAME.csv a NAME.scores.csv with timestamp,key,score,p_value,limit,alert (a row for each row of the input, or
+for each closed window), alerts.jsonl with the alerts as they would stand in the alerts topic, and report.html, a page with values,
+expected bands, scores and alerts.`,
+		Example: `  gonomaly create metrics --from data.csv > g.yaml
+  gonomaly backtest -c g.yaml --input data.csv --out report
+  gonomaly backtest -c g.yaml --input folder --out results --nab`,
+		RunE: func(c *cobra.Command, args []string) error {
+			inputs = append(inputs, args...) // --input a b c
+			if file == "" || len(inputs) == 0 || out == "" {
+				return usageError{errors.New("-c, --input and --out are all needed")}
+			}
+			cfg, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			s, err := streamOf(cfg, stream)
+			if err != nil {
+				return usageError{err}
+			}
+			bar := newBar(c.ErrOrStderr())
+			results, err := backtest.Run(c.Context(), backtest.Options{
+				Stream: s, Inputs: inputs, Out: out, NAB: nab, Progress: bar.show, Log: slog.New(slog.DiscardHandler),
+			})
+			bar.end()
+			if err != nil {
+				return err
+			}
+			return summarize(c.OutOrStdout(), results, out)
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	f.StringVar(&stream, "stream", "", "`NAME` of the stream to play, where the configuration has several")
+	f.StringArrayVar(&inputs, "input", nil, "`FILE|DIR` to play; may be repeated")
+	f.StringVar(&out, "out", "", "`DIR` for the results")
+	f.BoolVar(&nab, "nab", false, "also write the layout of the Numenta Anomaly Benchmark, under DIR/gonomaly")
+	return c
+}
+
+// streamOf is the stream of that name, or the only one.
+func streamOf(c *config.Config, name string) (config.Stream, error) {
+	var names []string
+	for _, s := range c.Streams {
+		if s.Name == name || name == "" && len(c.Streams) == 1 {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	if name == "" {
+		return config.Stream{}, fmt.Errorf("the configuration has several streams: name one of %s with --stream", strings.Join(names, ", "))
+	}
+	return config.Stream{}, fmt.Errorf("--stream is %q, want one of %s", name, strings.Join(names, ", "))
+}
+
+func summarize(w io.Writer, files []backtest.File, out string) error {
+	rows, alerts := int64(0), 0
+	for _, f := range files {
+		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts\n", f.Path, f.Rows, f.Points, f.Alerts); err != nil {
+			return err
+		}
+		rows += f.Rows
+		alerts += f.Alerts
+	}
+	_, err := fmt.Fprintf(w, "%d files, %d rows, %d alerts: see %s\n", len(files), rows, alerts, filepath.Join(out, "report.html"))
+	return err
+}
+
+// bar shows how far a backtest is, file by file.
+type bar struct {
+	w    io.Writer
+	b    *progressbar.ProgressBar
+	file int
+	off  bool // nobody is looking
+}
+
+func newBar(w io.Writer) *bar {
+	f, ok := w.(*os.File)
+	return &bar{w: w, file: -1, off: !ok || !term.IsTerminal(int(f.Fd()))} //nolint:gosec // a file descriptor fits
+}
+
+func (b *bar) show(file string, n, files int, done, size int64) {
+	if b.off {
+		return
+	}
+	if n != b.file {
+		b.end()
+		b.file = n
+		b.b = progressbar.NewOptions64(max(size, 1), progressbar.OptionSetWriter(b.w), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetDescription(fmt.Sprintf("%d/%d %s", n+1, files, filepath.Base(file))), progressbar.OptionSetPredictTime(true))
+	}
+	_ = b.b.Set64(min(done, max(size, 1))) // a bar that cannot be drawn is no reason to stop
+}
+
+func (b *bar) end() {
+	if b.b != nil {
+		_ = b.b.Finish()
+	}
+}

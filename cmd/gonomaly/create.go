@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+	"github.com/gonomaly/gonomaly/sources/sample"
+)
+
+// sampleWait is how long create waits for records of a topic.
+const sampleWait = 10 * time.Second
+
+func newCreate() *cobra.Command {
+	var from, detector string
+	var brokers, excluded []string
+	c := &cobra.Command{
+		Use:   "create metrics|requests|points",
+		Short: "Print a configuration to start from, filled in from your data",
+		Long: `Create prints a commented configuration:
+
+  metrics    each record is a value, or a few, of one series (a host's CPU, a sensor, a shop's orders)
+  requests   raw events, gathered in event-time windows: how many, how slow
+  points     values that are judged together: ordinary one by one, odd as a combination
+
+With --from it looks at the first records of a file (CSV, JSON lines, gzipped or not) or of a topic, and fills in where time, key and
+values stand. The file takes brokers, Redis, topic, group, alerts topic and instance from KAFKA_BROKERS, REDIS_ADDR, GONOMALY_TOPIC,
+GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
+		Example: `  gonomaly create metrics > gonomaly.yaml
+  gonomaly create metrics --from orders > gonomaly.yaml          a topic
+  gonomaly create points --from data.csv.gz --exclude label      a file, but for a field
+  gonomaly create metrics --detector ewma`,
+		ValidArgs: config.Kinds(),
+		Args:      usage(cobra.MinimumNArgs(1)),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 1 && len(excluded) == 0 {
+				return usageError{errors.New("one kind at a time: " + strings.Join(args, " "))}
+			}
+			o := config.CreateOptions{Exclude: append(excluded, args[1:]...), Detector: detector} // --exclude a b c
+			if from != "" {
+				guess, err := look(c.Context(), from, brokers)
+				if err != nil {
+					return err
+				}
+				o.Guess = guess
+			}
+			text, err := config.Create(args[0], o)
+			if err != nil {
+				return usageError{err}
+			}
+			_, err = c.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&from, "from", "", "`FILE|TOPIC` to look at")
+	f.StringSliceVar(&excluded, "exclude", nil, "`FIELD`s to leave out, for example a label")
+	f.StringVar(&detector, "detector", "", "`KIND` of the detector, instead of the one that suits")
+	f.StringSliceVar(&brokers, "brokers", defaultBrokers(), "brokers of the topic")
+	return c
+}
+
+// look samples a file if there is one of that name, else a topic.
+func look(ctx context.Context, from string, brokers []string) (sample.Guess, error) {
+	if _, err := os.Stat(from); err == nil || from == "-" || strings.ContainsAny(from, `/\`) {
+		return sample.File(from, sample.Rows)
+	}
+	opts, err := kafka.Config{Brokers: brokers}.Options()
+	if err != nil {
+		return sample.Guess{}, err
+	}
+	return sample.Topic(ctx, opts, from, sample.Rows, sampleWait)
+}
+
+// defaultBrokers are those of KAFKA_BROKERS, or the local one.
+func defaultBrokers() []string {
+	if b := os.Getenv("KAFKA_BROKERS"); b != "" {
+		return strings.Split(b, ",")
+	}
+	return []string{"localhost:9092"}
+}

@@ -1,0 +1,90 @@
+// Command gonomaly watches Kafka topics and tells what is odd in them. Each file beside this one is a subcommand: flags and wiring.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitGood   = 0
+	exitFailed = 1 // the work failed
+	exitUsage  = 2 // the command was used wrongly
+)
+
+// usageError is a mistake in the command line, as against a failure of the work.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errSilent ends a command with exitFailed when everything is said already.
+var errSilent = errors.New("")
+
+func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitGood
+	}
+	var usage usageError
+	switch {
+	case errors.Is(err, errSilent):
+		return exitFailed
+	case errors.As(err, &usage):
+		_, _ = fmt.Fprintf(errs, "gonomaly: %v\nSee '%s --help'.\n", err, command.CommandPath())
+		return exitUsage
+	}
+	_, _ = fmt.Fprintf(errs, "gonomaly: %v\n", err)
+	return exitFailed
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "gonomaly",
+		Short: "Real-time anomaly detection on Kafka",
+		Long: `Gonomaly reads Kafka topics, learns what is normal for each key as the records come, and tells what is not:
+each alert once, with its reason, to a Kafka topic and to sinks such as Redis. There is no model to train.`,
+		Example: `  gonomaly demo                                     see it work, without any set-up
+  gonomaly create metrics --from mytopic > g.yaml   make a configuration from what is in a topic
+  gonomaly validate -c g.yaml                       check it
+  gonomaly backtest -c g.yaml --input data.csv --out report   try it on files
+  gonomaly run -c g.yaml                            run it`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          usage(cobra.NoArgs),
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newDemo(), newRun(), newValidate(), newCreate(), newSchema(), newBacktest(), newProduce(), newHealthcheck(), newVersion())
+	return root
+}
+
+// usage makes a mistake in the number of arguments a mistake of use.
+func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if err := args(c, given); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}

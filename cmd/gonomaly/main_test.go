@@ -1,0 +1,266 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gonomaly/gonomaly/sources/embedded"
+	"github.com/gonomaly/gonomaly/sources/generate"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+// run executes a command line as main does.
+func run(t *testing.T, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = execute(t.Context(), args, strings.NewReader(""), &o, &e)
+	return code, o.String(), e.String()
+}
+
+// must executes a command line that works, and returns its standard output.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	code, out, errs := run(t, args...)
+	if code != exitGood {
+		t.Fatalf("gonomaly %s: exit %d: %s%s", strings.Join(args, " "), code, errs, out)
+	}
+	return out
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Every command has examples, and every example uses flags that exist.
+func TestHelpTeaches(t *testing.T) {
+	for _, c := range newRoot().Commands() {
+		if c.Name() == "help" || c.Name() == "completion" {
+			continue
+		}
+		help := must(t, c.Name(), "--help")
+		if !strings.Contains(help, "Examples:") {
+			t.Errorf("%s --help has no examples", c.Name())
+		}
+		for line := range strings.SplitSeq(c.Example, "\n") {
+			_, args, ok := strings.Cut(line, "gonomaly ")
+			if !ok {
+				t.Errorf("an example of %s is not a command: %s", c.Name(), line)
+				continue
+			}
+			used, _, err := newRoot().Find(strings.Fields(args)[:1])
+			if err != nil {
+				t.Errorf("an example of %s: %v", c.Name(), err)
+				continue
+			}
+			for word := range strings.FieldsSeq(args) {
+				if flag, ok := strings.CutPrefix(word, "--"); ok && used.Flags().Lookup(flag) == nil {
+					t.Errorf("an example of %s uses --%s, which %s lacks", c.Name(), flag, used.Name())
+				}
+			}
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	good := write(t, "good.yaml", must(t, "create", "metrics"))
+	bad := write(t, "bad.yaml", "streams: 5\n")
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	for _, c := range []struct {
+		args string
+		code int
+		says string // on standard error
+	}{
+		{"", exitGood, ""},
+		{"--help", exitGood, ""},
+		{"version", exitGood, ""},
+		{"version --json", exitGood, ""},
+		{"validate -c " + good, exitGood, ""},
+		{"validate " + good + " " + bad, exitFailed, ""},
+		{"validate -c " + missing, exitFailed, "no such file"},
+		{"validate", exitUsage, "which file?"},
+		{"run", exitUsage, "which configuration?"},
+		{"run -c " + bad, exitFailed, bad + ":1:"},
+		{"run -c " + missing, exitFailed, "no such file"},
+		{"nonsense", exitUsage, "unknown command"},
+		{"version --nonsense", exitUsage, "unknown flag"},
+		{"schema", exitUsage, "accepts 1 arg"},
+		{"schema nonsense", exitUsage, "invalid argument"},
+		{"create", exitUsage, "at least 1 arg"},
+		{"create metric", exitUsage, "did you mean metrics?"},
+		{"create metrics points", exitUsage, "one kind at a time"},
+		{"create metrics --detector forrest", exitUsage, "did you mean forest?"},
+		{"create metrics --exclude nothing", exitUsage, "no such field"},
+		{"create metrics --from ./none.csv", exitFailed, "none.csv"},
+		{"backtest", exitUsage, "are all needed"},
+		{"backtest -c " + good + " --out x --input " + missing, exitFailed, "no such file"},
+		{"backtest -c " + good + " --stream other --out x --input x", exitUsage, "want one of metrics"},
+		{"demo --rate 0", exitUsage, "--rate is 0"},
+		{"demo --for 0s", exitUsage, "--for is 0s"},
+		{"produce", exitUsage, "which topic?"},
+		{"produce --topic t", exitUsage, "how much?"},
+		{"produce --topic t --events -1", exitUsage, "--events is -1"},
+		{"produce --topic t --for -1s", exitUsage, "--for is -1s"},
+		{"produce --topic t --rate -1 --for 1s", exitUsage, "--rate is -1"},
+		{"produce --topic t --events 1 --keys 0", exitUsage, "machines is 0"},
+		{"produce --topic t --events 1 --brokers nonsense", exitUsage, "brokers[0] is nonsense"},
+		{"produce --topic t --input " + missing, exitFailed, "no such file"},
+		{"healthcheck --address 127.0.0.1:1", exitFailed, "refused"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			code, out, errs := run(t, strings.Fields(c.args)...)
+			if code != c.code || !strings.Contains(errs, c.says) {
+				t.Errorf("exit %d, want %d, saying %q; standard error: %s", code, c.code, c.says, errs)
+			}
+			if c.code == exitGood && errs != "" {
+				t.Errorf("standard error of what works: %s", errs)
+			}
+			if c.code == exitUsage && !strings.Contains(errs, "--help") {
+				t.Errorf("wrong use is not told of --help: %s", errs)
+			}
+			if c.code == exitUsage && out != "" {
+				t.Errorf("wrong use prints to standard output: %s", out)
+			}
+		})
+	}
+}
+
+// Validate prints each problem on a line of standard output, of all files.
+func TestValidateSaysAll(t *testing.T) {
+	first := write(t, "first.yaml", "streems: []\nkafka: {brokers: [nonsense]}\n")
+	second := write(t, "second.yaml", "a: [\n")
+	code, out, _ := run(t, "validate", "-c", first, "-c", second)
+	if code != exitFailed {
+		t.Errorf("exit %d, want %d", code, exitFailed)
+	}
+	for _, want := range []string{first + ":1:1: ", "did you mean streams?", first + ":2:", "nonsense", second + ":"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing from\n%s", want, out)
+		}
+	}
+}
+
+// What create prints is valid, whatever it was made from.
+func TestCreatedIsValid(t *testing.T) {
+	csv := write(t, "data.csv", "timestamp,host,cpu,label\n2026-01-01 00:00:00,a,1.5,0\n2026-01-01 00:01:00,a,1.6,0\n2026-01-01 00:02:00,a,1.4,1\n")
+	for _, args := range []string{
+		"metrics", "requests", "points", "metrics --detector ewma", "metrics --from " + csv, "points --from " + csv + " --exclude label",
+	} {
+		text := must(t, append([]string{"create"}, strings.Fields(args)...)...)
+		file := write(t, "g.yaml", text)
+		must(t, "validate", "-c", file)
+		if strings.Contains(args, "--exclude") && strings.Contains(text, "label]") {
+			t.Errorf("create %s leaves the label in:\n%s", args, text)
+		}
+	}
+}
+
+// A sample of a topic fills in what the records have.
+func TestCreateFromTopic(t *testing.T) {
+	broker, err := embedded.Start(2, "machines")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	brokers := strings.Join(broker.Addresses(), ",")
+	must(t, "produce", "--brokers", brokers, "--topic", "machines", "--events", "200")
+	text := must(t, "create", "points", "--from", "machines", "--brokers", brokers)
+	for _, want := range []string{"key: [machine]", "field: ts", "unit: ms", "values: [temp, pressure, rpm, vibration, load]"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing from\n%s", want, text)
+		}
+	}
+}
+
+// Produce makes a missing topic, writes what it says, and prints each injected anomaly as a line of JSON.
+func TestProduce(t *testing.T) {
+	broker, err := embedded.Start(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broker.Close()
+	brokers := strings.Join(broker.Addresses(), ",")
+	code, out, errs := run(t, "produce", "--brokers", brokers, "--topic", "new", "--events", "4000", "--keys", "4", "--anomalies", "30", "--partitions", "3")
+	if code != exitGood || !strings.Contains(errs, "4000 events") {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	for _, line := range lines {
+		var i generate.Injection
+		if err := json.Unmarshal([]byte(line), &i); err != nil || i.Machine == "" || i.End.Before(i.Start) {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	if len(lines) < 3 {
+		t.Errorf("%d anomalies in 4000 events at 30 per 10000", len(lines))
+	}
+	file := write(t, "rows.csv", "t,x\n1,2\n3,4\n")
+	must(t, "produce", "--brokers", brokers, "--topic", "rows", "--input", file)
+	opts, err := kafka.Config{Brokers: broker.Addresses()}.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := kafka.ReadAll(t.Context(), opts, "rows")
+	if err != nil || len(records) != 2 || string(records[1].Value) != `{"t":3,"x":4}` {
+		t.Errorf("%v: records %v", err, records)
+	}
+	records, err = kafka.ReadAll(t.Context(), opts, "new")
+	if err != nil || len(records) != 4000 {
+		t.Errorf("%v: %d records, want 4000", err, len(records))
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var b build
+	if err := json.Unmarshal([]byte(must(t, "version", "--json")), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Go == "" || b.Commit == "" || b.Platform == "" {
+		t.Errorf("build %+v lacks something", b)
+	}
+}
+
+func TestSchemas(t *testing.T) {
+	for _, kind := range []string{"config", "alert"} {
+		var s struct {
+			Schema string `json:"$schema"`
+		}
+		if err := json.Unmarshal([]byte(must(t, "schema", kind)), &s); err != nil || !strings.Contains(s.Schema, "2020-12") {
+			t.Errorf("schema %s: %v, $schema is %s", kind, err, s.Schema)
+		}
+	}
+}
+
+// A command that is interrupted ends, and says so by its exit code.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var o, e bytes.Buffer
+	if code := execute(ctx, []string{"demo", "--for", "1h"}, nil, &o, &e); code != exitFailed || !strings.Contains(e.String(), "interrupted") {
+		t.Errorf("exit %d, want %d: %s", code, exitFailed, e.String())
+	}
+}
+
+// Flags that name a configuration do so in every command.
+func TestConfigFlag(t *testing.T) {
+	for _, name := range []string{"run", "validate", "backtest"} {
+		c, _, err := newRoot().Find([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := (*cobra.Command)(c).Flags().ShorthandLookup("c"); f == nil || f.Name != "config" {
+			t.Errorf("%s has no -c, --config", name)
+		}
+	}
+}

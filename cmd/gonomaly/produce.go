@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"math"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
+	"github.com/gonomaly/gonomaly/sources"
+	"github.com/gonomaly/gonomaly/sources/generate"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+func newProduce() *cobra.Command {
+	var brokers []string
+	var input string
+	var partitions int32
+	var p generate.Producer
+	fleet := generate.FleetConfig{WarmUp: 300}
+	c := &cobra.Command{
+		Use:   "produce --topic TOPIC",
+		Short: "Write events to a topic: generated ones with known anomalies, or a file's",
+		Long: `Produce writes JSON events to a topic, for trying out and for load tests. A topic that is missing is created.
+
+Without --input the events are a fleet's: each of --keys machines reports once a simulated minute, from 1 January 2026 on, such as
+  {"machine":"machine-000042","ts":1767225600000,"temp":71.2345,"pressure":4.5123,"rpm":2981.42,"vibration":1.0343,"load":63.2145,…}
+and --anomalies of 10,000 points begin a fault (once a machine has reported 300 times). Each fault is printed on standard output as a
+line of JSON when its first event is written. The same seed gives the same events.
+
+With --input they are the rows of a CSV file with a header, or of JSON lines, gzipped or not; - is standard input. Rows have no key and
+go to one partition, in order.`,
+		Example: `  gonomaly produce --topic machines --rate 1000 --for 5m --keys 50 --anomalies 5
+  gonomaly produce --topic load --events 2000000 --keys 10000      as fast as the broker takes them
+  gonomaly produce --topic taxi --input nyc_taxi.csv.gz`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkProduce(&p, input); err != nil {
+				return usageError{err}
+			}
+			opts, err := kafka.Config{Brokers: brokers}.Options()
+			if err != nil {
+				return usageError{fmt.Errorf("--%w", err)}
+			}
+			events, failed, err := eventsOf(input, fleet)
+			if err != nil {
+				return err
+			}
+			if err := ensureTopic(c.Context(), opts, p.Topic, partitions); err != nil {
+				return err
+			}
+			p.Injections = c.OutOrStdout()
+			done, err := p.Run(c.Context(), opts, events)
+			_, _ = fmt.Fprintf(c.ErrOrStderr(), "%d events, %d bytes, %d anomalies in %v: %.0f events a second\n",
+				done.Events, done.Bytes, done.Injections, done.Elapsed.Round(time.Millisecond), float64(done.Events)/done.Elapsed.Seconds())
+			return errors.Join(err, failed())
+		},
+	}
+	f := c.Flags()
+	f.StringSliceVar(&brokers, "brokers", defaultBrokers(), "brokers, host:port")
+	f.StringVar(&p.Topic, "topic", "", "`TOPIC` to write to")
+	f.Int32Var(&partitions, "partitions", 4, "partitions of the topic, if it is to be created")
+	f.Float64Var(&p.Rate, "rate", 0, "events a second; 0 for as fast as possible")
+	f.DurationVar(&p.For, "for", 0, "how long to write; with --rate, rate times so long events however long they take")
+	f.Int64Var(&p.Events, "events", 0, "how many events to write")
+	f.IntVar(&fleet.Machines, "keys", 10, "machines of the fleet")
+	f.Uint64Var(&fleet.Seed, "seed", 1, "`SEED` of the fleet")
+	f.Float64Var(&fleet.Anomalies, "anomalies", 0, "faults in 10,000 points")
+	f.StringVar(&input, "input", "", "`FILE` to write instead of generated events")
+	return c
+}
+
+// checkProduce says what is wrong with the flags.
+func checkProduce(p *generate.Producer, input string) error {
+	switch {
+	case p.Topic == "":
+		return errors.New("which topic? Name it with --topic")
+	case !(p.Rate >= 0) || math.IsInf(p.Rate, 0):
+		return fmt.Errorf("--rate is %v, want ≥ 0", p.Rate)
+	case p.For < 0:
+		return fmt.Errorf("--for is %v, want ≥ 0s", p.For)
+	case p.Events < 0:
+		return fmt.Errorf("--events is %d, want ≥ 0", p.Events)
+	case input == "" && p.For == 0 && p.Events == 0:
+		return errors.New("how much? Say --events or --for")
+	}
+	return nil
+}
+
+// eventsOf are the events of a file or of a fleet, and what kept them from the file's end.
+func eventsOf(input string, c generate.FleetConfig) (events iter.Seq[generate.Event], failed func() error, err error) {
+	if input == "" {
+		fleet, err := generate.NewFleet(c)
+		if err != nil {
+			return nil, nil, usageError{err}
+		}
+		return fleet.Events(), func() error { return nil }, nil
+	}
+	file, err := sources.OpenFile(input, decode.Config{})
+	if err != nil {
+		return nil, nil, err
+	}
+	events, unread := generate.File(file)
+	return events, func() error { return errors.Join(unread(), file.Close()) }, nil
+}
+
+// topicTimeout bounds what a person waits for a broker that does not answer.
+const topicTimeout = 10 * time.Second
+
+func ensureTopic(ctx context.Context, opts kafka.Options, topic string, partitions int32) error {
+	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
+	defer cancel()
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	if err := kafka.EnsureTopics(ctx, client, partitions, []string{topic}, log); err != nil {
+		return fmt.Errorf("reach topic %s: %w", topic, err)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/service"
+)
+
+func newRun() *cobra.Command {
+	var file, listen string
+	c := &cobra.Command{
+		Use:   "run -c FILE",
+		Short: "Run the service: read topics, write alerts",
+		Long: `Run reads the topics of the configuration's streams and writes alerts, until it is told to end.
+
+It waits for topics that are missing, creates the topics that it writes to, and logs JSON to standard error. SIGTERM or SIGINT end it
+within ten seconds: what is under way is committed and checkpointed. SIGHUP, or POST to /-/reload, takes the configuration anew; a bad
+one is refused, and the last good one stays in force. The HTTP port has /metrics, /-/healthy and /-/ready.`,
+		Example: `  gonomaly run -c gonomaly.yaml
+  KAFKA_BROKERS=kafka-1:9092,kafka-2:9092 gonomaly run -c gonomaly.yaml --listen 0.0.0.0:9464
+  gonomaly run -c gonomaly.yaml --listen 127.0.0.1:0      a free port, logged as listen`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if file == "" {
+				return usageError{errors.New("which configuration? Name it with -c FILE")}
+			}
+			level := new(slog.LevelVar)
+			log := slog.New(slog.NewJSONHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			s, err := service.New(service.Options{
+				Load: func() (*config.Config, error) { return config.Load(file) }, Listen: listen, Log: log, Level: level,
+			})
+			if err != nil {
+				return err
+			}
+			stop := reloadOnHangup(c.Context(), s)
+			defer stop()
+			return s.Run(c.Context())
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	c.Flags().StringVar(&listen, "listen", "", "`ADDRESS` of the HTTP port, instead of where the configuration says")
+	return c
+}
+
+// reloadOnHangup reloads at each SIGHUP until it is stopped. The service logs how that went.
+func reloadOnHangup(ctx context.Context, s *service.Service) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				_ = s.Reload()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		cancel()
+	}
+}

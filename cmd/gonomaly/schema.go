@@ -1,0 +1,29 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/invopop/jsonschema"
+	"github.com/spf13/cobra"
+
+	"github.com/gonomaly/gonomaly/config"
+)
+
+func newSchema() *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema config|alert",
+		Short: "Print the JSON Schema of the configuration, or of an alert",
+		Long: `Schema prints a JSON Schema (2020-12), made from the code. With that of the configuration an editor completes and checks it; with
+that of an alert a reader of the alerts topic knows what to expect.`,
+		Example: `  gonomaly schema config > gonomaly.schema.json
+  gonomaly schema alert`,
+		ValidArgs: []string{"config", "alert"},
+		Args:      usage(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		RunE: func(c *cobra.Command, args []string) error {
+			schema := map[string]func() *jsonschema.Schema{"config": config.Schema, "alert": config.AlertSchema}[args[0]]()
+			e := json.NewEncoder(c.OutOrStdout())
+			e.SetIndent("", "  ")
+			return e.Encode(schema)
+		},
+	}
+}
