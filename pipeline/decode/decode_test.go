@@ -80,6 +80,8 @@ func TestBadRecords(t *testing.T) {
 		{machines, `{` + good + `,"temp":"hot"}`, `wrong_type: temp is "hot", want a number`},
 		{machines, `{` + good + `,"temp":"1"}`, `wrong_type: temp is "1", want a number`},
 		{machines, `{` + good + `,"temp":[1]}`, "wrong_type: temp is an array, want a number"},
+		{machines, `{` + good + `,"temp":NaN}`, "not_finite: byte 54 begins NaN or Infinity, want a finite number"},
+		{machines, `{` + good + `,"temp":-Infinity}`, "not_finite: byte 55 begins NaN or Infinity, want a finite number"},
 		{machines, `{` + good + `,"temp":1e999}`, "not_finite: temp is 1e999, want a finite number"},
 		{machines, `{"machine":{}}`, "wrong_type: machine is an object, want text, a number, true or false"},
 		{machines, `{"machine":"m","ts":1714979889001}`,

@@ -96,6 +96,8 @@ func compare(t *testing.T, c Config, value []byte, want Sample, reason Reason) {
 func referenceJSON(c Config, value []byte) (Sample, Reason) {
 	if invalid, deep := firstInvalid(value), firstDeeper(value, c.MaxDepth); deep < invalid {
 		return Sample{}, TooDeep
+	} else if notFinite(value, invalid) {
+		return Sample{}, NotFinite
 	} else if invalid < math.MaxInt {
 		return Sample{}, NotJSON
 	}

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -102,11 +103,18 @@ func (f *jsonFormat) read(value []byte) error {
 		return &Refused{TooDeep, fmt.Sprintf("record is nested deeper than %d at byte %d, want at most that", f.maxDepth, f.at)}
 	case len(value) == 0:
 		return &Refused{NotJSON, "record is empty, want an object"}
+	case notFinite(value, f.at):
+		return &Refused{NotFinite, fmt.Sprintf("byte %d begins NaN or Infinity, want a finite number", f.at)}
 	case f.at >= len(value):
 		return &Refused{NotJSON, fmt.Sprintf("record ends at byte %d, want %s", len(value), f.want)}
 	default:
 		return &Refused{NotJSON, fmt.Sprintf("byte %d is %q, want %s", f.at, shorten(value[f.at:f.at+1]), f.want)}
 	}
+}
+
+// notFinite tells whether what is no JSON at b[i] is a number that JSON does not have, but that some languages write all the same.
+func notFinite(b []byte, i int) bool {
+	return i < len(b) && (bytes.HasPrefix(b[i:], []byte("NaN")) || bytes.HasPrefix(b[i:], []byte("Infinity")))
 }
 
 // fault notes where the document goes wrong. It returns -1, which all that scan pass on.
