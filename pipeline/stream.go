@@ -316,7 +316,7 @@ func (s *Stream) Ready() error {
 	defer s.mu.RUnlock()
 	var missing []string
 	for p, part := range s.partitions {
-		if part.position < part.committed {
+		if max(part.position, 0) < part.committed { // the position is -1 before the first record
 			missing = append(missing, fmt.Sprintf("%v: restoring, at offset %d of %d", p, max(part.position, 0), part.committed))
 		}
 	}
