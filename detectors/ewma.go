@@ -28,7 +28,7 @@ func (c *EWMAConfig) New(fields int) (Detector, error) {
 	}
 	return &EWMA{
 		alpha:  -math.Expm1(-math.Ln2 / c.HalfLife), // keeps the digits that 1 - exp loses when the half-life is long
-		warmUp: uint64(c.WarmUp),
+		warmUp: uint64(c.WarmUp),                    //nolint:gosec // positive
 		fields: make([]moments, fields),
 	}, nil
 }

@@ -145,8 +145,8 @@ func (f *Forest) Learn(p Point) {
 	for i := range f.trees {
 		f.trees[i].add(f)
 	}
-	if every := max(1, f.config.Window/len(f.trees)); full && f.n%uint64(every) == 0 { //nolint:gosec // positive
-		t := &f.trees[f.n/uint64(every)%uint64(len(f.trees))] //nolint:gosec // positive
+	if every := max(1, f.config.Window/len(f.trees)); full && f.n%uint64(every) == 0 {
+		t := &f.trees[f.n/uint64(every)%uint64(len(f.trees))]
 		t.renew(f)
 	}
 }

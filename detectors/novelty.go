@@ -124,7 +124,7 @@ func (m *memory) append(b []byte) []byte {
 	b = append(b, m.n, m.next)
 	for i := range int(m.n) {
 		b = appendFloat32(b, m.value[i])
-		b = append(b, byte(m.used[i]), byte(m.used[i]>>8), m.visits[i])
+		b = append(b, byte(m.used[i]), byte(m.used[i]>>8), m.visits[i]) //nolint:gosec // the low byte, then the high one
 	}
 	return b
 }

@@ -85,10 +85,10 @@ func (t *tail) age(now uint16) {
 }
 
 func (t *tail) append(b []byte) []byte {
-	b = append(b, byte(t.seen), byte(t.seen>>8), t.n, t.next)
+	b = append(b, byte(t.seen), byte(t.seen>>8), t.n, t.next) //nolint:gosec // the low byte, then the high one
 	for i := range int(t.n) {
 		b = appendFloat32(b, t.top[i])
-		b = append(b, byte(t.born[i]), byte(t.born[i]>>8))
+		b = append(b, byte(t.born[i]), byte(t.born[i]>>8)) //nolint:gosec // the low byte, then the high one
 	}
 	return b
 }

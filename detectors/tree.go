@@ -114,7 +114,7 @@ func (t *tree) gather(f *Forest, node int) int {
 			at = t.child(at, f.slot(slot))
 		}
 		if at == node {
-			f.inside[n] = uint16(slot) //nolint:gosec // the window has at most 32768
+			f.inside[n] = uint16(slot)
 			n++
 		}
 	}
@@ -125,7 +125,7 @@ func (t *tree) gather(f *Forest, node int) int {
 func (t *tree) renew(f *Forest) {
 	n := f.size()
 	for slot := range n {
-		f.inside[slot] = uint16(slot) //nolint:gosec // the window has at most 32768
+		f.inside[slot] = uint16(slot)
 	}
 	t.settle(f, 0, f.inside[:n])
 	t.grow(f, 0, 0, f.inside[:n])
@@ -269,7 +269,7 @@ func (t *tree) read(r *reader, node int) (points int) {
 	for i := range low {
 		low[i], high[i] = r.float32(-math.MaxFloat32, math.MaxFloat32), r.float32(-math.MaxFloat32, math.MaxFloat32)
 	}
-	t.count[node] = int32(points)
+	t.count[node] = int32(points) //nolint:gosec // from 16 bits
 	switch {
 	case r.err != nil || cut == uncut:
 		return points

@@ -16,8 +16,6 @@ func (i *incident) open() bool { return i.id != "" }
 // quietFrom is the event time at which the incident is over, if nothing fires before it; only for a cool-down in time.
 func (i *incident) quietFrom(coolDown Span) int64 { return i.fired + int64(coolDown.Time) }
 
-const incidentBytes = 1 + 5*8
-
 func (i *incident) append(b []byte) []byte {
 	b = appendText(b, i.id)
 	b = appendInt(b, i.opened)

@@ -102,7 +102,7 @@ func (s *series) shingle(x, sample []float64, n int) []float64 {
 	return x
 }
 
-func (s *series) append(b []byte, p *plan) ([]byte, error) {
+func (s *series) append(b []byte) ([]byte, error) {
 	b = appendText(b, s.key)
 	b = appendInt(b, s.points)
 	var err error

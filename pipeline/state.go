@@ -102,14 +102,6 @@ func (r *stateReader) float() float64 {
 	return v
 }
 
-func (r *stateReader) bool() bool {
-	b := r.take(1)
-	if b != nil && b[0] > 1 {
-		r.fail("a truth value is %d", b[0])
-	}
-	return b != nil && b[0] == 1
-}
-
 func (r *stateReader) text() string {
 	n, size := binary.Uvarint(r.b)
 	if size <= 0 || n > uint64(len(r.b)) {
@@ -130,11 +122,4 @@ func (r *stateReader) part(into encoding.BinaryUnmarshaler) {
 			r.fail("%T: %v", into, err)
 		}
 	}
-}
-
-func appendBool(b []byte, v bool) []byte {
-	if v {
-		return append(b, 1)
-	}
-	return append(b, 0)
 }

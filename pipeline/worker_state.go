@@ -18,7 +18,7 @@ func (w *Worker) AppendBinary(b []byte) ([]byte, error) {
 	b = appendInt(b, int64(len(w.series)))
 	var err error
 	for _, key := range slices.Sorted(maps.Keys(w.series)) {
-		if b, err = w.series[key].append(b, w.plan); err != nil {
+		if b, err = w.series[key].append(b); err != nil {
 			return nil, fmt.Errorf("state of series %q: %w", key, err)
 		}
 	}

@@ -133,7 +133,7 @@ func (s *session) stepOver(ctx context.Context, big *kgo.ErrDecompressTooLarge) 
 	defer o.turn.Unlock()
 	messages, err := s.h.Process(ctx, o.p, []pipeline.Record{{Offset: big.NextOffset - 1, Control: true}})
 	if err != nil {
-		return fmt.Errorf("step over %v: %w", big, err)
+		return fmt.Errorf("step over %v: %w", big, err) //nolint:errorlint // big is named, not the cause
 	}
 	s.keep(o, messages, big.Epoch)
 	o.lag.done(o.position, time.Now(), big.NextOffset)

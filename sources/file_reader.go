@@ -83,6 +83,8 @@ func NewFileReader(name string, in io.Reader, d decode.Config) (*FileReader, err
 	switch toCSV := d.Format == "csv"; {
 	case start == 0: // empty: no header and no records
 		r.next = func() ([]byte, error) { return nil, io.EOF }
+	case start == '[' && isArray(text):
+		return nil, r.failed(errors.New("begins with [, want lines of JSON: an object a line"))
 	case start != '{':
 		err = r.readCSV(text, toCSV)
 	case toCSV:
@@ -175,6 +177,13 @@ func firstByte(in *bufio.Reader) (byte, error) {
 			return b[n-1], nil
 		}
 	}
+}
+
+// isArray tells whether the text that begins with a bracket is an array of objects; else it is the header of a CSV file.
+func isArray(in *bufio.Reader) bool {
+	begin, _ := in.Peek(512) // all there is, if it is less
+	begin = bytes.TrimLeft(begin, " \t\r\n")
+	return bytes.HasPrefix(bytes.TrimLeft(begin[min(1, len(begin)):], " \t\r\n"), []byte("{"))
 }
 
 // readLines makes each line that is not blank a record, as it is.

@@ -30,6 +30,7 @@ func TestFileRows(t *testing.T) {
 		"names are escaped, in order": {"json", "z,\"a\"\"b\"\n1,2\n", []string{`{"z":1,"a\"b":2}`}},
 		"space around cells":          {"", "a, b\r\n1 , 2\r\n", []string{`{"a":1,"b":2}`}},
 		"a byte order mark":           {"", "\ufeffa\n1\n", []string{`{"a":1}`}},
+		"a bracket in the header":     {"", "[a],b\n1,2\n", []string{`{"[a]":1,"b":2}`}},
 		"no end of line at the end":   {"", "a\n1", []string{`{"a":1}`}},
 		"a header alone":              {"", "a,b\n", nil},
 		"nothing":                     {"", "", nil},
@@ -54,15 +55,16 @@ func TestFileRows(t *testing.T) {
 func TestFileErrorsNameFileAndLine(t *testing.T) {
 	whole := zipped(t, strings.Repeat("{\"a\":1}\n", 1000))
 	for want, c := range map[string]struct{ format, in string }{
-		"x.csv:3: 3 columns, want the header's 2":                 {"", "a,b\n1,2\n1,2,3\n"},
-		"x.csv:5: 1 columns, want the header's 2":                 {"", "a,b\n\"1\n1\",2\n\n3\n"},
-		"x.csv:2: extraneous or missing \" in quoted-field":       {"", "a,b\n\"1,2\n"},
-		"x.csv:1: column \"a\" stands twice in the header":        {"", "a,b,a\n1,2,3\n"},
-		"x.csv holds JSON lines: decode.format is csv, want json": {"csv", "{}\n"},
-		"x.csv:1001: unexpected EOF":                              {"", whole[:len(whole)-4]},
-		"x.csv:1: gzip: invalid header":                           {"", "\x1f\x8bnot gzip at all"},
-		"x.csv:1: starts with nothing but white space":            {"", strings.Repeat(" ", 1<<17)},
-		"x.csv:2: bufio.Scanner: token too long":                  {"", "{}\n{" + strings.Repeat(" ", fileMaxLine) + "}\n"},
+		"x.csv:3: 3 columns, want the header's 2":                      {"", "a,b\n1,2\n1,2,3\n"},
+		"x.csv:5: 1 columns, want the header's 2":                      {"", "a,b\n\"1\n1\",2\n\n3\n"},
+		"x.csv:2: extraneous or missing \" in quoted-field":            {"", "a,b\n\"1,2\n"},
+		"x.csv:1: column \"a\" stands twice in the header":             {"", "a,b,a\n1,2,3\n"},
+		"x.csv holds JSON lines: decode.format is csv, want json":      {"csv", "{}\n"},
+		"x.csv:1001: unexpected EOF":                                   {"", whole[:len(whole)-4]},
+		"x.csv:1: begins with [, want lines of JSON: an object a line": {"", "\n[\n {\"a\":1},\n {\"a\":2}]\n"},
+		"x.csv:1: gzip: invalid header":                                {"", "\x1f\x8bnot gzip at all"},
+		"x.csv:1: starts with nothing but white space":                 {"", strings.Repeat(" ", 1<<17)},
+		"x.csv:2: bufio.Scanner: token too long":                       {"", "{}\n{" + strings.Repeat(" ", fileMaxLine) + "}\n"},
 	} {
 		r, err := NewFileReader("x.csv", strings.NewReader(c.in), decode.Config{Format: c.format})
 		if err == nil {

@@ -1,3 +1,5 @@
+// Package sources brings records to the pipeline: from the partitions of Kafka exactly once, where what comes of them and the group's
+// offsets move together; and from a file or standard input, each as one partition.
 package sources
 
 import (

@@ -55,7 +55,7 @@ func newCodec() *codec {
 }
 
 // encode appends c in its envelope to b. A state that compression does not shrink stays as it is.
-func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, error) {
+func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, error) { //nolint:unparam // appends, as encoders do
 	if len(c.State) > maxState {
 		return nil, fmt.Errorf("state has %d bytes, want at most %d", len(c.State), maxState)
 	}
@@ -73,8 +73,8 @@ func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, er
 	b = append(b, magic...)
 	b = append(b, version, kind)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Config))) //nolint:gosec // checked above
-	b = binary.LittleEndian.AppendUint64(b, uint64(epoch))         //nolint:gosec // checked above
-	b = binary.LittleEndian.AppendUint64(b, uint64(c.Offset))      //nolint:gosec // checked above
+	b = binary.LittleEndian.AppendUint64(b, uint64(epoch))
+	b = binary.LittleEndian.AppendUint64(b, uint64(c.Offset))
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(c.State)))
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
 	b = append(b, c.Config...)
@@ -100,7 +100,7 @@ func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err erro
 	}
 	configLen := uint64(binary.LittleEndian.Uint16(b[6:]))
 	stateLen, payloadLen := binary.LittleEndian.Uint64(b[24:]), binary.LittleEndian.Uint64(b[32:])
-	if rest := uint64(len(body) - headerSize); configLen > rest || payloadLen != rest-configLen {
+	if rest := uint64(len(body) - headerSize); configLen > rest || payloadLen != rest-configLen { //nolint:gosec // checked above
 		return fail("configuration of %d and payload of %d bytes in %d", configLen, payloadLen, rest)
 	}
 	if stateLen > most {
@@ -111,7 +111,7 @@ func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err erro
 		return fail("epoch is %d and offset %d, want at most %d", e, offset, int64(math.MaxInt64))
 	}
 	c.Config = string(body[headerSize : headerSize+configLen])
-	c.Offset = int64(offset) //nolint:gosec // checked above
+	c.Offset = int64(offset)
 	payload := body[headerSize+configLen:]
 	switch b[5] {
 	case codecRaw:
@@ -126,7 +126,7 @@ func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err erro
 	if uint64(len(c.State)) != stateLen {
 		return fail("state has %d bytes, want %d", len(c.State), stateLen)
 	}
-	return c, int64(e), nil //nolint:gosec // checked above
+	return c, int64(e), nil
 }
 
 // unfold decompresses up to one byte more than n. It streams, so that a length that lies costs nothing.

@@ -34,7 +34,7 @@ func TestBroker(t *testing.T) {
 		}
 	}
 	b.Close()
-	if err := kafka.Check(t.Context(), opts); err == nil {
+	if err := client.Ping(t.Context()); err == nil {
 		t.Error("a closed broker answers")
 	}
 }

@@ -110,15 +110,14 @@ func EnsureTopics(ctx context.Context, client *kgo.Client, partitions int32, nam
 	return nil
 }
 
-// Check asks the brokers for their names: it is nil when one of them answers, and lets this client in.
-func Check(ctx context.Context, opts Options) error {
+// Create makes a topic with so many partitions, unless it is there. Brokers that do not answer fail it after some seconds.
+func Create(ctx context.Context, opts Options, partitions int32, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
 	defer client.Close()
-	if err := client.Ping(ctx); err != nil {
-		return fmt.Errorf("reach the brokers: %w", err)
-	}
-	return nil
+	return EnsureTopics(ctx, client, partitions, []string{name}, slog.New(slog.DiscardHandler))
 }

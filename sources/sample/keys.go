@@ -36,8 +36,8 @@ func (c *column) isID() bool {
 
 func isWhole(c cell) bool { return isNumber(c) && !strings.ContainsAny(c.text, ".eE") }
 
-// findKey picks the record's own key where records have one that comes again, or else the fields that name a series: those whose name says so,
-// and as many of them as it takes to make times rise within each series; failing that, a text that does as much.
+// findKey picks the record's own key where records have one that comes again, or else the fields that name a series: those whose name says
+// so, and as many of them as it takes to make times rise within each series; failing that, a text that does as much.
 func (g *Guess) findKey(t *table, times []int64) {
 	fields, sure := t.keyFields(times)
 	if g.ownKey(t, fields, sure) {

@@ -1,6 +1,6 @@
-// Package sample looks at the first records of a file or a topic and guesses how a stream would decode them: where the time stands and how it
-// is written, what names a series, which values there are to watch. The guess is a starting point for a person, who sees in Notes what was
-// not certain; the same records always give the same guess.
+// Package sample looks at the first records of a file or a topic and guesses how a stream would decode them: where the time stands and
+// how it is written, what names a series, which values there are to watch. The guess is a starting point for a person, who sees in
+// Notes what was not certain; the same records always give the same guess.
 package sample
 
 import (

@@ -1,0 +1,36 @@
+package detectors
+
+import (
+	"math"
+	"testing"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// The tail is gonum's as far as that has digits, and beyond goes on as z²/2 does; its inverse brings z back.
+func TestNormalTail(t *testing.T) {
+	for z := 0.0; z <= 37; z += 0.25 {
+		if got, want := logNormalTail(z), math.Log(2*distuv.UnitNormal.CDF(-z)); math.Abs(got-want) > 1e-10*max(1, -want) {
+			t.Errorf("logNormalTail(%v) = %v, want %v", z, got, want)
+		}
+	}
+	for z := 1e-3; z <= MaxScore; z *= 1.3 {
+		if back := normalAt(logNormalTail(z)); math.Abs(back-z) > 1e-9*max(1, z) {
+			t.Errorf("normalAt(logNormalTail(%v)) = %v", z, back)
+		}
+	}
+}
+
+// Of n dice, the probability that one shows a six is 1 - (5/6)^n.
+func TestSidak(t *testing.T) {
+	for _, n := range []float64{1, 2, 10, 1000} {
+		got, want := sidak(math.Log(1.0/6), n), math.Log(1-math.Pow(5.0/6, n))
+		if math.Abs(got-want) > 1e-12 {
+			t.Errorf("sidak(log 1/6, %v) = %v, want %v", n, got, want)
+		}
+		// For very small p it is n·p, whose logarithm is exact where p itself is not.
+		if got, want := sidak(-500, n), -500+math.Log(n); math.Abs(got-want) > 1e-12 {
+			t.Errorf("sidak(-500, %v) = %v, want %v", n, got, want)
+		}
+	}
+}
