@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 // CreateOptions says what a created configuration is filled in with.
 type CreateOptions struct {
+	Topic    string       // that is read by default, and gives the stream its name; empty for the kind's name
 	Guess    sample.Guess // of what a sample of the records tells; its zero value means that there is none
 	Exclude  []string     // fields to leave out
 	Detector string       // kind of the detector; empty for the one that suits
@@ -88,11 +90,19 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
-		Kind, Detector, CoolDown, Example string
-	}{guess, kind, detector, coolDown(guess.Interval), example}); err != nil {
+		Name, Topic, Detector, CoolDown, Example string
+	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, coolDown(guess.Interval), example}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil
+}
+
+// streamName is the topic's name, or the kind's where a stream cannot be named so.
+func streamName(topic, kind string) string {
+	if topic == "" || len(topic) > 100 || strings.ContainsAny(topic[:1], "._-") {
+		return kind
+	}
+	return topic
 }
 
 // exclude leaves fields out of a guess.

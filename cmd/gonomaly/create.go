@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -44,11 +45,10 @@ GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
 			}
 			o := config.CreateOptions{Exclude: append(excluded, args[1:]...), Detector: detector} // --exclude a b c
 			if from != "" {
-				guess, err := look(c.Context(), from, brokers)
-				if err != nil {
+				var err error
+				if o.Guess, o.Topic, err = look(c.Context(), from, brokers); err != nil {
 					return err
 				}
-				o.Guess = guess
 			}
 			text, err := config.Create(args[0], o)
 			if err != nil {
@@ -66,16 +66,18 @@ GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
 	return c
 }
 
-// look samples a file if there is one of that name, else a topic.
-func look(ctx context.Context, from string, brokers []string) (sample.Guess, error) {
+// look samples a file if there is one of that name, else a topic, which it returns too.
+func look(ctx context.Context, from string, brokers []string) (g sample.Guess, topic string, err error) {
 	if _, err := os.Stat(from); err == nil || from == "-" || strings.ContainsAny(from, `/\`) {
-		return sample.File(from, sample.Rows)
+		g, err = sample.File(from, sample.Rows)
+		return g, "", err
 	}
 	opts, err := kafka.Config{Brokers: brokers}.Options()
 	if err != nil {
-		return sample.Guess{}, err
+		return sample.Guess{}, "", usageError{fmt.Errorf("--%w", err)}
 	}
-	return sample.Topic(ctx, opts, from, sample.Rows, sampleWait)
+	g, err = sample.Topic(ctx, opts, from, sample.Rows, sampleWait)
+	return g, from, err
 }
 
 // defaultBrokers are those of KAFKA_BROKERS, or the local one.

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/spf13/cobra"
-
 	"github.com/gonomaly/gonomaly/sources/embedded"
 	"github.com/gonomaly/gonomaly/sources/generate"
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -176,7 +174,7 @@ func TestCreateFromTopic(t *testing.T) {
 	brokers := strings.Join(broker.Addresses(), ",")
 	must(t, "produce", "--brokers", brokers, "--topic", "machines", "--events", "200")
 	text := must(t, "create", "points", "--from", "machines", "--brokers", brokers)
-	for _, want := range []string{"key: [machine]", "field: ts", "unit: ms", "values: [temp, pressure, rpm, vibration, load]"} {
+	for _, want := range []string{"name: machines", "${GONOMALY_TOPIC:-machines}", "${GONOMALY_GROUP:-gonomaly.machines}", "key: [machine]", "field: ts", "unit: ms", "values: [temp, pressure, rpm, vibration, load]"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing from\n%s", want, text)
 		}
@@ -259,7 +257,7 @@ func TestConfigFlag(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f := (*cobra.Command)(c).Flags().ShorthandLookup("c"); f == nil || f.Name != "config" {
+		if f := c.Flags().ShorthandLookup("c"); f == nil || f.Name != "config" {
 			t.Errorf("%s has no -c, --config", name)
 		}
 	}
