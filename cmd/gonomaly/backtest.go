@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/service/backtest"
@@ -103,8 +101,7 @@ type bar struct {
 }
 
 func newBar(w io.Writer) *bar {
-	f, ok := w.(*os.File)
-	return &bar{w: w, file: -1, off: !ok || !term.IsTerminal(int(f.Fd()))} //nolint:gosec // a file descriptor fits
+	return &bar{w: w, file: -1, off: !isTerminal(w)}
 }
 
 func (b *bar) show(file string, n, files int, done, size int64) {

@@ -68,5 +68,5 @@ alerts. The first half of the events, at most, is the taxi series.`,
 // isTerminal says whether a person is looking at w.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) //nolint:gosec // a file descriptor fits
+	return ok && term.IsTerminal(int(f.Fd()))
 }

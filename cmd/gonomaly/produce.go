@@ -1,17 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
 	"math"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 	"github.com/gonomaly/gonomaly/sources"
@@ -53,7 +49,7 @@ go to one partition, in order.`,
 			if err != nil {
 				return err
 			}
-			if err := ensureTopic(c.Context(), opts, p.Topic, partitions); err != nil {
+			if err := kafka.Create(c.Context(), opts, partitions, p.Topic); err != nil {
 				return err
 			}
 			p.Injections = c.OutOrStdout()
@@ -109,22 +105,4 @@ func eventsOf(input string, c generate.FleetConfig) (events iter.Seq[generate.Ev
 	}
 	events, unread := generate.File(file)
 	return events, func() error { return errors.Join(unread(), file.Close()) }, nil
-}
-
-// topicTimeout bounds what a person waits for a broker that does not answer.
-const topicTimeout = 10 * time.Second
-
-func ensureTopic(ctx context.Context, opts kafka.Options, topic string, partitions int32) error {
-	ctx, cancel := context.WithTimeout(ctx, topicTimeout)
-	defer cancel()
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	if err := kafka.EnsureTopics(ctx, client, partitions, []string{topic}, log); err != nil {
-		return fmt.Errorf("reach topic %s: %w", topic, err)
-	}
-	return nil
 }

@@ -1,0 +1,71 @@
+# Gonomaly. `make` prints what can be made.
+
+GO       ?= go
+CACHE    := $(CURDIR)/.cache
+TOOLS    := $(CACHE)/bin
+JARS     := $(CACHE)/kafka
+FUZZTIME ?= 30s
+LINT     := $(TOOLS)/golangci-lint
+# Versions of the tools that are built from source.
+LINT_VERSION := v2.15.0
+
+# What a broker of our own needs; none where KAFKA_BROKERS names one that runs.
+BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
+
+export KAFKA_JARS ?= $(JARS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test race integration lint fuzz bench build up down kafka cover
+
+help: ## print this
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## play real and simulated data on an embedded broker, and watch the alerts come
+	$(GO) run ./cmd/gonomaly demo
+
+test: ## run the tests; they need nothing but Go
+	$(GO) test ./...
+
+race: ## run the tests with the race detector
+	$(GO) test -race ./...
+
+integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
+	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sinks
+
+lint: $(LINT) ## check style, imports and security
+	$(LINT) run ./...
+
+fuzz: ## run each fuzz test for FUZZTIME (30s)
+	@for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	    echo "$$package $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done
+
+bench: $(BROKER) ## measure detectors, decoders and the whole path on a real broker
+	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./pipeline/... ./sources/...
+	$(GO) test -tags integration -run '^$$' -bench BenchmarkPath -benchtime 1x -count $(or $(COUNT),3) -timeout 30m ./cmd/gonomaly
+
+build: ## build bin/gonomaly
+	$(GO) build -trimpath -o bin/gonomaly ./cmd/gonomaly
+
+cover: ## measure the coverage of the tests
+	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
+	@$(GO) tool cover -func=coverage.out | tail -1
+
+up: ## start Kafka, Redis, Gonomaly and a generator with Docker Compose
+	docker compose up --build --detach --wait
+
+down: ## stop them, and delete their data
+	docker compose down --volumes
+
+kafka: $(JARS)/.complete ## fetch the jars of Apache Kafka, for integration and bench
+
+$(JARS)/.complete: deploy/local/pom.xml
+	@command -v java mvn > /dev/null || { echo "Java 17 and Maven are needed for a broker without containers; or set KAFKA_BROKERS" >&2; exit 1; }
+	mvn -q -B -f deploy/local/pom.xml dependency:copy-dependencies -DoutputDirectory=$(JARS)
+	@touch $@
+
+$(LINT):
+	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)

@@ -1,0 +1,105 @@
+// Package local starts a real Kafka broker and a real Redis server on this machine, without containers, for the tests and benchmarks that
+// need them. Both keep their data in a directory of the caller's and listen on free ports of the loopback interface.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// server is a process that listens on a port.
+type server struct {
+	name    string
+	address string
+	log     string // file with its output
+	command []string
+	cmd     *exec.Cmd
+	exited  chan struct{}
+}
+
+// patience is how long a server may take to listen, and to end.
+const patience = time.Minute
+
+func (s *server) start(ctx context.Context) error {
+	log, err := os.OpenFile(filepath.Clean(s.log), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()                                    //nolint:errcheck // the process has its own handle
+	s.cmd = exec.Command(s.command[0], s.command[1:]...) //nolint:gosec // a server that the caller asked for
+	s.cmd.Stdout, s.cmd.Stderr, s.cmd.Dir = log, log, filepath.Dir(s.log)
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", s.name, err)
+	}
+	s.exited = make(chan struct{})
+	go func() {
+		_ = s.cmd.Wait() // how it ended is in its log
+		close(s.exited)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		if c, err := net.DialTimeout("tcp", s.address, time.Second); err == nil {
+			return c.Close()
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("start %s: it ended at once:\n%s", s.name, tail(s.log))
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("start %s: it does not listen on %s: %w", s.name, s.address, ctx.Err()), s.kill())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Stop ends the server in order.
+func (s *server) Stop() error {
+	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
+		return s.kill()
+	}
+	select {
+	case <-s.exited:
+		return nil
+	case <-time.After(patience):
+		return s.kill()
+	}
+}
+
+func (s *server) kill() error {
+	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-s.exited
+	return nil
+}
+
+// tail returns the last lines of a file.
+func tail(path string) string {
+	b, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
+}
+
+// freePorts returns ports that nothing listens on now.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() //nolint:errcheck // held until all are found, so that they differ
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
