@@ -128,17 +128,26 @@ func (k *carrier) start(ctx context.Context, failed chan<- error) {
 	})
 }
 
-// newRunning makes all parts and starts none.
-func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
-	r := &running{o: o, metrics: m, failed: make(chan error, 1), env: sinks.Env{Stdout: os.Stdout}}
+// newEnv makes what sinks are made of. The caller closes its Redis client.
+func newEnv(c *config.Config) (sinks.Env, error) {
+	env := sinks.Env{Stdout: os.Stdout}
 	if c.Redis != nil {
 		client, err := c.Redis.Client()
 		if err != nil {
-			return nil, err
+			return env, err
 		}
-		r.env.Redis, r.env.KeyPrefix = client, c.Redis.KeyPrefix
+		env.Redis, env.KeyPrefix = client, c.Redis.KeyPrefix
 	}
+	return env, nil
+}
+
+// newRunning makes all parts and starts none.
+func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
+	r := &running{o: o, metrics: m, failed: make(chan error, 1)}
 	var err error
+	if r.env, err = newEnv(c); err != nil {
+		return nil, err
+	}
 	switch c.Checkpoints.Store {
 	case config.StoreRedis:
 		r.checkpoints = checkpoint.NewRedis(r.env.Redis, c.Redis.KeyPrefix, reg, o.Log)

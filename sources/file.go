@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ const fileRevoke = 5 * time.Second
 type File struct {
 	Reader   *FileReader                    // not read from yet; the caller closes it
 	Topic    string                         // by default the file's base name, or stdin
+	Batch    int                            // records handed on at once; 0 for many, 1 for a pipe whose records count as they come
 	Emit     func([]pipeline.Message) error // takes what is to be written, in order; it keeps nothing
 	Progress func(done, size int64)         // where not nil, told after each batch what FileReader.Progress says
 }
@@ -59,9 +61,10 @@ func (f *File) process(ctx context.Context, h pipeline.Handler, p pipeline.Parti
 	records := make([]pipeline.Record, 0, fileBatch)
 	var values []byte // of the batch; where it grows, the values so far stay in the old array
 	var stop error    // why reading ended
+	batch := cmp.Or(f.Batch, fileBatch)
 	for stop == nil {
 		records, values = records[:0], values[:0]
-		for len(records) < fileBatch {
+		for len(records) < batch {
 			var r pipeline.Record
 			if r, stop = f.Reader.Next(); stop != nil {
 				break

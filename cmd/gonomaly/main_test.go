@@ -89,6 +89,8 @@ func TestExitCodes(t *testing.T) {
 		{"validate -c " + missing, exitFailed, "no such file"},
 		{"validate", exitUsage, "which file?"},
 		{"run", exitUsage, "which configuration?"},
+		{"run -c " + good + " --stream other --input -", exitUsage, "want one of metrics"},
+		{"run -c " + good + " --input " + missing, exitFailed, "no such file"},
 		{"run -c " + bad, exitFailed, bad + ":1:"},
 		{"run -c " + missing, exitFailed, "no such file"},
 		{"nonsense", exitUsage, "unknown command"},
@@ -216,6 +218,27 @@ func TestProduce(t *testing.T) {
 	records, err = kafka.ReadAll(t.Context(), opts, "new")
 	if err != nil || len(records) != 4000 {
 		t.Errorf("%v: %d records, want 4000", err, len(records))
+	}
+}
+
+// What run says of a file is what backtest says of it.
+func TestRunInput(t *testing.T) {
+	const taxi = "../../sources/generate/data/nyc_taxi.csv.gz"
+	dir := t.TempDir()
+	settings := must(t, "create", "metrics", "--from", taxi)
+	settings = settings[:strings.Index(settings, "sinks:")] + "sinks: [{kind: file, path: '" + filepath.ToSlash(filepath.Join(dir, "out.jsonl")) + "'}]\n"
+	config := write(t, "g.yaml", settings)
+	must(t, "backtest", "-c", config, "--input", taxi, "--out", dir)
+	if code, _, errs := run(t, "run", "-c", config, "--input", taxi); code != exitGood {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	want, err := os.ReadFile(filepath.Join(dir, "alerts.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "out.jsonl"))
+	if err != nil || !bytes.Equal(got, want) || len(want) == 0 {
+		t.Errorf("%v: run tells %d bytes of alerts, backtest %d, and they are not the same", err, len(got), len(want))
 	}
 }
 

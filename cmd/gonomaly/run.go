@@ -15,7 +15,7 @@ import (
 )
 
 func newRun() *cobra.Command {
-	var file, listen string
+	var file, listen, input, stream string
 	c := &cobra.Command{
 		Use:   "run -c FILE",
 		Short: "Run the service: read topics, write alerts",
@@ -23,10 +23,14 @@ func newRun() *cobra.Command {
 
 It waits for topics that are missing, creates the topics that it writes to, and logs JSON to standard error. SIGTERM or SIGINT end it
 within ten seconds: what is under way is committed and checkpointed. SIGHUP, or POST to /-/reload, takes the configuration anew; a bad
-one is refused, and the last good one stays in force. The HTTP port has /metrics, /-/healthy and /-/ready.`,
+one is refused, and the last good one stays in force. The HTTP port has /metrics, /-/healthy and /-/ready.
+
+With --input it reads a file, or standard input, instead of Kafka, and ends when that does: alerts go to the configuration's sinks, or to
+standard output where there is none.`,
 		Example: `  gonomaly run -c gonomaly.yaml
   KAFKA_BROKERS=kafka-1:9092,kafka-2:9092 gonomaly run -c gonomaly.yaml --listen 0.0.0.0:9464
-  gonomaly run -c gonomaly.yaml --listen 127.0.0.1:0      a free port, logged as listen`,
+  gonomaly run -c gonomaly.yaml --listen 127.0.0.1:0      a free port, logged as listen
+  tail -f app.jsonl | gonomaly run -c gonomaly.yaml --input -      without Kafka`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" {
@@ -34,6 +38,9 @@ one is refused, and the last good one stays in force. The HTTP port has /metrics
 			}
 			level := new(slog.LevelVar)
 			log := slog.New(slog.NewJSONHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			if input != "" {
+				return play(c.Context(), file, stream, input, log)
+			}
 			s, err := service.New(service.Options{
 				Load: func() (*config.Config, error) { return config.Load(file) }, Listen: listen, Log: log, Level: level,
 			})
@@ -47,7 +54,21 @@ one is refused, and the last good one stays in force. The HTTP port has /metrics
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
 	c.Flags().StringVar(&listen, "listen", "", "`ADDRESS` of the HTTP port, instead of where the configuration says")
+	c.Flags().StringVar(&input, "input", "", "`FILE` to read instead of Kafka, - for standard input")
+	c.Flags().StringVar(&stream, "stream", "", "with --input, `NAME` of the stream to run, where the configuration has several")
 	return c
+}
+
+func play(ctx context.Context, file, stream, input string, log *slog.Logger) error {
+	c, err := config.Load(file)
+	if err != nil {
+		return err
+	}
+	s, err := streamOf(c, stream)
+	if err != nil {
+		return usageError{err}
+	}
+	return service.Play(ctx, c, s, input, log)
 }
 
 // reloadOnHangup reloads at each SIGHUP until it is stopped. The service logs how that went.

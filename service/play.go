@@ -1,0 +1,94 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
+	"github.com/gonomaly/gonomaly/sinks"
+	"github.com/gonomaly/gonomaly/sources"
+)
+
+// Play takes a file, or standard input for "-", through one stream of a configuration and on to its sinks, without Kafka: a channel in the
+// process stands for the alerts topic. Without a sink alerts go to standard output. What cannot be decoded is logged. It returns when
+// everything is read and delivered, or when ctx is done; what is not delivered then is lost, for there is nothing durable about a file.
+func Play(ctx context.Context, c *config.Config, s config.Stream, input string, log *slog.Logger) (err error) {
+	reader, err := sources.OpenFile(input, s.Decode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	if s.Decode.Format == "csv" && reader.Header() != nil {
+		s.Decode.Columns = reader.Header()
+	}
+	reg := prometheus.NewRegistry() // nobody reads it
+	stream, err := pipeline.NewStream(pipeline.Options{
+		Name: s.Name, Group: s.Group, Topics: s.Topics, Config: s.Config, Checkpoints: checkpoint.NewMemory(reg, log),
+		CheckpointEvery: c.Checkpoints.Every, Metrics: pipeline.NewMetrics(reg), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	env, err := newEnv(c)
+	if err != nil {
+		return err
+	}
+	if env.Redis != nil {
+		defer func() { err = errors.Join(err, env.Redis.Close()) }()
+	}
+	to := slices.Clone(c.Sinks)
+	if len(to) == 0 {
+		to = []sinks.SinkConfig{{Kind: "stdout", Params: sinks.Kinds["stdout"]()}}
+	}
+	channel := sinks.NewChannel()
+	router, err := sinks.NewRouter(sinks.Options{
+		Sinks: to, Topics: []sinks.Topic{{Name: s.Alert.Topic, Group: s.Group}}, Env: env, Channel: channel, Metrics: sinks.NewMetrics(reg), Log: log,
+	})
+	if err != nil {
+		return err
+	}
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return router.Run(ctx) })
+	g.Go(func() error {
+		select {
+		case <-router.Running():
+		case <-ctx.Done():
+		}
+		source := sources.File{Reader: reader, Batch: 1, Emit: func(messages []pipeline.Message) error {
+			return channel.Write(ctx, told(messages, s.Alert.Topic, log))
+		}}
+		err := source.Run(ctx, stream)
+		stream.Wait()
+		return errors.Join(err, channel.Close()) // the router ends when it has delivered what is there
+	})
+	err = g.Wait()
+	log.Info("read", "input", reader.Name(), "records", reader.Rows())
+	return err
+}
+
+// told are the alerts among messages; the dead letters are logged.
+func told(messages []pipeline.Message, topic string, log *slog.Logger) []pipeline.Message {
+	var alerts []pipeline.Message
+	for _, m := range messages {
+		if m.Topic == topic {
+			alerts = append(alerts, m)
+			continue
+		}
+		attrs := []any{"record", m.Offset}
+		for _, h := range m.Headers {
+			if h.Key == "gonomaly.reason" || h.Key == "gonomaly.detail" {
+				attrs = append(attrs, h.Key[len("gonomaly."):], string(h.Value))
+			}
+		}
+		log.Warn("a record is set aside", attrs...)
+	}
+	return alerts
+}
