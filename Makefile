@@ -50,9 +50,9 @@ bench: $(BROKER) ## measure detectors, decoders and the whole path on a real bro
 build: ## build bin/gonomaly
 	$(GO) build -trimpath -o bin/gonomaly ./cmd/gonomaly
 
-cover: ## measure the coverage of the tests
-	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
-	@$(GO) tool cover -func=coverage.out | tail -1
+cover: ## measure the coverage of the tests, which is to be 80 % or more
+	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./... > /dev/null
+	@$(GO) tool cover -func=coverage.out | awk '/^total:/ { print "coverage", $$3; if ($$3 + 0 < 80) { print "want 80 % or more"; exit 1 } }'
 
 up: ## start Kafka, Redis, Gonomaly and a generator with Docker Compose
 	docker compose up --build --detach --wait

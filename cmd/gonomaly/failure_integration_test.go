@@ -1,4 +1,4 @@
-//go:build integration
+//go:build integration && unix
 
 package main
 
@@ -8,14 +8,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
-
-const hangupSignal = syscall.SIGHUP
 
 const busy = `
 kafka: {brokers: [<brokers>]}
