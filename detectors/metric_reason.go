@@ -2,23 +2,17 @@ package detectors
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
-// reason puts the channel with the greatest part in the score into words.
+// reason puts the channel with the greatest part in the score into words, of those that this point itself surprises.
 func (f *metricField) reason(l *look) string {
-	best, most := 0, 0.0
-	trust := l.next.trust()
-	for c, ch := range watched {
-		part := ch.weight * (l.held[0][c] + l.held[1][c])
-		if ch.kind == ofDeparture || ch.kind == ofSize {
-			part *= trust
-		}
-		if part > most {
-			best, most = c, part
-		}
-	}
-	if most == 0 {
+	best, most := f.loudest(l)
+	switch {
+	case most == 0 && l.score > 0:
+		return "it comes right after odd points"
+	case most == 0:
 		return "nothing about it is surprising"
 	}
 	ch, amount := watched[best], short(l.feature[best])
@@ -42,6 +36,26 @@ func (f *metricField) reason(l *look) string {
 	}
 }
 
+// loudest is the channel with the greatest part in the score. What is left of earlier points' surprises does not count.
+func (f *metricField) loudest(l *look) (channel int, part float64) {
+	trust := l.next.trust()
+	for c, ch := range watched {
+		sum := 0.0
+		for m := range members {
+			if l.held[m][c] > hold*f.opinions[m].held[c] {
+				sum += ch.weight * l.held[m][c]
+			}
+		}
+		if ch.kind == ofDeparture || ch.kind == ofSize {
+			sum *= trust
+		}
+		if sum > part {
+			channel, part = c, sum
+		}
+	}
+	return channel, part
+}
+
 // nearestKnown is the value of the longer memory that is nearest to what the channel looks at.
 func (f *metricField) nearestKnown(c int, l *look) string {
 	m := &f.opinions[1].memories[c]
@@ -59,5 +73,10 @@ func rarity(t *tail, x float64) string {
 	return "farther than ever before"
 }
 
-// short writes x with four digits.
-func short(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
+// short writes x with four digits, and whole where it has more before the point.
+func short(x float64) string {
+	if size := math.Abs(x); size >= 1e4 && size < 1e9 {
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(x, 'g', 4, 64)
+}

@@ -132,6 +132,9 @@ func TestMetricReason(t *testing.T) {
 			t.Errorf("channel %d: %q, want %q", c, got, want)
 		}
 	}
+	if got, want := f.reason(&look{score: 1}), "it comes right after odd points"; got != want {
+		t.Errorf("of what earlier points have left: %q, want %q", got, want)
+	}
 	if got, want := f.reason(&look{}), "nothing about it is surprising"; got != want {
 		t.Errorf("of nothing: %q, want %q", got, want)
 	}

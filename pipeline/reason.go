@@ -129,7 +129,7 @@ func (w *Worker) reason(a *Alert, s *series, p point, v *verdict, top int) strin
 	if words := w.words(s, p, v, top); words != "" {
 		fmt.Fprintf(&b, ": %s", words)
 	}
-	fmt.Fprintf(&b, "; about 1 ordinary point in %s scores so high", times(v.surprise))
+	fmt.Fprintf(&b, "; %s scores so high", share(v.surprise))
 	return b.String()
 }
 
@@ -170,13 +170,13 @@ func short(x float64) string {
 	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
-// times writes 10^decades as people say it.
-func times(decades float64) string {
+// share says how many ordinary points are as surprising, in decades.
+func share(surprise float64) string {
 	switch {
-	case decades >= 9:
-		return "a billion or more"
-	case decades >= 6:
-		return short(math.Pow(10, decades-6)) + " million"
+	case surprise >= 9:
+		return "less than 1 ordinary point in a billion"
+	case surprise >= 6:
+		return "about 1 ordinary point in " + short(math.Pow(10, surprise-6)) + " million"
 	}
-	return strconv.FormatFloat(math.Round(math.Pow(10, decades)), 'f', 0, 64)
+	return "about 1 ordinary point in " + strconv.FormatFloat(math.Round(math.Pow(10, surprise)), 'f', 0, 64)
 }

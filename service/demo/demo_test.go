@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 	if len(first.NamedMissed) > 0 || first.Other > 4 {
 		t.Errorf("missed %v and %d others, want none missed and at most 4 others", first.NamedMissed, first.Other)
 	}
-	if n := strings.Count(shown, "ALERT ") + strings.Count(shown, "WORSE "); n != first.Alerts {
+	if n := strings.Count(shown, "\nALERT ") + strings.Count(shown, "\nWORSE "); n != first.Alerts {
 		t.Errorf("%d alerts are shown, %d in the summary", n, first.Alerts)
 	}
 	for _, want := range []string{"[Thanksgiving]", "[injected: ", "value is ", "Metrics: http://127.0.0.1:"} {

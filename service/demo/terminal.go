@@ -42,19 +42,20 @@ func (t *terminal) Send(_ context.Context, d *sinks.Delivery) error {
 		return nil
 	}
 	t.open++
-	_, err := fmt.Fprintln(t.out, t.line(&d.Alert))
+	_, err := fmt.Fprintln(t.out, t.lines(&d.Alert))
 	return err
 }
 
-// line is an alert as
+// lines is an alert as
 //
-//	ALERT taxi nyc_taxi 2014-11-27 18:30 value is 8123, expected 19321 (15000 to 24000): … [Thanksgiving]
-func (t *terminal) line(a *pipeline.Alert) string {
+//	ALERT  nyc_taxi  2014-11-27 08:00  [Thanksgiving]
+//	       value is 4943, expected 13280 (6731 to 19829): …
+func (t *terminal) lines(a *pipeline.Alert) string {
 	word, colour := "ALERT", red
 	if a.Status == pipeline.Update {
 		word, colour = "WORSE", yellow
 	}
-	return fmt.Sprintf("%s %s %s %s %s", t.paint(colour, word), a.Key, a.Time.Format("2006-01-02 15:04"), a.Reason, t.truth(a))
+	return fmt.Sprintf("%s  %s  %s  %s\n       %s", t.paint(colour, word), a.Key, a.Time.Format("2006-01-02 15:04"), t.truth(a), a.Reason)
 }
 
 // truth says what is known to have been going on at the time of an alert.
