@@ -64,6 +64,6 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	<-done // it is ErrServerClosed now
+	<-done //nolint:errcheck // it is ErrServerClosed now
 	return err
 }

@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -70,6 +71,8 @@ func plan(o Options) (program, error) {
 	return p, err
 }
 
+var errInterrupted = errors.New("interrupted")
+
 // Run plays the demo, and returns what it has shown. It ends when everything is played and told, or with ctx.
 func Run(ctx context.Context, o Options) (Summary, error) {
 	p, err := plan(o)
@@ -105,7 +108,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	case at := <-open:
 		show.begin(at, cluster.Brokers, o, p)
 	case err := <-served:
-		return Summary{}, err
+		return Summary{}, cmp.Or(err, errInterrupted)
 	}
 	playing, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -118,7 +121,7 @@ func Run(ctx context.Context, o Options) (Summary, error) {
 	stop()
 	switch broken := <-failed; {
 	case ctx.Err() != nil:
-		return Summary{}, errors.New("interrupted")
+		return Summary{}, errInterrupted
 	case broken != nil:
 		return Summary{}, broken
 	}
