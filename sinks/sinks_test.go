@@ -14,6 +14,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/gonomaly/gonomaly/internal/local"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 )
@@ -23,10 +24,7 @@ func onRedis(t *testing.T, test func(t *testing.T, s *Redis, client *redis.Clien
 	for what, addr := range map[string]func(*testing.T) string{
 		"redis": func(t *testing.T) string { return miniredis.RunT(t).Addr() },
 		"real redis": func(t *testing.T) string {
-			if os.Getenv("REDIS_ADDR") == "" {
-				t.Skip("REDIS_ADDR is not set: no real redis-server to test against")
-			}
-			return os.Getenv("REDIS_ADDR")
+			return local.RedisFor(t)
 		},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -5,9 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/gonomaly/gonomaly/pipeline"
 )
 
 // KafkaMetrics are those of all Kafka sources of a process.

@@ -94,20 +94,14 @@ func (w *world) connect() {
 // withRedis is the Redis of REDIS_ADDR, or one of the test's own.
 func (w *world) withRedis() *world {
 	w.Helper()
-	if w.redis = os.Getenv("REDIS_ADDR"); w.redis == "" {
-		w.ownRedis()
-	}
+	w.redis = local.RedisFor(w)
 	return w
 }
 
 // ownRedis starts a Redis that the test may do anything with.
 func (w *world) ownRedis() *local.Redis {
 	w.Helper()
-	r, err := local.StartRedis(w.Context(), w.TempDir())
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(func() { _ = r.Stop() })
+	r := local.OwnRedis(w)
 	w.redis = r.Address()
 	return r
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/gonomaly/gonomaly/internal/local"
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
@@ -64,14 +65,8 @@ var benches = map[string]func(t *testing.T) bench{
 			}
 		}}
 	},
-	"redis": func(t *testing.T) bench { return onRedis(t, miniredis.RunT(t).Addr()) },
-	"real redis": func(t *testing.T) bench {
-		addr := os.Getenv("REDIS_ADDR")
-		if addr == "" {
-			t.Skip("REDIS_ADDR is not set: no real redis-server to test against")
-		}
-		return onRedis(t, addr)
-	},
+	"redis":      func(t *testing.T) bench { return onRedis(t, miniredis.RunT(t).Addr()) },
+	"real redis": func(t *testing.T) bench { return onRedis(t, local.RedisFor(t)) },
 }
 
 func onRedis(t *testing.T, addr string) bench {

@@ -1,0 +1,5 @@
+//go:build !integration
+
+package local
+
+const integration = false
