@@ -71,7 +71,8 @@ func (c *chart) add(t pipeline.Trace, fields []string) {
 	l.surprise = append(l.surprise, surprise)
 	l.limit = float32(t.Wanted)
 	if t.Told == pipeline.Open || t.Told == pipeline.Update {
-		l.alerts = append(l.alerts, mark{t.Time, t.Told, fmt.Sprintf("%s at %s, score %.4g, limit %.4g", t.Told, stamp(t.Time), t.Score, t.Limit)})
+		text := fmt.Sprintf("%s at %s, score %.4g, limit %.4g", t.Told, stamp(t.Time), t.Score, t.Limit)
+		l.alerts = append(l.alerts, mark{t.Time, t.Told, text})
 	}
 }
 
