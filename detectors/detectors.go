@@ -27,6 +27,9 @@ type Detector interface {
 	// Learn takes p into the state.
 	Learn(p Point)
 
+	// Bytes is about how much memory it comes to hold at most.
+	Bytes() int
+
 	// Law is what the detector knows in advance of its score's distribution.
 	Law
 

@@ -96,6 +96,9 @@ func (d *EWMA) Learn(p Point) {
 	}
 }
 
+// Bytes implements Detector.
+func (d *EWMA) Bytes() int { return sizeOf[EWMA]() + len(d.fields)*sizeOf[moments]() }
+
 // Shares splits the score among the fields by their squared distances.
 func (d *EWMA) Shares(p Point, shares []float64) {
 	for i := range d.fields {

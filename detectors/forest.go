@@ -85,6 +85,16 @@ func (f *Forest) Score(p Point) (score float64, ok bool) {
 	return math.Exp2(-sum / float64(len(f.trees)) / f.levels(f.size())), true
 }
 
+// Bytes implements Detector.
+func (f *Forest) Bytes() int {
+	bytes := sizeOf[Forest]() + 4*(len(f.window)+len(f.point)+len(f.low)+len(f.high)) + 2*len(f.inside)
+	for i := range f.trees {
+		t := &f.trees[i]
+		bytes += sizeOf[tree]() + 2*len(t.cut) + 4*(len(t.at)+len(t.count)+len(t.bounds))
+	}
+	return bytes
+}
+
 // take fills f.point. Beyond float32 values count as its largest; a hundredth of that leaves room for differences.
 func (f *Forest) take(p Point) {
 	for i := range f.point {

@@ -63,6 +63,9 @@ func (d *Metric) Learn(p Point) {
 	}
 }
 
+// Bytes implements Detector.
+func (d *Metric) Bytes() int { return sizeOf[Metric]() + len(d.fields)*sizeOf[metricField]() }
+
 // Shares splits the score among the fields by their own scores.
 func (d *Metric) Shares(p Point, shares []float64) {
 	day, week := hours(p.Time, d.zone)

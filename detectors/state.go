@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"reflect"
 )
 
 // huge bounds the values that models take in, so that squares and sums of them stay finite: what lies beyond counts as huge.
@@ -96,3 +97,6 @@ func appendFloat64(b []byte, x float64) []byte {
 func appendFloat32(b []byte, x float32) []byte {
 	return binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 }
+
+// sizeOf is the size of a T in memory, without what it points to.
+func sizeOf[T any]() int { return int(reflect.TypeFor[T]().Size()) }

@@ -15,7 +15,9 @@ type Config struct {
 	Detectors []DetectorConfig `yaml:"detectors" jsonschema:"required,minItems=1" jsonschema_description:"Detectors; with several, their p-values are combined."`
 	Drift     []DriftConfig    `yaml:"drift" jsonschema_description:"Monitors for lasting changes of distribution."`
 	Alert     AlertConfig      `yaml:"alert" jsonschema_description:"When an alert is raised, and where it goes."`
-	MaxSeries int              `yaml:"max_series" jsonschema:"minimum=1,default=100000" jsonschema_description:"Most series held by one partition; records of further keys are counted as not_admitted."`
+	MaxSeries int              `yaml:"max_series" jsonschema:"minimum=1,default=100000" jsonschema_description:"Most series held by one partition. When it is full, a key that comes again and again takes the place of the one silent for longest; records of others are counted as not_admitted."`
+	MaxBytes  int64            `yaml:"max_bytes" jsonschema:"minimum=65536,default=1073741824" jsonschema_description:"About how many bytes the series of one partition may hold; the same happens when that is reached."`
+	Idle      time.Duration    `yaml:"idle" jsonschema:"default=0s" jsonschema_description:"A series silent for longer than this, in event time, is forgotten; 0s keeps it. At least as long as the cool-down, and a window with its lateness."`
 }
 
 // WindowConfig is either a tumbling interval in event time (Every) or the last n samples (Last).

@@ -24,7 +24,11 @@ type Metrics struct {
 	checkpointAge      *ages
 	checkpointDuration *prometheus.HistogramVec
 	checkpointBytes    *prometheus.GaugeVec
-	restores           *prometheus.CounterVec
+	checkpointPause    *prometheus.HistogramVec
+
+	checkpointBytesTotal *prometheus.CounterVec
+	evicted              *prometheus.CounterVec
+	restores             *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics of streams; once for each registry.
@@ -56,8 +60,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		checkpoints:        counter("checkpoints_total", "Checkpoints by outcome.", "outcome"),
 		checkpointAge:      newAges("gonomaly_checkpoint_age_seconds", "Time since the state was last checkpointed, or the partition assigned."),
 		checkpointDuration: histogram("checkpoint_seconds", "Time to store one checkpoint.", 1e-3),
-		checkpointBytes:    gauge("checkpoint_bytes", "Size of the last checkpoint, before compression."),
-		restores:           counter("restores_total", "Partitions taken over, by where their state came from: checkpoint, log (rebuilt), or none (new).", "from"),
+		checkpointBytes:    gauge("checkpoint_bytes", "Size of the last whole checkpoint, before compression."),
+		checkpointPause:    histogram("checkpoint_pause_seconds", "Times for which a partition waits while a piece of its state is encoded.", 1e-5),
+
+		checkpointBytesTotal: counter("checkpoint_bytes_total", "Bytes of state checkpointed, before compression: whole, or what has changed.", "kind"),
+		evicted:              counter("series_evicted_total", "Series forgotten: idle, or for a key that comes more often when there was no more room.", "reason"),
+		restores:             counter("restores_total", "Partitions taken over, by where their state came from: checkpoint, log (rebuilt), or none (new).", "from"),
 	}
 	reg.MustRegister(m.checkpointAge)
 	return m
@@ -84,6 +92,10 @@ func (m *Metrics) add(stream string, now, before *Counts) {
 			m.alerts.WithLabelValues(stream, string(k), string(s)).Add(float64(n - before.Alerts[k][s]))
 			before.Alerts[k][s] = n
 		}
+	}
+	for why, n := range now.Evicted {
+		m.evicted.WithLabelValues(stream, string(why)).Add(float64(n - before.Evicted[why]))
+		before.Evicted[why] = n
 	}
 	m.replayed.WithLabelValues(stream).Add(float64(now.Replayed - before.Replayed))
 	m.points.WithLabelValues(stream).Add(float64(now.Points - before.Points))

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gonomaly/gonomaly/detectors"
 	"github.com/gonomaly/gonomaly/detectors/drift"
@@ -24,6 +26,9 @@ type plan struct {
 	rate     float64 // of false alarms, per point
 	limit    float64 // the same in decades: the calibrated surprise at which an alert is raised
 	needRate bool    // samples before the last are needed for counters
+
+	seriesBytes int64 // about what a series holds, its key apart
+	capacity    int   // most series that there is room for
 }
 
 func newPlan(stream string, c Config) (*plan, error) {
@@ -84,12 +89,54 @@ func newPlan(stream string, c Config) (*plan, error) {
 	if c.MaxSeries < 1 {
 		errs = append(errs, &invalid.Value{Name: "max_series", Value: c.MaxSeries, Want: "≥ 1"})
 	}
+	if least := c.leastIdle(); c.Idle != 0 && c.Idle < least {
+		errs = append(errs, &invalid.Value{Name: "idle", Value: c.Idle, Want: fmt.Sprintf("0s, or %v or more: the cool-down, and a window with its lateness", least)})
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	p.rate = c.Alert.FalseAlarms.PerPoint()
 	p.limit = -math.Log10(p.rate)
+	p.seriesBytes = p.measure()
+	if least := p.seriesBytes + 2*maxKey; c.MaxBytes < least {
+		return nil, &invalid.Value{Name: "max_bytes", Value: c.MaxBytes, Want: fmt.Sprintf("%d or more, which one series may come to", least)}
+	}
+	p.capacity = int(min(int64(c.MaxSeries), c.MaxBytes/p.seriesBytes))
 	return p, nil
+}
+
+// leastIdle is how long a silent series has something under way: an incident that its cool-down ends, a window that is open.
+func (c *Config) leastIdle() time.Duration {
+	least := c.Alert.CoolDown.Time
+	if c.Window != nil {
+		least = max(least, c.Window.Every+c.Window.Lateness)
+	}
+	return least
+}
+
+// measure is about what a series holds in memory, its key apart: itself, its parts, and as many windows as are open at a time.
+func (p *plan) measure() int64 {
+	s := newSeries(p, "")
+	bytes := sizeOf[series]() + 64 // in the map and the heap
+	for i := range s.detectors {
+		bytes += sizeOf[watched]()
+		if d := s.detectors[i].Detector; d != nil { // nil where the configuration's reader has refused its kind
+			bytes += int64(d.Bytes())
+		}
+	}
+	for _, m := range s.monitors {
+		if m != nil {
+			bytes += int64(m.Bytes())
+		}
+	}
+	if c := p.config.Window; c != nil && c.Every > 0 {
+		open := 1 + int64((c.Lateness+c.Every-1)/c.Every)
+		one := sizeOf[window]() + int64(len(p.config.Decode.Values))*(sizeOf[aggregate]()+2*sizeOf[quantile]())
+		bytes += open * one
+	} else if c != nil {
+		bytes += 8 * int64(c.Last*len(p.config.Decode.Values))
+	}
+	return bytes
 }
 
 // Check says everything that is wrong with c, as *invalid.Value errors, joined.
@@ -97,6 +144,9 @@ func (c *Config) Check() error {
 	_, err := newPlan("", *c)
 	return err
 }
+
+// sizeOf is the size of a T in memory, without what it points to.
+func sizeOf[T any]() int64 { return int64(reflect.TypeFor[T]().Size()) } //nolint:gosec // of a type of ours
 
 // columnsOf finds the fields that values name: a field itself, or all that a window makes of a value.
 func (p *plan) columnsOf(values []string) ([]int, error) {

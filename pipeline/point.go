@@ -150,7 +150,7 @@ func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
 	coolDown := w.config.Alert.CoolDown
 	switch {
 	case !fired && i.open() && coolDown.Points > 0 && s.points-i.points >= int64(coolDown.Points):
-		w.resolve(s, i, Anomaly, p.time)
+		w.resolve(s, i, Anomaly, p.time, w.quietReason(i))
 		return Resolve
 	case !fired:
 		return ""
@@ -203,7 +203,7 @@ func (w *Worker) watch(s *series, p point, v *verdict) {
 		}
 	}
 	if i := &s.drift; i.open() && w.config.Alert.CoolDown.Points > 0 && s.points-i.points >= int64(w.config.Alert.CoolDown.Points) {
-		w.resolve(s, i, Drift, p.time)
+		w.resolve(s, i, Drift, p.time, w.quietReason(i))
 	}
 }
 
@@ -237,11 +237,15 @@ func (w *Worker) disturb(s *series, i *incident, at int64) {
 	}
 }
 
-func (w *Worker) resolve(s *series, i *incident, k Kind, at int64) {
+func (w *Worker) quietReason(i *incident) string {
+	return "quiet for " + w.config.Alert.CoolDown.String() + " since " + utc(i.fired).Format(time.RFC3339)
+}
+
+func (w *Worker) resolve(s *series, i *incident, k Kind, at int64, reason string) {
 	i.revision++
 	a := w.alert(s, i, k, Resolve, at)
 	if !w.silent {
-		a.Reason = "quiet for " + w.config.Alert.CoolDown.String() + " since " + utc(i.fired).Format(time.RFC3339)
+		a.Reason = reason
 		w.tell(&a)
 	}
 	*i = incident{}

@@ -26,10 +26,25 @@ alert: {false_alarms: 1 per 100 points, cool_down: 9m, direction: up}`,
 window: {last: 3}
 detectors: [{kind: ewma, half_life: 30}]
 alert: {false_alarms: 1 per 200 points, cool_down: 5 points}`,
+	"bounded": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
+window: {every: 3m, aggregate: [mean, max], lateness: 1m}
+detectors: [{kind: ewma, half_life: 30, warm_up: 10}]
+drift: [{kind: page_hinkley, on: values}]
+alert: {false_alarms: 1 per 100 points, cool_down: 9m}
+max_series: 5
+idle: 25m`,
 }
 
-// log is a partition's records: noise with spikes and shifts, some of it late, some of it undecodable.
-func log(n int, seed uint64) []pipeline.Record {
+// keysOf is how many series the records for some settings have: more than there is room for, where that is bounded.
+func keysOf(name string) int {
+	if name == "bounded" {
+		return 12
+	}
+	return 3
+}
+
+// log is a partition's records of so many keys: noise with spikes and shifts, some of it late, some of it undecodable.
+func log(n int, seed uint64, keys int) []pipeline.Record {
 	r := rand.New(rand.NewPCG(seed, 0))
 	records := make([]pipeline.Record, n)
 	for i := range records {
@@ -46,7 +61,7 @@ func log(n int, seed uint64) []pipeline.Record {
 		}
 		records[i] = pipeline.Record{
 			Offset: int64(i), Timestamp: at.Add(time.Minute).UnixNano(),
-			Value: fmt.Appendf(nil, `{"key":"k%d","ts":%d,"v":%g,"w":%g}`, r.IntN(3), at.UnixMilli(), v, w),
+			Value: fmt.Appendf(nil, `{"key":"k%d","ts":%d,"v":%g,"w":%g}`, key(r, keys), at.UnixMilli(), v, w),
 		}
 		switch r.IntN(150) {
 		case 0:
@@ -58,37 +73,34 @@ func log(n int, seed uint64) []pipeline.Record {
 	return records
 }
 
+// key draws a key: the first ones come more often.
+func key(r *rand.Rand, keys int) int { return min(r.IntN(keys), r.IntN(keys)) }
+
 // Whatever the batches, and wherever the worker is lost and restored from an older state, the alerts and the state are the same.
 func TestRecoveryGivesTheSameAlerts(t *testing.T) {
 	for name, yaml := range settings {
 		t.Run(name, func(t *testing.T) {
 			c := settingsOf(t, yaml)
-			records := log(3000, 7)
+			records := log(3000, 7, keysOf(name))
 			undisturbed := newWorker(t, c)
 			want := ids(t, undisturbed.Process(records, 0))
 			if len(want) < 20 {
 				t.Fatalf("only %d alerts and dead letters: the records say too little", len(want))
 			}
-			for seed := range uint64(5) {
+			for seed := range uint64(8) {
 				r := rand.New(rand.NewPCG(seed, 1))
 				w := newWorker(t, c)
-				var saved []byte
+				var store chain
 				var got []string
 				committed := 0
 				for committed < len(records) {
 					next := min(committed+1+r.IntN(200), len(records))
 					got = append(got, ids(t, w.Process(records[max(0, int(w.Position())):next], int64(committed)))...)
 					committed = next
-					switch r.IntN(6) {
-					case 0:
-						saved = stateOf(t, w)
-					case 1: // lost: what came after the commit was never seen
+					store.work(t, w, r)
+					if r.IntN(8) == 0 { // lost: what came after the commit was never seen
 						w = newWorker(t, c)
-						if saved != nil {
-							if err := w.UnmarshalBinary(saved); err != nil {
-								t.Fatal(err)
-							}
-						}
+						store.restore(t, w)
 					}
 				}
 				if diff := cmp.Diff(want, got); diff != "" {
@@ -103,11 +115,99 @@ func TestRecoveryGivesTheSameAlerts(t *testing.T) {
 	}
 }
 
+// chain is what is stored of a worker: a whole state and what changed since.
+type chain struct {
+	states [][]byte
+	taking *pipeline.Snapshot
+}
+
+// work goes on with a snapshot, or begins one, at random; some are not stored.
+func (c *chain) work(t *testing.T, w *pipeline.Worker, r *rand.Rand) {
+	t.Helper()
+	switch {
+	case c.taking == nil && r.IntN(3) > 0:
+		c.taking = w.Cut(len(c.states) == 0 || r.IntN(5) == 0)
+	case c.taking != nil && w.Continue(r.IntN(3000)):
+		s := c.taking
+		c.taking = nil
+		if r.IntN(4) == 0 {
+			w.Undo(s)
+			return
+		}
+		b, err := s.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Whole {
+			c.states = nil
+		}
+		c.states = append(c.states, b)
+	}
+}
+
+func (c *chain) restore(t *testing.T, w *pipeline.Worker) {
+	t.Helper()
+	c.taking = nil
+	if c.states == nil {
+		return
+	}
+	if err := w.Restore(c.states); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A snapshot is the state at the offset at which it was cut, however long it takes and whatever comes meanwhile.
+func TestSnapshotIsOfItsOffset(t *testing.T) {
+	for name, yaml := range settings {
+		t.Run(name, func(t *testing.T) {
+			c := settingsOf(t, yaml)
+			records := log(2000, 11, keysOf(name))
+			w := newWorker(t, c)
+			w.Process(records[:700], 0)
+			whole := w.Cut(true)
+			state := stateOf(t, w)
+			w.Process(records[700:900], 0)
+			for !w.Continue(1) {
+				w.Process(records[w.Position():min(int(w.Position())+50, 1000)], 0)
+			}
+			first, err := whole.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := newWorker(t, c)
+			if err := again.Restore([][]byte{first}); err != nil || !slices.Equal(stateOf(t, again), state) {
+				t.Fatalf("%v: the whole state is not that of offset 700", err)
+			}
+			w.Process(records[w.Position():1100], 0)
+			changes := w.Cut(false)
+			state = stateOf(t, w)
+			w.Process(records[1100:1500], 0)
+			for done := false; !done; {
+				done = w.Continue(1)
+			}
+			second, err := changes.Bytes()
+			if err != nil {
+				t.Fatal(err)
+			}
+			again = newWorker(t, c)
+			if err := again.Restore([][]byte{first, second}); err != nil || !slices.Equal(stateOf(t, again), state) {
+				t.Fatalf("%v: the changed state is not that of offset 1100", err)
+			}
+			if err := newWorker(t, c).Restore([][]byte{second}); err == nil {
+				t.Error("changes alone are taken for a state")
+			}
+			if err := newWorker(t, c).Restore([][]byte{first, first}); err == nil {
+				t.Error("a whole state is taken for changes")
+			}
+		})
+	}
+}
+
 // Received equals the sum of outcomes, and recovery is counted apart.
 func TestEveryRecordHasOneOutcome(t *testing.T) {
 	for name, yaml := range settings {
 		t.Run(name, func(t *testing.T) {
-			records := log(2000, 3)
+			records := log(2000, 3, keysOf(name))
 			data := 0
 			for _, r := range records {
 				if !r.Control {
@@ -133,7 +233,7 @@ func TestBadStateIsAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := settingsOf(t, yaml)
 			w := newWorker(t, c)
-			w.Process(log(300, 5), 0)
+			w.Process(log(300, 5, keysOf(name)), 0)
 			good := stateOf(t, w)
 			for n := 0; n < len(good); n += 1 + n/50 {
 				if err := newWorker(t, c).UnmarshalBinary(good[:n]); err == nil {
@@ -148,7 +248,7 @@ func TestBadStateIsAnError(t *testing.T) {
 }
 
 func FuzzState(f *testing.F) {
-	for _, name := range []string{"records", "windows", "last"} {
+	for _, name := range []string{"records", "windows", "last", "bounded"} {
 		f.Add(name, []byte{1})
 	}
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
@@ -158,7 +258,7 @@ func FuzzState(f *testing.F) {
 		c := settingsOf(t, settings[name])
 		w := newWorker(t, c)
 		if w.UnmarshalBinary(b) == nil { // then it must be usable
-			w.Process(log(50, 1), 0)
+			w.Process(log(50, 1, 3), 0)
 			stateOf(t, w)
 		}
 	})
@@ -168,7 +268,7 @@ func BenchmarkProcess(b *testing.B) {
 	for name, yaml := range settings {
 		b.Run(name, func(b *testing.B) {
 			c := settingsOf(b, yaml)
-			records := log(20000, 1)
+			records := log(20000, 1, keysOf(name))
 			w := newWorker(b, c)
 			b.ReportAllocs()
 			offset := int64(0)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"slices"
 
 	"github.com/gonomaly/gonomaly/detectors"
@@ -18,8 +19,17 @@ type series struct {
 	anomaly   incident
 	drift     incident
 	windows   []*window // open ones, by start
-	last      []float64 // with window.last: the samples not yet in the past, oldest first, one after the other
+	past      []float64 // with window.last: its last samples, oldest first, one after the other
 	before    []float64 // with rate: the sample before this one
+	last      int64     // event time of the newest sample
+	hits      frequency
+
+	// Of the table and of snapshots; no part of the state.
+	index   int    // in table.all
+	evicted bool   // no longer in the table
+	born    uint32 // generation in which it was made
+	dirty   uint32 // generation in which it changed last
+	taken   uint32 // generation of the last snapshot that has it
 }
 
 // watched is a detector with the law of its own scores.
@@ -89,14 +99,14 @@ func (s *series) closeWindow(start int64) *window {
 // shingle takes a sample in, and returns the last n samples, oldest first, value by value; nil until there are n.
 func (s *series) shingle(x, sample []float64, n int) []float64 {
 	d := len(sample)
-	s.last = append(s.last, sample...)
-	if len(s.last) < n*d {
+	s.past = append(s.past, sample...)
+	if len(s.past) < n*d {
 		return nil
 	}
-	s.last = slices.Delete(s.last, 0, len(s.last)-n*d)
+	s.past = slices.Delete(s.past, 0, len(s.past)-n*d)
 	for v := range d {
 		for i := range n {
-			x = append(x, s.last[i*d+v])
+			x = append(x, s.past[i*d+v])
 		}
 	}
 	return x
@@ -105,6 +115,9 @@ func (s *series) shingle(x, sample []float64, n int) []float64 {
 func (s *series) append(b []byte) ([]byte, error) {
 	b = appendText(b, s.key)
 	b = appendInt(b, s.points)
+	b = appendInt(b, s.last)
+	b = append(b, s.hits.n)
+	b = appendInt(b, int64(s.hits.age)) //nolint:gosec // a count
 	var err error
 	for i := range s.detectors {
 		d := &s.detectors[i]
@@ -134,12 +147,20 @@ func (s *series) append(b []byte) ([]byte, error) {
 	for _, w := range s.windows {
 		b = w.append(b)
 	}
-	return appendFloats(appendFloats(b, s.last), s.before), nil
+	return appendFloats(appendFloats(b, s.past), s.before), nil
 }
 
 func readSeries(r *stateReader, p *plan) *series {
 	s := newSeries(p, r.text())
 	s.points = r.int()
+	s.last = r.int()
+	if b := r.take(1); b != nil {
+		s.hits.n = b[0]
+	}
+	s.hits.age = uint64(r.int()) //nolint:gosec // checked below
+	if s.hits.n > mostFrequent || s.hits.age > math.MaxInt64 {
+		r.fail("%d hits in age %d", s.hits.n, s.hits.age)
+	}
 	for i := range s.detectors {
 		d := &s.detectors[i]
 		r.part(d.Detector)
@@ -162,11 +183,11 @@ func readSeries(r *stateReader, p *plan) *series {
 		}
 		s.windows = append(s.windows, readWindow(r, p))
 	}
-	s.last = readFloats(r)
+	s.past = readFloats(r)
 	s.before = readFloats(r)
 	values := len(p.config.Decode.Values)
-	if len(s.last)%values != 0 || len(s.before) != 0 && len(s.before) != values {
-		r.fail("%d and %d remembered values, want multiples of %d", len(s.last), len(s.before), values)
+	if len(s.past)%values != 0 || len(s.before) != 0 && len(s.before) != values {
+		r.fail("%d and %d remembered values, want multiples of %d", len(s.past), len(s.before), values)
 	}
 	return s
 }

@@ -41,24 +41,50 @@ type Stream struct {
 	unsaved    map[Partition]error     // what the last checkpoint of a partition failed with
 }
 
-// partition is an assigned partition. Its worker belongs to whoever the source lets call; the rest is guarded by Stream.mu.
+// partition is an assigned partition.
 type partition struct {
-	worker    *Worker
-	counted   Counts // what the metrics have
-	labels    []string
+	p       Partition
+	labels  []string
+	saving  chan struct{} // holds a token while a checkpoint is under way
+	revoked chan struct{} // closed when the partition is no longer ours
+
+	// turn guards the worker: it belongs to whoever the source lets call, and now and then, for a moment, to the checkpoint under way.
+	turn    sync.Mutex
+	worker  *Worker
+	counted Counts // what the metrics have
+	saved   saved
+	warned  time.Time // that keys find no room
+
+	// Guarded by Stream.mu.
 	committed int64 // records below it have had their output; 0 where the group has no offset
 	position  int64 // of the worker, for readers beside it
-	saved     int64 // offset of the last checkpoint
-	next      time.Time
-	saving    chan struct{} // holds a token while a checkpoint is under way
+}
+
+// saved is what is stored of a partition.
+type saved struct {
+	offset  int64 // of the newest checkpoint
+	whole   int   // bytes of the whole one at the start of its chain; 0 where there is none to continue
+	changes int   // bytes of those that continue it
+	pieces  int   // their number
+	next    time.Time
 }
 
 // checkpointWait is how long an assignment waits for checkpoints that cannot be read before it rebuilds the state from the log:
 // an unreachable store is not an empty one.
 const checkpointWait = 2 * time.Minute
 
-// checkpointShare bounds the share of a partition's time that encoding its state may take.
-const checkpointShare = 0.05
+const (
+	// A checkpoint is whole again when what has changed since the last whole one comes to a share of it, or to so many pieces: what a
+	// restore reads, and what is written on average, both stay in bounds.
+	changesShare = 0.5
+	mostPieces   = 64
+
+	snapshotStep  = 256 << 10        // bytes encoded at once, while the partition waits: some 0.3 ms
+	snapshotPause = time.Millisecond // between two steps
+	saveTimeout   = 30 * time.Second
+
+	warnEvery = time.Minute
+)
 
 // NewStream checks the configuration; what it refuses are *invalid.Value, joined.
 func NewStream(o Options) (*Stream, error) {
@@ -92,60 +118,86 @@ func (s *Stream) Outputs() []string {
 
 // Assign restores the newest state at or below the committed offset. See Handler.
 func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int64, error) {
-	w, from, err := s.restore(ctx, p, committed)
+	w, kept, from, err := s.restore(ctx, p, committed)
 	if err != nil {
 		return 0, fmt.Errorf("restore %v: %w", p, err)
 	}
 	w.Trace = s.o.Trace
 	part := &partition{
-		worker: w, counted: newCounts(), labels: s.labels(p), committed: max(committed, 0), position: w.position, saved: w.position,
-		next: time.Now().Add(s.o.CheckpointEvery), saving: make(chan struct{}, 1),
+		p: p, labels: s.labels(p), saving: make(chan struct{}, 1), revoked: make(chan struct{}),
+		worker: w, counted: newCounts(), saved: kept, committed: max(committed, 0), position: w.position,
 	}
+	part.saved.next = time.Now().Add(s.o.CheckpointEvery)
 	s.mu.Lock()
+	if before := s.partitions[p]; before != nil {
+		close(before.revoked)
+	}
 	s.partitions[p] = part
 	delete(s.waiting, p)
 	s.mu.Unlock()
 	s.o.Metrics.checkpointAge.set(part.labels, time.Now())
-	s.o.Metrics.series.WithLabelValues(part.labels...).Set(float64(len(w.series)))
+	s.o.Metrics.series.WithLabelValues(part.labels...).Set(float64(len(w.all)))
 	return from, nil
 }
 
-func (s *Stream) restore(ctx context.Context, p Partition, committed int64) (*Worker, int64, error) {
+// restore makes a partition's worker, from what is stored or without a state, and says where it is to read from.
+func (s *Stream) restore(ctx context.Context, p Partition, committed int64) (*Worker, saved, int64, error) {
 	atMost := committed
 	if committed < 0 {
 		atMost = math.MaxInt64 // the group's offset may have expired; the state has not
 	}
-	c, err := s.o.Checkpoints.Load(ctx, Log{s.o.Group, p}, atMost, s.plan.hash)
+	begin := time.Now()
+	states, err := s.o.Checkpoints.Load(ctx, Log{s.o.Group, p}, atMost, s.plan.hash)
 	if err == nil {
-		w := newWorker(s.plan, p)
-		if err = w.UnmarshalBinary(c.State); err == nil && w.position != c.Offset {
-			err = fmt.Errorf("%w: its position is %d, the checkpoint's %d", errState, w.position, c.Offset)
-		}
-		if err == nil {
+		w, kept, bad := s.unpack(p, states)
+		if bad == nil {
 			if committed < 0 {
-				s.log.Warn("the group has no committed offset: going on from the checkpoint, alerts since then may repeat", "partition", p.String(), "offset", c.Offset)
+				s.log.Warn("the group has no committed offset: going on from the checkpoint, alerts since then may repeat",
+					"partition", p.String(), "offset", kept.offset)
 			}
-			s.log.Info("restored", "partition", p.String(), "checkpoint", c.Offset, "committed", committed, "series", len(w.series))
+			s.log.Info("restored", "partition", p.String(), "checkpoint", kept.offset, "committed", committed, "series", len(w.all),
+				"bytes", kept.whole+kept.changes, "seconds", time.Since(begin).Seconds())
 			s.o.Metrics.restores.WithLabelValues(s.name, "checkpoint").Inc()
-			return w, c.Offset, nil
+			return w, kept, kept.offset, nil
 		}
-		err = errors.Join(ErrNoCheckpoint, err)
+		err = errors.Join(ErrNoCheckpoint, bad)
 	}
 	if !errors.Is(err, ErrNoCheckpoint) && !s.waited(p) {
-		return nil, 0, err
+		return nil, saved{}, 0, err
 	}
-	w := newWorker(s.plan, p)
+	w, none := newWorker(s.plan, p), saved{offset: -1}
 	switch {
 	case committed > 0:
 		s.log.Warn("no usable checkpoint: rebuilding the state from the log", "partition", p.String(), "committed", committed, "why", err)
 		s.o.Metrics.restores.WithLabelValues(s.name, "log").Inc()
-		return w, FromStart, nil
+		return w, none, FromStart, nil
 	case committed < 0 && s.o.Latest:
 		s.o.Metrics.restores.WithLabelValues(s.name, "none").Inc()
-		return w, FromLatest, nil
+		return w, none, FromLatest, nil
 	}
 	s.o.Metrics.restores.WithLabelValues(s.name, "none").Inc()
-	return w, FromStart, nil
+	return w, none, FromStart, nil
+}
+
+// unpack restores a worker.
+func (s *Stream) unpack(p Partition, states []Checkpoint) (*Worker, saved, error) {
+	w := newWorker(s.plan, p)
+	parts := make([][]byte, len(states))
+	for i, c := range states {
+		parts[i] = c.State
+	}
+	if err := w.Restore(parts); err != nil {
+		return nil, saved{}, err
+	}
+	last := states[len(states)-1].Offset
+	if w.position != last {
+		return nil, saved{}, fmt.Errorf("%w: its position is %d, the checkpoint's %d", errState, w.position, last)
+	}
+	kept := saved{offset: last, whole: len(parts[0]), pieces: len(parts) - 1}
+	for _, b := range parts[1:] {
+		kept.changes += len(b)
+	}
+	return w, kept, nil
 }
 
 // waited says whether the checkpoints of p have been out of reach for checkpointWait.
@@ -173,17 +225,27 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 		return nil, fmt.Errorf("process %v: not assigned", p)
 	}
 	begin := time.Now()
+	part.turn.Lock()
+	defer part.turn.Unlock()
+	s.mu.RLock()
+	committed := part.committed
+	s.mu.RUnlock()
 	w, m := part.worker, s.o.Metrics
 	received := 0
 	for i := range records {
-		if r := &records[i]; !r.Control && r.Offset >= max(w.position, part.committed) {
+		if r := &records[i]; !r.Control && r.Offset >= max(w.position, committed) {
 			received++
 		}
 	}
-	messages := w.Process(records, part.committed)
+	messages := w.Process(records, committed)
+	if w.counts.Outcomes[NotAdmitted] > part.counted.Outcomes[NotAdmitted] && time.Since(part.warned) > warnEvery {
+		part.warned = time.Now()
+		s.log.Warn("keys find no room: the partition holds max_series or max_bytes", "partition", p.String(), "series", len(w.all), "bytes", w.bytes,
+			"records", w.counts.Outcomes[NotAdmitted])
+	}
 	m.received.WithLabelValues(s.name).Add(float64(received))
 	m.add(s.name, &w.counts, &part.counted)
-	m.series.WithLabelValues(part.labels...).Set(float64(len(w.series)))
+	m.series.WithLabelValues(part.labels...).Set(float64(len(w.all)))
 	if w.watermark > math.MinInt64 {
 		m.watermark.WithLabelValues(part.labels...).Set(float64(w.watermark) / 1e9)
 	}
@@ -213,67 +275,147 @@ func (s *Stream) Committed(_ context.Context, p Partition, offset int64) error {
 	s.mu.Lock()
 	part.committed = max(part.committed, offset)
 	s.mu.Unlock()
-	if time.Now().Before(part.next) || part.worker.position != offset || offset <= part.saved {
+	part.turn.Lock()
+	defer part.turn.Unlock()
+	if time.Now().Before(part.saved.next) {
 		return nil
 	}
 	select {
 	case part.saving <- struct{}{}:
 	default:
-		return nil // the one before is still being stored
+		return nil // the one before is still under way
 	}
-	begin := time.Now()
-	c, err := s.checkpoint(part)
-	if err != nil {
-		return err
+	snapshot := s.cut(part)
+	if snapshot == nil {
+		<-part.saving
+		return nil
 	}
-	pause := time.Duration(float64(time.Since(begin)) / checkpointShare)
-	part.next = time.Now().Add(max(s.o.CheckpointEvery, pause))
-	part.saved = offset
 	s.saves.Go(func() {
-		defer func() { <-part.saving }()
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second) // a revoked partition's checkpoint is still good
+		ctx, cancel := context.WithTimeout(context.Background(), saveTimeout) // a revoked partition's checkpoint is still good
 		defer cancel()
-		s.save(ctx, p, part.labels, c)
+		err := s.save(ctx, part, snapshot)
+		<-part.saving
+		if err != nil {
+			s.retry(part)
+		}
 	})
 	return nil
 }
 
-func (s *Stream) checkpoint(part *partition) (Checkpoint, error) {
-	state, err := part.worker.AppendBinary(nil)
-	if err != nil {
-		return Checkpoint{}, fmt.Errorf("checkpoint of %v: %w", part.worker.partition, err)
+// cut begins a checkpoint of what is committed, or returns nil where there is nothing new. The worker's turn is held.
+func (s *Stream) cut(part *partition) *Snapshot {
+	w := part.worker
+	s.mu.Lock()
+	committed := part.committed
+	s.mu.Unlock()
+	if w.position < 0 || w.position != committed || w.position <= part.saved.offset {
+		return nil
 	}
-	return Checkpoint{Offset: part.worker.position, Config: s.plan.hash, State: state}, nil
+	k := &part.saved
+	begin := time.Now()
+	snapshot := w.Cut(k.whole == 0 || k.pieces >= mostPieces || float64(k.changes) >= changesShare*float64(k.whole))
+	s.o.Metrics.checkpointPause.WithLabelValues(s.name).Observe(time.Since(begin).Seconds())
+	k.next = time.Now().Add(s.o.CheckpointEvery)
+	return snapshot
 }
 
-// save stores a checkpoint. A failure costs replay, nothing else: it is counted, said once, and the next checkpoint is the retry.
-func (s *Stream) save(ctx context.Context, p Partition, labels []string, c Checkpoint) {
+// save finishes a snapshot and stores it. A failure costs replay, nothing else: it is counted and said once, and the next checkpoint has
+// what this one had.
+func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) error {
 	begin := time.Now()
-	err := s.o.Checkpoints.Save(ctx, Log{s.o.Group, p}, c)
+	for done := false; !done; {
+		done = s.step(part)
+		if !done {
+			time.Sleep(snapshotPause)
+		}
+	}
+	state, err := snapshot.Bytes()
+	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.plan.hash, State: state}
+	part.turn.Lock()
+	if !snapshot.Whole {
+		c.After = part.saved.offset
+	}
+	part.turn.Unlock()
+	if err == nil {
+		err = s.o.Checkpoints.Save(ctx, Log{s.o.Group, part.p}, c)
+	}
+
+	part.turn.Lock()
+	k := &part.saved
+	switch {
+	case err != nil:
+		part.worker.Undo(snapshot)
+		if errors.Is(err, ErrBroken) {
+			k.whole = 0
+		}
+	case snapshot.Whole:
+		*k = saved{offset: c.Offset, whole: max(1, len(state)), next: k.next}
+	default:
+		k.offset, k.changes, k.pieces = c.Offset, k.changes+len(state), k.pieces+1
+	}
+	part.turn.Unlock()
+	s.tell(part, c, begin, err)
+	return err
+}
+
+// step encodes a piece of the snapshot under way.
+func (s *Stream) step(part *partition) (done bool) {
+	part.turn.Lock()
+	defer part.turn.Unlock()
+	begin := time.Now()
+	done = part.worker.Continue(snapshotStep)
+	s.o.Metrics.checkpointPause.WithLabelValues(s.name).Observe(time.Since(begin).Seconds())
+	return done
+}
+
+// tell counts a checkpoint, and says when they begin to fail and when they are stored again.
+func (s *Stream) tell(part *partition, c Checkpoint, begin time.Time, err error) {
 	s.mu.Lock()
-	before := s.unsaved[p]
-	if err != nil {
-		s.unsaved[p] = err
+	before := s.unsaved[part.p]
+	current := s.partitions[part.p] == part
+	if err != nil && current {
+		s.unsaved[part.p] = err
 	} else {
-		delete(s.unsaved, p)
+		delete(s.unsaved, part.p)
 	}
 	s.mu.Unlock()
 	switch {
 	case err != nil:
 		s.o.Metrics.checkpoints.WithLabelValues(s.name, "failed").Inc()
 		if before == nil {
-			s.log.Error("checkpoint", "partition", p.String(), "offset", c.Offset, "error", err)
+			s.log.Error("checkpoint", "partition", part.p.String(), "offset", c.Offset, "error", err)
 		}
 		return
 	case before != nil:
-		s.log.Info("checkpoints are stored again", "partition", p.String(), "offset", c.Offset)
+		s.log.Info("checkpoints are stored again", "partition", part.p.String(), "offset", c.Offset)
+	}
+	kind := "changes"
+	if c.After == Whole {
+		kind = "whole"
+		if current {
+			s.o.Metrics.checkpointBytes.WithLabelValues(part.labels...).Set(float64(len(c.State)))
+		}
 	}
 	s.o.Metrics.checkpoints.WithLabelValues(s.name, "stored").Inc()
+	s.o.Metrics.checkpointBytesTotal.WithLabelValues(s.name, kind).Add(float64(len(c.State)))
 	s.o.Metrics.checkpointDuration.WithLabelValues(s.name).Observe(time.Since(begin).Seconds())
-	if s.get(p) != nil {
-		s.o.Metrics.checkpointBytes.WithLabelValues(labels...).Set(float64(len(c.State)))
-		s.o.Metrics.checkpointAge.set(labels, begin)
+	if current {
+		s.o.Metrics.checkpointAge.set(part.labels, begin)
 	}
+}
+
+// retry has a checkpoint that failed tried again, for it may be the last before a partition falls idle: the next record may be long in
+// coming.
+func (s *Stream) retry(part *partition) {
+	select {
+	case <-time.After(s.o.CheckpointEvery):
+	case <-part.revoked:
+		return
+	}
+	s.mu.RLock()
+	committed := part.committed
+	s.mu.RUnlock()
+	s.saves.Go(func() { _ = s.Committed(context.Background(), part.p, committed) })
 }
 
 // Revoke forgets a partition. See Handler.
@@ -285,25 +427,25 @@ func (s *Stream) Revoke(ctx context.Context, p Partition) error {
 	if part == nil {
 		return nil
 	}
+	close(part.revoked)
 	defer func() {
 		s.o.Metrics.forget(part.labels)
 		s.mu.Lock()
 		delete(s.unsaved, p)
 		s.mu.Unlock()
 	}()
-	if at := part.worker.position; at < 0 || at != part.committed || at == part.saved {
-		return nil
-	}
 	select {
 	case part.saving <- struct{}{}:
 	case <-ctx.Done():
 		return nil
 	}
-	c, err := s.checkpoint(part)
-	if err != nil {
-		return err
+	defer func() { <-part.saving }()
+	part.turn.Lock()
+	snapshot := s.cut(part)
+	part.turn.Unlock()
+	if snapshot != nil {
+		_ = s.save(ctx, part, snapshot) // it is counted and said
 	}
-	s.save(ctx, p, part.labels, c)
 	return nil
 }
 

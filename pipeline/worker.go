@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
@@ -39,10 +40,19 @@ type Counts struct {
 	Points   uint64                     // made of records or windows
 	Alerts   map[Kind]map[Status]uint64 // told
 	Opposite uint64                     // points over the limit in the direction that nobody asked for
+	Evicted  map[Eviction]uint64        // series
 }
 
+// Eviction is why a series was forgotten.
+type Eviction string
+
+const (
+	Idle  Eviction = "idle"  // silent for longer than idle
+	Bound Eviction = "bound" // for a key that comes more often, when there was no more room
+)
+
 func newCounts() Counts {
-	return Counts{Reasons: map[decode.Reason]uint64{}, Alerts: map[Kind]map[Status]uint64{Anomaly: {}, Drift: {}}}
+	return Counts{Reasons: map[decode.Reason]uint64{}, Alerts: map[Kind]map[Status]uint64{Anomaly: {}, Drift: {}}, Evicted: map[Eviction]uint64{}}
 }
 
 // Worker is the state machine of one partition. It belongs to one goroutine at a time.
@@ -55,12 +65,19 @@ type Worker struct {
 	// The state.
 	position  int64 // the next offset wanted; -1 before the first record of a worker without state
 	watermark int64 // event time that windows and cool-downs have reached, Unix nanoseconds
-	series    map[string]*series
+	table
 
 	// Derived from the state.
 	closing   []closing // open windows by their end
+	ghosts    int       // windows in it whose series is gone
 	disturbed []*series // with an open incident that a time ends
 	nextQuiet int64     // no such incident is over before this watermark
+
+	// Of snapshots.
+	generation uint32    // of snapshots; it grows with each
+	dirty      []*series // changed since the snapshot before
+	gone       []string  // keys of series that a snapshot has, evicted since
+	snapshot   *Snapshot // that is being taken, or nil
 
 	counts  Counts
 	record  *Record // the one that apply is at
@@ -82,6 +99,10 @@ type closing struct {
 // maxKey is the longest name of a series, in bytes: it is kept for each series and copied to each alert.
 const maxKey = 1024
 
+// maxJump is how far a record without a Kafka timestamp, of a file, may be ahead of those before it: one that is dated years from now would
+// make all others late.
+const maxJump = 366 * 24 * time.Hour
+
 // NewWorker returns the worker of a partition of a stream, without state, or every *invalid.Value of the configuration, joined.
 func NewWorker(stream string, c Config, partition Partition) (*Worker, error) {
 	p, err := newPlan(stream, c)
@@ -98,8 +119,7 @@ func newWorker(p *plan, partition Partition) *Worker {
 	}
 	return &Worker{
 		plan: p, partition: partition, decoder: decoder, position: -1, watermark: math.MinInt64, nextQuiet: math.MaxInt64,
-		series: map[string]*series{},
-		counts: newCounts(),
+		table: newTable(p), generation: 1, counts: newCounts(),
 	}
 }
 
@@ -107,7 +127,7 @@ func newWorker(p *plan, partition Partition) *Worker {
 func (w *Worker) Position() int64 { return w.position }
 
 // Series is the number of keys held.
-func (w *Worker) Series() int { return len(w.series) }
+func (w *Worker) Series() int { return len(w.all) }
 
 // Counts is what was done so far; its maps are the worker's own.
 func (w *Worker) Counts() *Counts { return &w.counts }
@@ -170,23 +190,76 @@ func (w *Worker) decode(r *Record) error {
 	if err := w.decoder.Decode(r.Key, r.Value, r.Timestamp, &w.sample); err != nil {
 		return err
 	}
+	if r.Timestamp < 0 && w.position > 1 && w.watermark > math.MinInt64 && w.sample.Time-w.watermark > int64(maxJump) {
+		return &decode.Refused{Reason: decode.BadTime, Detail: "event time is " + utc(w.sample.Time).Format(time.RFC3339) + ", want at most a year after " +
+			utc(w.watermark).Format(time.RFC3339) + ", where the records before it are"}
+	}
 	if n := len(w.sample.Key); n > maxKey {
 		return &decode.Refused{Reason: decode.TooLarge, Detail: "the key has " + strconv.Itoa(n) + " bytes, want at most " + strconv.Itoa(maxKey)}
 	}
 	return nil
 }
 
-// lookup returns the series of key, or nil when there is no room for it.
+// lookup returns the series of the sample's key, or nil when there is no room for it.
 func (w *Worker) lookup(key []byte) *series {
-	if s := w.series[string(key)]; s != nil {
-		return s
+	s := w.byKey[string(key)]
+	if s == nil {
+		if !w.makeRoom(key) {
+			return nil
+		}
+		s = newSeries(w.plan, string(key))
+		s.last, s.born = w.sample.Time, w.generation
+		w.add(s)
 	}
-	if len(w.series) >= w.config.MaxSeries {
-		return nil
-	}
-	s := newSeries(w.plan, string(key))
-	w.series[s.key] = s
+	w.touch(s)
+	s.last = max(s.last, w.sample.Time)
+	s.hits.hit(w.misses.age)
 	return s
+}
+
+// makeRoom evicts what a new key is to take the place of, if it deserves that.
+func (w *Worker) makeRoom(key []byte) bool {
+	for asked := false; !w.room(len(key)); {
+		s := w.oldest()
+		if s == nil || !asked && !w.deserves(key, s) {
+			return false
+		}
+		asked = true
+		w.evict(s, Bound)
+	}
+	return true
+}
+
+// evict forgets a series. Its open incidents are over, and its open windows make no points.
+func (w *Worker) evict(s *series, why Eviction) {
+	w.touch(s)
+	for _, c := range [...]struct {
+		i *incident
+		k Kind
+	}{{&s.anomaly, Anomaly}, {&s.drift, Drift}} {
+		if c.i.open() {
+			w.resolve(s, c.i, c.k, max(w.watermark, c.i.fired), "the series was forgotten: "+evictionReasons[why])
+		}
+	}
+	w.remove(s)
+	if s.taken > 0 {
+		w.gone = append(w.gone, s.key)
+	}
+	w.counts.Evicted[why]++
+	if w.ghosts += len(s.windows); w.ghosts > 1000+len(w.all) {
+		w.sweep()
+	}
+}
+
+var evictionReasons = map[Eviction]string{Idle: "it has been silent for long", Bound: "the partition holds as many as it may"}
+
+// sweep takes the windows of series that are gone out of the list, which they would fill before their end.
+func (w *Worker) sweep() {
+	for i := range w.closing {
+		c := &w.closing[i]
+		c.series = slices.DeleteFunc(c.series, func(s *series) bool { return s.evicted })
+	}
+	w.ghosts = 0
 }
 
 // aggregate takes the sample into its window, unless that is closed.
@@ -238,12 +311,24 @@ func (w *Worker) advance(t int64) {
 		slices.SortFunc(due.series, func(a, b *series) int { return strings.Compare(a.key, b.key) })
 		start := due.end - int64(w.config.Window.Every)
 		for _, s := range due.series {
+			if s.evicted {
+				w.ghosts--
+				continue
+			}
+			w.touch(s)
 			w.x = s.closeWindow(start).appendFields(w.x[:0], w.config.Window)
 			w.point(s, point{time: due.end, start: start, x: w.x})
 		}
 	}
 	w.watermark = t
 	w.quiet()
+	if idle := int64(w.config.Idle); idle > 0 {
+		for w.silentSince() < t-idle {
+			if s := w.oldest(); s != nil && s.last < t-idle {
+				w.evict(s, Idle)
+			}
+		}
+	}
 }
 
 // quiet resolves the incidents whose cool-down the watermark has passed.
@@ -290,7 +375,8 @@ func (w *Worker) quiet() {
 		return strings.Compare(string(a.k), string(b.k))
 	})
 	for _, o := range overs {
-		w.resolve(o.s, o.i, o.k, o.at)
+		w.touch(o.s)
+		w.resolve(o.s, o.i, o.k, o.at, w.quietReason(o.i))
 	}
 }
 

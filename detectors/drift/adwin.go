@@ -48,6 +48,9 @@ type ADWIN struct {
 	buckets    []bucket // oldest first, sizes falling to 1
 }
 
+// Bytes implements Monitor.
+func (m *ADWIN) Bytes() int { return sizeOf[ADWIN]() + (maxBuckets+1)*sizeOf[bucket]() }
+
 // bucket sums up n consecutive points.
 type bucket struct {
 	n      float64 // a power of two

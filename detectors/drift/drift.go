@@ -6,12 +6,16 @@ import (
 	"encoding"
 	"encoding/binary"
 	"math"
+	"reflect"
 )
 
 // Monitor watches one stream of finite numbers. It belongs to one goroutine; Add does not allocate.
 type Monitor interface {
 	// Add takes x in and says whether the distribution has changed; after a change the monitor has forgotten what was before it.
 	Add(x float64) (c Change, changed bool)
+
+	// Bytes is about how much memory it comes to hold at most.
+	Bytes() int
 
 	// AppendBinary appends the whole state, a version byte first. UnmarshalBinary restores it into a Monitor of the same
 	// configuration, or returns an error that wraps detectors.ErrState.
@@ -37,6 +41,9 @@ var Kinds = map[string]func() Config{
 const maxValue = 1e100
 
 func clamp(x float64) float64 { return min(max(x, -maxValue), maxValue) }
+
+// sizeOf is the size of a T in memory, without what it points to.
+func sizeOf[T any]() int { return int(reflect.TypeFor[T]().Size()) }
 
 // maxInertia is the autocorrelation, from one point to the next, that is still taken for noise.
 const maxInertia = 0.95

@@ -56,6 +56,9 @@ type PageHinkley struct {
 	down   run
 }
 
+// Bytes implements Monitor.
+func (m *PageHinkley) Bytes() int { return sizeOf[PageHinkley]() }
+
 // run is the test on one side.
 type run struct {
 	sum  float64 // deviations piled up, in standard deviations, ≥ 0

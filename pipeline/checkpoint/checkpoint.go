@@ -2,9 +2,10 @@
 // demos. All three are a Store, which knows what is newest, what is damaged and what an owner may write; they differ only in the shelf
 // on which the bytes lie.
 //
-// A checkpoint lies in a generation, named by epoch and offset. An epoch is one unbroken line of states of a log: within it offsets
-// only grow. An owner that could not use the newest generation (it lies above the committed offset because the group's offsets were
-// reset, is damaged, or belongs to another configuration) begins the next epoch.
+// Checkpoints lie in chains: a whole one, and those that continue it, each by what has changed since the one before. A chain belongs to
+// an epoch, which is one unbroken line of states of a log: within it offsets only grow. An owner that could not use all of the newest
+// chain (its end lies above the committed offset because the group's offsets were reset, is damaged, or belongs to another configuration)
+// begins the next epoch.
 package checkpoint
 
 import (
@@ -21,32 +22,48 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
-// kept is how many generations of a log are kept: the newest, and the one before it in case the newest is damaged.
+// kept is how many chains of a log are kept: the newest, and the one before it in case the newest is damaged.
 const kept = 2
 
-// generation names a stored checkpoint. The zero generation precedes all.
-type generation struct {
-	epoch, offset int64
-	chunks        int // into which a shelf has cut it, if it does
+// chain names stored checkpoints. The zero chain precedes all.
+type chain struct {
+	epoch  int64
+	pieces []piece // the first is whole, each of the others continues the one before
 }
 
-// before says whether g is older than o: epochs first, so that an offset that was reset is newer than what lay above it.
-func (g generation) before(o generation) bool {
-	return g.epoch < o.epoch || g.epoch == o.epoch && g.offset < o.offset
+// piece is one of them.
+type piece struct {
+	offset int64
+	chunks int    // into which a shelf has cut it, if it does
+	tag    string // by which the shelf knows these bytes from those of another attempt, if it needs that
 }
 
-// shelf is where generations lie. It is used from many goroutines, from one for each log.
+// end is the offset of the last piece, or -1 of none.
+func (c chain) end() int64 {
+	if len(c.pieces) == 0 {
+		return -1
+	}
+	return c.pieces[len(c.pieces)-1].offset
+}
+
+// before says whether c ends before a checkpoint: epochs first, so that an offset that was reset is newer than what lay above it.
+func (c chain) before(epoch, offset int64) bool {
+	return c.epoch < epoch || c.epoch == epoch && c.end() < offset
+}
+
+// shelf is where chains lie. It is used from many goroutines, from one for each log.
 type shelf interface {
-	// list returns the log's generations, newest first. An error that wraps errDamaged says that what is there cannot be read;
-	// any other, that the shelf could not be asked.
-	list(ctx context.Context, l pipeline.Log) ([]generation, error)
+	// list returns the log's chains, newest first. An error that wraps errDamaged says that what is there cannot be read; any other,
+	// that the shelf could not be asked.
+	list(ctx context.Context, l pipeline.Log) ([]chain, error)
 
-	// read returns the bytes of a listed generation, or wraps errDamaged where a part of it is missing.
-	read(ctx context.Context, l pipeline.Log, g generation) ([]byte, error)
+	// read returns the bytes of a listed piece, or wraps errDamaged where a part of it is missing.
+	read(ctx context.Context, l pipeline.Log, epoch int64, p piece) ([]byte, error)
 
-	// put makes b durable, then lists it as g, and deletes what is no longer kept. Where something newer is listed by then, nothing
-	// changes and the newest is returned. It may be repeated.
-	put(ctx context.Context, l pipeline.Log, g generation, b []byte) (newest generation, err error)
+	// put makes b durable, then lists it: as a chain of its own where after is pipeline.Whole, else as the next piece of the newest chain,
+	// which must be of the epoch and end at after, or the error is pipeline.ErrBroken. It deletes what is no longer kept, and returns the
+	// newest chain. Where something newer is listed by then, nothing changes. It may be repeated.
+	put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (newest chain, err error)
 }
 
 // errDamaged marks bytes that are there but are no checkpoint.
@@ -69,73 +86,78 @@ func newStore(s shelf, reg prometheus.Registerer, log *slog.Logger) *Store {
 	return &Store{shelf: s, codec: newCodec(), log: log, metrics: newMetrics(reg), epochs: map[pipeline.Log]int64{}}
 }
 
-// Load implements pipeline.Checkpoints. What was wrong with a newer checkpoint than the one returned is logged and counted; where none
-// is returned the error says it.
-func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config string) (pipeline.Checkpoint, error) {
+// Load implements pipeline.Checkpoints. What was wrong with a newer checkpoint than the last one returned is logged and counted; where
+// none is returned the error says it.
+func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
 	stored, err := s.shelf.list(ctx, l)
 	if err != nil && !errors.Is(err, errDamaged) {
-		return pipeline.Checkpoint{}, fmt.Errorf("load checkpoint of %v: %w", l, err)
+		return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
 	}
 	var passed error // why the newer ones could not be used
 	if err != nil {
-		passed = s.damaged(l, generation{}, err)
+		passed = s.damaged(l, 0, err)
 	}
-	for _, g := range stored {
-		c, err := s.open(ctx, l, g, atMost, config)
-		if err == nil {
-			s.begin(l, stored[0], passed == nil)
-			return c, nil
-		}
-		if !errors.Is(err, pipeline.ErrNoCheckpoint) {
-			return pipeline.Checkpoint{}, fmt.Errorf("load checkpoint of %v: %w", l, err)
+	var newest chain
+	if len(stored) > 0 {
+		newest = stored[0]
+	}
+	for _, c := range stored {
+		states, err := s.open(ctx, l, c, atMost, config)
+		if err != nil && !errors.Is(err, pipeline.ErrNoCheckpoint) {
+			return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
 		}
 		passed = errors.Join(passed, err)
+		if len(states) > 0 {
+			s.begin(l, newest, passed == nil)
+			return states, nil
+		}
 	}
+	s.begin(l, newest, false)
 	if passed == nil {
 		passed = fmt.Errorf("%w: nothing is stored", pipeline.ErrNoCheckpoint)
 	}
-	if len(stored) > 0 {
-		s.begin(l, stored[0], false)
-	} else {
-		s.begin(l, generation{}, false)
-	}
-	return pipeline.Checkpoint{}, fmt.Errorf("load checkpoint of %v: %w", l, passed)
+	return nil, fmt.Errorf("load checkpoint of %v: %w", l, passed)
 }
 
-// open reads one generation. An error that wraps ErrNoCheckpoint says why it is of no use.
-func (s *Store) open(ctx context.Context, l pipeline.Log, g generation, atMost int64, config string) (pipeline.Checkpoint, error) {
-	if g.offset > atMost {
-		return pipeline.Checkpoint{}, fmt.Errorf("%w: offset %d is newer than %d", pipeline.ErrNoCheckpoint, g.offset, atMost)
+// open reads a chain as far as it is of use. An error that wraps ErrNoCheckpoint says why the rest is not.
+func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+	var states []pipeline.Checkpoint
+	after := int64(pipeline.Whole)
+	for _, p := range c.pieces {
+		if p.offset > atMost {
+			return states, fmt.Errorf("%w: offset %d is newer than %d", pipeline.ErrNoCheckpoint, p.offset, atMost)
+		}
+		b, err := s.shelf.read(ctx, l, c.epoch, p)
+		var state pipeline.Checkpoint
+		var epoch int64
+		if err == nil {
+			state, epoch, err = decode(b, maxState)
+		}
+		if err == nil && (state.Offset != p.offset || epoch != c.epoch || state.After != after) {
+			err = fmt.Errorf("%w: it is of epoch %d and offset %d, after %d", errDamaged, epoch, state.Offset, state.After)
+		}
+		switch {
+		case errors.Is(err, errDamaged):
+			return states, s.damaged(l, p.offset, err)
+		case err != nil:
+			return nil, err
+		case state.Config != config:
+			return states, fmt.Errorf("%w: offset %d is of configuration %q, want %q", pipeline.ErrNoCheckpoint, p.offset, state.Config, config)
+		}
+		states, after = append(states, state), p.offset
 	}
-	b, err := s.shelf.read(ctx, l, g)
-	var c pipeline.Checkpoint
-	var epoch int64
-	if err == nil {
-		c, epoch, err = decode(b, maxState)
-	}
-	if err == nil && (c.Offset != g.offset || epoch != g.epoch) {
-		err = fmt.Errorf("%w: it is of epoch %d and offset %d", errDamaged, epoch, c.Offset)
-	}
-	switch {
-	case errors.Is(err, errDamaged):
-		return pipeline.Checkpoint{}, s.damaged(l, g, err)
-	case err != nil:
-		return pipeline.Checkpoint{}, err
-	case c.Config != config:
-		return pipeline.Checkpoint{}, fmt.Errorf("%w: offset %d is of configuration %q, want %q", pipeline.ErrNoCheckpoint, g.offset, c.Config, config)
-	}
-	return c, nil
+	return states, nil
 }
 
 // damaged says that a checkpoint was lost to the log's owner, who may still find an older one, and so might never hear of it.
-func (s *Store) damaged(l pipeline.Log, g generation, err error) error {
+func (s *Store) damaged(l pipeline.Log, offset int64, err error) error {
 	s.metrics.damaged.Inc()
-	s.log.Error("checkpoint is damaged", "group", l.Group, "partition", l.Partition, "offset", g.offset, "error", err)
-	return fmt.Errorf("%w: offset %d: %w", pipeline.ErrNoCheckpoint, g.offset, err)
+	s.log.Error("checkpoint is damaged", "group", l.Group, "partition", l.String(), "offset", offset, "error", err)
+	return fmt.Errorf("%w: offset %d: %w", pipeline.ErrNoCheckpoint, offset, err)
 }
 
-// begin sets the epoch that the log's owner writes in: that of the newest generation if its state goes on, else the next.
-func (s *Store) begin(l pipeline.Log, newest generation, goesOn bool) {
+// begin sets the epoch that the log's owner writes in: that of the newest chain if its state goes on, else the next.
+func (s *Store) begin(l pipeline.Log, newest chain, goesOn bool) {
 	epoch := newest.epoch
 	if !goesOn {
 		epoch++
@@ -162,20 +184,22 @@ func (s *Store) save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint)
 	if err != nil && !errors.Is(err, errDamaged) {
 		return err
 	}
-	var newest generation
+	var newest chain
 	if len(stored) > 0 {
 		newest = stored[0]
 	}
 	if !loaded {
 		epoch = max(newest.epoch, 1)
 	}
-	g := generation{epoch: epoch, offset: c.Offset}
-	if newest.before(g) {
+	if newest.before(epoch, c.Offset) {
+		if c.After != pipeline.Whole && (newest.epoch != epoch || newest.end() != c.After) {
+			return fmt.Errorf("%w: that is at %d in epoch %d, want %d in %d", pipeline.ErrBroken, newest.end(), newest.epoch, c.After, epoch)
+		}
 		b, err := s.codec.encode(nil, c, epoch)
 		if err != nil {
 			return err
 		}
-		if newest, err = s.shelf.put(ctx, l, g, b); err != nil {
+		if newest, err = s.shelf.put(ctx, l, epoch, c.Offset, c.After, b); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,18 +27,18 @@ type bench struct {
 	*Store
 	again func() *Store // another process on the same shelf
 
-	// edit replaces every stored piece of a generation, in order, by what change makes of it; nil removes it.
-	edit func(t *testing.T, l pipeline.Log, g generation, change func(piece []byte) []byte)
+	// edit replaces every stored part of a piece, in order, by what change makes of it; nil removes it.
+	edit func(t *testing.T, l pipeline.Log, epoch int64, p piece, change func(part []byte) []byte)
 }
 
 var benches = map[string]func(t *testing.T) bench{
 	"memory": func(*testing.T) bench {
 		m := &memory{logs: map[pipeline.Log][]stored{}}
 		fresh := func() *Store { return newStore(m, nil, slog.New(slog.DiscardHandler)) }
-		return bench{fresh(), fresh, func(_ *testing.T, l pipeline.Log, g generation, change func([]byte) []byte) {
-			for i, s := range m.logs[l] {
-				if s.generation == g {
-					m.logs[l][i].bytes = change(s.bytes)
+		return bench{fresh(), fresh, func(_ *testing.T, l pipeline.Log, epoch int64, p piece, change func([]byte) []byte) {
+			for _, s := range m.logs[l] {
+				if i := slices.Index(s.pieces, p); i >= 0 && s.epoch == epoch {
+					s.bytes[i] = change(s.bytes[i])
 				}
 			}
 		}}
@@ -50,8 +52,11 @@ var benches = map[string]func(t *testing.T) bench{
 			}
 			return s
 		}
-		return bench{fresh(), fresh, func(t *testing.T, l pipeline.Log, g generation, change func([]byte) []byte) {
-			path := (&files{dir}).path(l, g)
+		return bench{fresh(), fresh, func(t *testing.T, l pipeline.Log, epoch int64, p piece, change func([]byte) []byte) {
+			f := &files{dir}
+			entries, _ := f.entries(l)
+			i := slices.IndexFunc(entries, func(e entry) bool { return e.epoch == epoch && e.offset == p.offset })
+			path := filepath.Join(f.log(l), entries[i].name)
 			b, err := os.ReadFile(path)
 			if err == nil {
 				if b = change(b); b == nil {
@@ -84,8 +89,8 @@ func onRedis(t *testing.T, addr string) bench {
 		_ = client.Close()
 	})
 	fresh := func() *Store { return NewRedis(client, prefix, nil, slog.New(slog.DiscardHandler)) }
-	return bench{fresh(), fresh, func(t *testing.T, l pipeline.Log, g generation, change func([]byte) []byte) {
-		for _, key := range (&shelves{client, prefix}).chunks(l, g) {
+	return bench{fresh(), fresh, func(t *testing.T, l pipeline.Log, epoch int64, p piece, change func([]byte) []byte) {
+		for _, key := range (&shelves{client, prefix}).chunks(l, epoch, p) {
 			b, err := client.Get(t.Context(), key).Bytes()
 			if err == nil {
 				if b = change(b); b == nil {
@@ -115,8 +120,15 @@ const (
 	forever = int64(1) << 60
 )
 
+// at is a whole checkpoint, after one that continues another.
 func at(offset int64) pipeline.Checkpoint {
 	return pipeline.Checkpoint{Offset: offset, Config: config, State: fmt.Appendf(nil, "the state at %d %s", offset, strings.Repeat("and so on ", 50))}
+}
+
+func after(offset, continues int64) pipeline.Checkpoint {
+	c := at(offset)
+	c.After = continues
+	return c
 }
 
 func (s bench) save(t *testing.T, offsets ...int64) {
@@ -128,18 +140,29 @@ func (s bench) save(t *testing.T, offsets ...int64) {
 	}
 }
 
-// want loads and compares; a want below 0 is for ErrNoCheckpoint.
-func (s bench) want(t *testing.T, atMost, want int64) {
+// want loads, and compares the offsets of what comes; none is for ErrNoCheckpoint.
+func (s bench) want(t *testing.T, atMost int64, want ...int64) {
 	t.Helper()
 	got, err := s.Load(t.Context(), someLog, atMost, config)
-	if want < 0 {
+	if len(want) == 0 {
 		if !errors.Is(err, pipeline.ErrNoCheckpoint) {
-			t.Fatalf("Load(at most %d) = offset %d, %v, want ErrNoCheckpoint", atMost, got.Offset, err)
+			t.Fatalf("Load(at most %d) = %d checkpoints, %v, want ErrNoCheckpoint", atMost, len(got), err)
 		}
 		return
 	}
-	if err != nil || got.Offset != want || got.Config != config || !bytes.Equal(got.State, at(want).State) {
-		t.Fatalf("Load(at most %d) = offset %d, configuration %s, %d bytes, %v, want offset %d", atMost, got.Offset, got.Config, len(got.State), err, want)
+	var offsets []int64
+	for i, c := range got {
+		offsets = append(offsets, c.Offset)
+		continues := int64(pipeline.Whole)
+		if i > 0 {
+			continues = got[i-1].Offset
+		}
+		if c.After != continues || c.Config != config || !bytes.Equal(c.State, at(c.Offset).State) {
+			t.Errorf("Load(at most %d): the checkpoint at %d continues %d, with configuration %s and %d bytes", atMost, c.Offset, c.After, c.Config, len(c.State))
+		}
+	}
+	if err != nil || !slices.Equal(offsets, want) {
+		t.Fatalf("Load(at most %d) = offsets %v, %v, want %v", atMost, offsets, err, want)
 	}
 }
 
@@ -154,16 +177,19 @@ func TestNothingIsStored(t *testing.T) {
 
 func TestNewestAtMost(t *testing.T) {
 	each(t, func(t *testing.T, s bench) {
-		s.save(t, 0, 100, 200) // 0 falls out: two generations are kept
-		for _, c := range []struct{ atMost, want int64 }{{forever, 200}, {200, 200}, {199, 100}, {100, 100}, {99, -1}, {0, -1}} {
-			bench{Store: s.again()}.want(t, c.atMost, c.want)
+		s.save(t, 0, 100, 200) // 0 falls out: two chains are kept
+		for _, c := range []struct {
+			atMost int64
+			want   []int64
+		}{{forever, []int64{200}}, {200, []int64{200}}, {199, []int64{100}}, {100, []int64{100}}, {99, nil}, {0, nil}} {
+			bench{Store: s.again()}.want(t, c.atMost, c.want...)
 		}
 	})
 }
 
 func TestNeverBack(t *testing.T) {
 	each(t, func(t *testing.T, s bench) {
-		s.want(t, 0, -1)
+		s.want(t, 0)
 		s.save(t, 100, 300, 200, 300, 0)
 		s.want(t, forever, 300)
 		s.want(t, 299, 100)
@@ -179,8 +205,8 @@ func TestStatesOfAllSizes(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := s.again().Load(t.Context(), someLog, 5, config)
-			if err != nil || !bytes.Equal(got.State, state) {
-				t.Fatalf("Load of %d bytes = %d bytes, %v", len(state), len(got.State), err)
+			if err != nil || len(got) != 1 || !bytes.Equal(got[0].State, state) {
+				t.Fatalf("Load of %d bytes = %d checkpoints, %v", len(state), len(got), err)
 			}
 		})
 	}
@@ -194,7 +220,7 @@ func TestDamagedNewest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := s.shelf.read(t.Context(), someLog, stored[0])
+		b, err := s.shelf.read(t.Context(), someLog, stored[0].epoch, stored[0].pieces[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -215,22 +241,22 @@ func TestDamagedNewest(t *testing.T) {
 			if what == "removed" && !strings.Contains(t.Name(), "redis") {
 				continue // a file removed is not listed either
 			}
-			s.edit(t, someLog, stored[0], damage)
+			s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], damage)
 			before := testutil.ToFloat64(s.metrics.damaged)
 			s.want(t, forever, 100)
 			if n := testutil.ToFloat64(s.metrics.damaged) - before; n != 1 {
 				t.Fatalf("%s: %v damages counted, want 1", what, n)
 			}
 			if what != "removed" {
-				s.edit(t, someLog, stored[0], func([]byte) []byte { return b })
+				s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], func([]byte) []byte { return b })
 				continue
 			}
-			key := s.shelf.(*shelves).chunks(someLog, stored[0])[0]
+			key := s.shelf.(*shelves).chunks(someLog, stored[0].epoch, stored[0].pieces[0])[0]
 			if err := s.shelf.(*shelves).client.Set(t.Context(), key, b, 0).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		s.edit(t, someLog, stored[0], func([]byte) []byte { return []byte("rubbish") })
+		s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], func([]byte) []byte { return []byte("rubbish") })
 		s.want(t, forever, 100)
 		s.save(t, 150)
 		s.want(t, forever, 150)
@@ -248,8 +274,12 @@ func TestMissingChunk(t *testing.T) {
 		if err := s.Save(t.Context(), someLog, pipeline.Checkpoint{Offset: 200, Config: config, State: noise}); err != nil {
 			t.Fatal(err)
 		}
+		stored, err := s.shelf.list(t.Context(), someLog)
+		if err != nil || stored[0].pieces[0].chunks != 4 {
+			t.Fatalf("list = %v, %v, want 4 chunks", stored, err)
+		}
 		n := 0
-		s.edit(t, someLog, generation{epoch: 1, offset: 200, chunks: 4}, func(b []byte) []byte {
+		s.edit(t, someLog, 1, stored[0].pieces[0], func(b []byte) []byte {
 			if n++; n == 3 {
 				return nil
 			}
@@ -263,8 +293,8 @@ func TestBothDamaged(t *testing.T) {
 	each(t, func(t *testing.T, s bench) {
 		s.save(t, 100, 200)
 		stored, _ := s.shelf.list(t.Context(), someLog)
-		for _, g := range stored {
-			s.edit(t, someLog, g, func(b []byte) []byte { return b[:len(b)/2] })
+		for _, c := range stored {
+			s.edit(t, someLog, c.epoch, c.pieces[0], func(b []byte) []byte { return b[:len(b)/2] })
 		}
 		_, err := s.Load(t.Context(), someLog, forever, config)
 		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), "offset 200") || !strings.Contains(err.Error(), "checksum") {
@@ -287,8 +317,8 @@ func TestOtherConfiguration(t *testing.T) {
 		if err := s.Save(t.Context(), someLog, other); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Load(t.Context(), someLog, 200, other.Config); err != nil || string(got.State) != "other state" {
-			t.Fatalf("Load = %q, %v", got.State, err)
+		if got, err := s.Load(t.Context(), someLog, 200, other.Config); err != nil || string(got[0].State) != "other state" {
+			t.Fatalf("Load = %v, %v", got, err)
 		}
 		s.want(t, forever, 200) // the one before it
 	})
@@ -300,7 +330,7 @@ func TestEpochAfterReset(t *testing.T) {
 		s.save(t, 1000, 2000)
 		zombie := bench{Store: s.again()}
 		zombie.want(t, forever, 2000)
-		s.want(t, 10, -1)
+		s.want(t, 10)
 		s.save(t, 20, 30, 40)
 		s.want(t, forever, 40)
 		s.want(t, 39, 30)
@@ -313,6 +343,84 @@ func TestEpochAfterReset(t *testing.T) {
 		next.save(t, 35, 50)
 		next.want(t, 49, 40)
 	})
+}
+
+// A chain is read as far as it is whole and wanted.
+func TestChain(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		s.want(t, forever)
+		for _, c := range []pipeline.Checkpoint{at(100), after(110, 100), after(120, 110), at(200), after(210, 200), after(220, 210), after(230, 220)} {
+			if err := s.Save(t.Context(), someLog, c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range []struct {
+			atMost int64
+			want   []int64
+		}{
+			{forever, []int64{200, 210, 220, 230}}, {229, []int64{200, 210, 220}}, {200, []int64{200}}, {199, []int64{100, 110, 120}}, {105, []int64{100}}, {99, nil},
+		} {
+			bench{Store: s.again()}.want(t, c.atMost, c.want...)
+		}
+		if err := s.Save(t.Context(), someLog, at(300)); err != nil {
+			t.Fatal(err)
+		}
+		s.want(t, 299, 200, 210, 220, 230)
+		s.want(t, 199) // the oldest chain is gone
+	})
+}
+
+// What continues something else than the newest is refused, and what is stored already is left out.
+func TestChainIsUnbroken(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		for _, c := range []pipeline.Checkpoint{after(20, 10)} {
+			if err := s.Save(t.Context(), someLog, c); !errors.Is(err, pipeline.ErrBroken) {
+				t.Errorf("Save of the first, which continues %d: %v, want ErrBroken", c.After, err)
+			}
+		}
+		s.save(t, 100)
+		for _, c := range []struct {
+			pipeline.Checkpoint
+			want error
+		}{
+			{after(110, 90), pipeline.ErrBroken}, {after(110, 100), nil}, {after(110, 100), nil}, {after(120, 100), pipeline.ErrBroken},
+			{after(105, 100), nil}, {after(120, 110), nil},
+		} {
+			if err := s.Save(t.Context(), someLog, c.Checkpoint); !errors.Is(err, c.want) {
+				t.Errorf("Save of %d, which continues %d: %v, want %v", c.Offset, c.After, err, c.want)
+			}
+		}
+		s.want(t, forever, 100, 110, 120)
+	})
+}
+
+// Of a damaged chain the sound part is used; the next owner begins anew, with a whole checkpoint.
+func TestDamagedChain(t *testing.T) {
+	for damaged, want := range [][]int64{{50, 60}, {100}, {100, 110}} {
+		each(t, func(t *testing.T, s bench) {
+			for _, c := range []pipeline.Checkpoint{at(50), after(60, 50), at(100), after(110, 100), after(120, 110)} {
+				if err := s.Save(t.Context(), someLog, c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stored, err := s.shelf.list(t.Context(), someLog)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.edit(t, someLog, stored[0].epoch, stored[0].pieces[damaged], func(b []byte) []byte {
+				b = bytes.Clone(b)
+				b[len(b)/2] ^= 1
+				return b
+			})
+			s.want(t, forever, want...)
+			last := want[len(want)-1]
+			if err := s.Save(t.Context(), someLog, after(130, last)); !errors.Is(err, pipeline.ErrBroken) {
+				t.Errorf("Save of what continues a damaged chain: %v, want ErrBroken", err)
+			}
+			s.save(t, 130)
+			s.want(t, forever, 130)
+		})
+	}
 }
 
 func TestLogsAreApart(t *testing.T) {
@@ -332,8 +440,8 @@ func TestLogsAreApart(t *testing.T) {
 			}
 		}
 		for i, l := range logs {
-			if c, err := s.Load(t.Context(), l, forever, config); err != nil || c.Offset != int64(i) {
-				t.Errorf("Load(%v) = %d, %v, want %d", l, c.Offset, err, i)
+			if c, err := s.Load(t.Context(), l, forever, config); err != nil || c[0].Offset != int64(i) {
+				t.Errorf("Load(%v) = %v, %v, want %d", l, c, err, i)
 			}
 		}
 	})
@@ -349,8 +457,8 @@ func TestManyLogsAtOnce(t *testing.T) {
 					if err := s.Save(t.Context(), l, at(o)); err != nil {
 						t.Error(err)
 					}
-					if c, err := s.Load(t.Context(), l, forever, config); err != nil || c.Offset != o {
-						t.Errorf("Load = %d, %v, want %d", c.Offset, err, o)
+					if c, err := s.Load(t.Context(), l, forever, config); err != nil || c[0].Offset != o {
+						t.Errorf("Load = %v, %v, want %d", c, err, o)
 					}
 				}
 			})

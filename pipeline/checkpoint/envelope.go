@@ -21,14 +21,15 @@ import (
 //	 6  length of the configuration hash, 2 bytes
 //	 8  epoch, 8 bytes
 //	16  offset, 8 bytes
-//	24  length of the state, 8 bytes
-//	32  length of the payload (the state as the codec made it), 8 bytes
-//	40  configuration hash, payload
+//	24  offset of the checkpoint that it continues, 8 bytes; 0 where it is whole
+//	32  length of the state, 8 bytes
+//	40  length of the payload (the state as the codec made it), 8 bytes
+//	48  configuration hash, payload
 //	    CRC32C, 4 bytes
 const (
 	magic      = "gnmy"
 	version    = 1
-	headerSize = 40
+	headerSize = 48
 	crcSize    = 4
 )
 
@@ -65,6 +66,9 @@ func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, er
 	if c.Offset < 0 || epoch < 0 {
 		return nil, fmt.Errorf("offset is %d and epoch %d, want neither negative", c.Offset, epoch)
 	}
+	if !mayContinue(c) {
+		return nil, fmt.Errorf("offset is %d and continues %d, want one before it", c.Offset, c.After)
+	}
 	kind, payload := byte(codecZstd), e.zstd.EncodeAll(c.State, nil)
 	if len(payload) >= len(c.State) {
 		kind, payload = codecRaw, c.State
@@ -75,6 +79,7 @@ func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, er
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Config))) //nolint:gosec // checked above
 	b = binary.LittleEndian.AppendUint64(b, uint64(epoch))
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.Offset))
+	b = binary.LittleEndian.AppendUint64(b, uint64(c.After)) //nolint:gosec // checked above
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(c.State)))
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
 	b = append(b, c.Config...)
@@ -99,7 +104,7 @@ func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err erro
 		return fail("version is %d, want %d", b[4], version)
 	}
 	configLen := uint64(binary.LittleEndian.Uint16(b[6:]))
-	stateLen, payloadLen := binary.LittleEndian.Uint64(b[24:]), binary.LittleEndian.Uint64(b[32:])
+	stateLen, payloadLen := binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:])
 	if rest := uint64(len(body) - headerSize); configLen > rest || payloadLen != rest-configLen { //nolint:gosec // checked above
 		return fail("configuration of %d and payload of %d bytes in %d", configLen, payloadLen, rest)
 	}
@@ -111,7 +116,10 @@ func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err erro
 		return fail("epoch is %d and offset %d, want at most %d", e, offset, int64(math.MaxInt64))
 	}
 	c.Config = string(body[headerSize : headerSize+configLen])
-	c.Offset = int64(offset)
+	c.Offset, c.After = int64(offset), int64(binary.LittleEndian.Uint64(b[24:])) //nolint:gosec // checked next
+	if !mayContinue(c) {
+		return fail("offset is %d and continues %d", c.Offset, c.After)
+	}
 	payload := body[headerSize+configLen:]
 	switch b[5] {
 	case codecRaw:
@@ -127,6 +135,11 @@ func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err erro
 		return fail("state has %d bytes, want %d", len(c.State), stateLen)
 	}
 	return c, int64(e), nil
+}
+
+// mayContinue says whether a checkpoint can continue what it says it does.
+func mayContinue(c pipeline.Checkpoint) bool {
+	return c.After == pipeline.Whole || c.After > 0 && c.After < c.Offset
 }
 
 // unfold decompresses up to one byte more than n. It streams, so that a length that lies costs nothing.

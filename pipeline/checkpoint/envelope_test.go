@@ -14,11 +14,11 @@ import (
 
 // The layout is a promise to checkpoints that are already stored.
 func TestEnvelopeBytes(t *testing.T) {
-	b, err := newCodec().encode(nil, pipeline.Checkpoint{Offset: 258, Config: "ab", State: []byte{1, 2, 3}}, 3)
+	b, err := newCodec().encode(nil, pipeline.Checkpoint{Offset: 258, After: 257, Config: "ab", State: []byte{1, 2, 3}}, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "676e6d79" + "01" + "00" + "0200" + "0300000000000000" + "0201000000000000" + "0300000000000000" + "0300000000000000" +
+	const want = "676e6d79" + "01" + "00" + "0200" + "0300000000000000" + "0201000000000000" + "0101000000000000" + "0300000000000000" + "0300000000000000" +
 		"6162" + "010203"
 	if got := hex.EncodeToString(b[:len(b)-crcSize]); got != want {
 		t.Errorf("envelope is %s, want %s", got, want)
@@ -35,7 +35,7 @@ func TestBombStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	binary.LittleEndian.PutUint64(b[24:], 1000)
+	binary.LittleEndian.PutUint64(b[32:], 1000)
 	b = seal(b[:len(b)-crcSize])
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -50,8 +50,10 @@ func TestBombStops(t *testing.T) {
 }
 
 func TestEncodeRefusesNegative(t *testing.T) {
-	if _, err := newCodec().encode(nil, pipeline.Checkpoint{Offset: -1}, 1); err == nil {
-		t.Error("offset -1 was encoded")
+	for _, c := range []pipeline.Checkpoint{{Offset: -1}, {Offset: 5, After: 5}, {Offset: 5, After: -1}} {
+		if _, err := newCodec().encode(nil, c, 1); err == nil {
+			t.Errorf("%+v was encoded", c)
+		}
 	}
 }
 
@@ -67,7 +69,7 @@ func seal(body []byte) []byte {
 // The bound is small so that the fuzzer does not spend its time on zeros.
 func FuzzDecode(f *testing.F) {
 	e := newCodec()
-	for _, c := range []pipeline.Checkpoint{{}, {Offset: 9, Config: config, State: []byte("state")}, {Offset: 1 << 40, State: make([]byte, 1000)}} {
+	for _, c := range []pipeline.Checkpoint{{}, {Offset: 9, Config: config, State: []byte("state")}, {Offset: 1 << 40, After: 7, State: make([]byte, 1000)}} {
 		b, err := e.encode(nil, c, 4)
 		if err != nil {
 			f.Fatal(err)
@@ -91,7 +93,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, epochAgain, err := decode(b, maxState)
-		if err != nil || epochAgain != epoch || again.Offset != c.Offset || again.Config != c.Config || !bytes.Equal(again.State, c.State) {
+		if err != nil || epochAgain != epoch || again.Offset != c.Offset || again.After != c.After || again.Config != c.Config || !bytes.Equal(again.State, c.State) {
 			t.Fatalf("decode of encode = %v, epoch %d, %v, want %v, epoch %d", again, epochAgain, err, c, epoch)
 		}
 	})

@@ -26,67 +26,123 @@ func NewFile(dir string, reg prometheus.Registerer, log *slog.Logger) (*Store, e
 	return newStore(&files{dir}, reg, log), nil
 }
 
-// files keeps a directory a log, and in it a file a generation. A file has its final name only once it is whole and durable, so the
-// directory itself is the list.
+// files keeps a directory a log, and in it a file a piece: EPOCH-OFFSET.checkpoint for a whole one, EPOCH-OFFSET-AFTER.changes for one that
+// continues the one at AFTER. A file has its final name only once it is whole and durable, so the directory itself is the list.
 type files struct{ dir string }
 
 const (
-	suffix     = ".checkpoint"
-	unfinished = "unfinished-" // prefix
+	wholeSuffix   = ".checkpoint"
+	changesSuffix = ".changes"
+	unfinished    = "unfinished-" // prefix
 )
 
 func (f *files) log(l pipeline.Log) string { return filepath.Join(f.dir, name(l, ",")) }
 
-func (f *files) path(l pipeline.Log, g generation) string {
-	return filepath.Join(f.log(l), fmt.Sprintf("%d-%d%s", g.epoch, g.offset, suffix))
+// entry is a file of a log's directory.
+type entry struct {
+	name                 string
+	epoch, offset, after int64
 }
 
-func (f *files) list(_ context.Context, l pipeline.Log) ([]generation, error) {
-	entries, err := os.ReadDir(f.log(l))
+func parseEntry(name string) (e entry, ok bool) {
+	e = entry{name: name, after: pipeline.Whole}
+	if stem, whole := strings.CutSuffix(name, wholeSuffix); whole {
+		_, err := fmt.Sscanf(stem, "%d-%d", &e.epoch, &e.offset)
+		return e, err == nil
+	}
+	stem, changes := strings.CutSuffix(name, changesSuffix)
+	_, err := fmt.Sscanf(stem, "%d-%d-%d", &e.epoch, &e.offset, &e.after)
+	return e, changes && err == nil
+}
+
+func nameOf(epoch, offset, after int64) string {
+	if after == pipeline.Whole {
+		return fmt.Sprintf("%d-%d%s", epoch, offset, wholeSuffix)
+	}
+	return fmt.Sprintf("%d-%d-%d%s", epoch, offset, after, changesSuffix)
+}
+
+// entries lists a log's directory, the newest first.
+func (f *files) entries(l pipeline.Log) ([]entry, error) {
+	found, err := os.ReadDir(f.log(l))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	var gs []generation
-	for _, e := range entries {
-		var g generation
-		stem, ok := strings.CutSuffix(e.Name(), suffix)
-		if _, err := fmt.Sscanf(stem, "%d-%d", &g.epoch, &g.offset); ok && err == nil {
-			gs = append(gs, g)
+	var entries []entry
+	for _, one := range found {
+		if e, ok := parseEntry(one.Name()); ok {
+			entries = append(entries, e)
 		}
 	}
-	slices.SortFunc(gs, func(a, b generation) int {
+	slices.SortFunc(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(b.epoch, a.epoch), cmp.Compare(b.offset, a.offset))
 	})
-	return gs, nil
+	return entries, nil
 }
 
-func (f *files) read(_ context.Context, l pipeline.Log, g generation) ([]byte, error) {
-	b, err := os.ReadFile(filepath.Clean(f.path(l, g)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+func (f *files) list(_ context.Context, l pipeline.Log) ([]chain, error) {
+	entries, err := f.entries(l)
+	return chains(entries), err
+}
+
+// chains puts entries together, from the oldest on: each continues the chain that ends where it says, if that is the newest.
+func chains(entries []entry) []chain {
+	var cs []chain // oldest first
+	for _, e := range slices.Backward(entries) {
+		if e.after == pipeline.Whole {
+			cs = append(cs, chain{e.epoch, []piece{{offset: e.offset}}})
+		} else if n := len(cs) - 1; n >= 0 && cs[n].epoch == e.epoch && cs[n].end() == e.after {
+			cs[n].pieces = append(cs[n].pieces, piece{offset: e.offset})
+		}
 	}
-	return b, err
+	slices.Reverse(cs)
+	return cs
 }
 
-func (f *files) put(ctx context.Context, l pipeline.Log, g generation, b []byte) (generation, error) {
+func (f *files) read(_ context.Context, l pipeline.Log, epoch int64, p piece) ([]byte, error) {
+	entries, err := f.entries(l)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if e.epoch == epoch && e.offset == p.offset {
+			b, err := os.ReadFile(filepath.Clean(filepath.Join(f.log(l), e.name)))
+			if !errors.Is(err, fs.ErrNotExist) {
+				return b, err
+			}
+		}
+	}
+	return nil, fmt.Errorf("%w: the file of offset %d is missing", errDamaged, p.offset)
+}
+
+func (f *files) put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (chain, error) {
 	dir := f.log(l)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return generation{}, err
+		return chain{}, err
 	}
 	if err := removeUnfinished(dir); err != nil {
-		return generation{}, err
+		return chain{}, err
 	}
-	if err := writeFile(dir, f.path(l, g), b); err != nil {
-		return generation{}, err
+	if err := writeFile(dir, filepath.Join(dir, nameOf(epoch, offset, after)), b); err != nil {
+		return chain{}, err
+	}
+	entries, err := f.entries(l)
+	if err != nil {
+		return chain{}, err
+	}
+	wholes := 0
+	for _, e := range entries {
+		if wholes >= kept {
+			if err := os.Remove(filepath.Join(dir, e.name)); err != nil {
+				return chain{}, err
+			}
+		} else if e.after == pipeline.Whole {
+			wholes++
+		}
 	}
 	stored, err := f.list(ctx, l)
 	if err != nil {
-		return generation{}, err
-	}
-	for _, old := range stored[min(len(stored), kept):] {
-		if err := os.Remove(f.path(l, old)); err != nil {
-			return generation{}, err
-		}
+		return chain{}, err
 	}
 	return stored[0], nil
 }

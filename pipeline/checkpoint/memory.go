@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,39 +21,46 @@ type memory struct {
 	logs map[pipeline.Log][]stored // newest first
 }
 
+// stored is a chain with its pieces' bytes.
 type stored struct {
-	generation
-	bytes []byte
+	chain
+	bytes [][]byte
 }
 
-func (m *memory) list(_ context.Context, l pipeline.Log) ([]generation, error) {
+func (m *memory) list(_ context.Context, l pipeline.Log) ([]chain, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var gs []generation
+	var chains []chain
 	for _, s := range m.logs[l] {
-		gs = append(gs, s.generation)
+		chains = append(chains, s.chain)
 	}
-	return gs, nil
+	return chains, nil
 }
 
-func (m *memory) read(_ context.Context, l pipeline.Log, g generation) ([]byte, error) {
+func (m *memory) read(_ context.Context, l pipeline.Log, epoch int64, p piece) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.logs[l] {
-		if s.generation == g {
-			return s.bytes, nil
+		if i := slices.Index(s.pieces, p); i >= 0 && s.epoch == epoch && s.bytes[i] != nil {
+			return s.bytes[i], nil
 		}
 	}
 	return nil, errDamaged
 }
 
-func (m *memory) put(_ context.Context, l pipeline.Log, g generation, b []byte) (generation, error) {
+func (m *memory) put(_ context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (chain, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.logs[l]
-	if len(old) > 0 && !old[0].before(g) {
-		return old[0].generation, nil
+	switch {
+	case len(old) > 0 && !old[0].before(epoch, offset):
+	case after == pipeline.Whole:
+		m.logs[l] = append([]stored{{chain{epoch, []piece{{offset: offset}}}, [][]byte{b}}}, old[:min(len(old), kept-1)]...)
+	case len(old) == 0 || old[0].epoch != epoch || old[0].end() != after:
+		return chain{}, pipeline.ErrBroken
+	default: // a reader may hold the slices: they are not appended to in place
+		old[0].pieces = append(slices.Clone(old[0].pieces), piece{offset: offset})
+		old[0].bytes = append(slices.Clone(old[0].bytes), b)
 	}
-	m.logs[l] = append([]stored{{g, b}}, old[:min(len(old), kept-1)]...)
-	return g, nil
+	return m.logs[l][0].chain, nil
 }

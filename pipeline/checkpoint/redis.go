@@ -1,13 +1,14 @@
 package checkpoint
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,10 +24,12 @@ func NewRedis(client redis.UniversalClient, prefix string, reg prometheus.Regist
 
 // shelves keeps two kinds of keys a log, all in one slot of a Redis Cluster by the braces:
 //
-//	PREFIX:{GROUP:TOPIC-ID:PARTITION}                     a hash, the pointer: newest and previous, each "EPOCH OFFSET CHUNKS"
-//	PREFIX:{GROUP:TOPIC-ID:PARTITION}:EPOCH:OFFSET:N      a chunk of a checkpoint, never changed
+//	PREFIX:{GROUP:TOPIC-ID:PARTITION}                       a hash, the pointer: newest and previous, each a chain "EPOCH OFFSET CHUNKS TAG…",
+//	                                                        with OFFSET, CHUNKS and TAG for each of its pieces
+//	PREFIX:{GROUP:TOPIC-ID:PARTITION}:EPOCH:OFFSET:TAG:N    a chunk of a piece, written once
 //
-// A chunk expires unless the pointer leads to it, so that what a crash leaves halfway is gone within the hour.
+// A tag is drawn for each attempt to write a piece, so that what two attempts wrote never mixes. A chunk expires unless the pointer leads to
+// it: what a crash leaves halfway is soon gone.
 type shelves struct {
 	client redis.UniversalClient
 	prefix string
@@ -34,120 +37,155 @@ type shelves struct {
 
 const (
 	chunkSize = 1 << 20 // bytes: what Redis takes in without delay to others
-	orphanTTL = time.Hour
+	orphanTTL = 10 * time.Minute
 )
 
-// flip makes ARGV (epoch, offset, chunks) the newest generation of the pointer KEYS[1], if all its chunks are there and it is newer than
-// what the pointer has; it returns the newest. It touches chunks only through their names, never their bytes. Applied twice it
-// changes nothing the second time.
+// flip lists a piece, ARGV epoch, offset, chunks, tag, after, in the pointer KEYS[1]: as a chain of its own where after is 0, else at the
+// end of the newest chain. It does so if all its chunks are there and it is newer than what the pointer has, and returns the newest chain.
+// It touches chunks only through their names, never their bytes. Applied twice it changes nothing the second time.
 var flip = redis.NewScript(`
-local function parts(s) return string.match(s or '', '^(%d+) (%d+) (%d+)$') end
-local function chunk(epoch, offset, n) return KEYS[1] .. ':' .. epoch .. ':' .. offset .. ':' .. n end
+local function parts(s)
+	local all = {}
+	for word in string.gmatch(s or '', '%S+') do all[#all + 1] = word end
+	return all
+end
+local function chunk(epoch, offset, tag, n) return KEYS[1] .. ':' .. epoch .. ':' .. offset .. ':' .. tag .. ':' .. n end
 local newest = redis.call('HGET', KEYS[1], 'newest')
-local epoch, offset = parts(newest)
-if epoch then
-	local ours, theirs = {tonumber(ARGV[1]), tonumber(ARGV[2])}, {tonumber(epoch), tonumber(offset)}
+local old = parts(newest)
+local continues = tonumber(ARGV[5]) > 0
+if #old > 0 then
+	local ours, theirs = {tonumber(ARGV[1]), tonumber(ARGV[2])}, {tonumber(old[1]), tonumber(old[#old - 2])}
 	if ours[1] < theirs[1] or (ours[1] == theirs[1] and ours[2] <= theirs[2]) then return newest end
 end
+if continues and (#old == 0 or old[1] ~= ARGV[1] or old[#old - 2] ~= ARGV[5]) then
+	return redis.error_reply('BROKEN it continues what is not the newest')
+end
 for n = 0, ARGV[3] - 1 do
-	if redis.call('EXISTS', chunk(ARGV[1], ARGV[2], n)) == 0 then
+	if redis.call('EXISTS', chunk(ARGV[1], ARGV[2], ARGV[4], n)) == 0 then
 		return redis.error_reply('ERR chunk ' .. n .. ' of ' .. ARGV[3] .. ' is not stored')
 	end
 end
-for n = 0, ARGV[3] - 1 do redis.call('PERSIST', chunk(ARGV[1], ARGV[2], n)) end
-local old_epoch, old_offset, old_chunks = parts(redis.call('HGET', KEYS[1], 'previous'))
-if epoch then redis.call('HSET', KEYS[1], 'previous', newest) end
-newest = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]
+for n = 0, ARGV[3] - 1 do redis.call('PERSIST', chunk(ARGV[1], ARGV[2], ARGV[4], n)) end
+if continues then
+	newest = newest .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4]
+	redis.call('HSET', KEYS[1], 'newest', newest)
+	return newest
+end
+local gone = parts(redis.call('HGET', KEYS[1], 'previous'))
+if #old > 0 then redis.call('HSET', KEYS[1], 'previous', newest) end
+newest = ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4]
 redis.call('HSET', KEYS[1], 'newest', newest)
-if old_epoch and epoch then
-	for n = 0, old_chunks - 1 do redis.call('UNLINK', chunk(old_epoch, old_offset, n)) end
+if #old > 0 then
+	for i = 2, #gone, 3 do
+		for n = 0, gone[i + 1] - 1 do redis.call('UNLINK', chunk(gone[1], gone[i], gone[i + 2], n)) end
+	end
 end
 return newest
 `)
 
 func (s *shelves) pointer(l pipeline.Log) string { return s.prefix + ":{" + name(l, ":") + "}" }
 
-func (s *shelves) chunks(l pipeline.Log, g generation) []string {
-	keys := make([]string, g.chunks)
+func (s *shelves) chunks(l pipeline.Log, epoch int64, p piece) []string {
+	keys := make([]string, p.chunks)
 	for n := range keys {
-		keys[n] = fmt.Sprintf("%s:%d:%d:%d", s.pointer(l), g.epoch, g.offset, n)
+		keys[n] = fmt.Sprintf("%s:%d:%d:%s:%d", s.pointer(l), epoch, p.offset, p.tag, n)
 	}
 	return keys
 }
 
-func (s *shelves) list(ctx context.Context, l pipeline.Log) ([]generation, error) {
+func (s *shelves) list(ctx context.Context, l pipeline.Log) ([]chain, error) {
 	fields, err := s.client.HMGet(ctx, s.pointer(l), "newest", "previous").Result()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("redis: %w", err)
 	}
-	var gs []generation
+	var chains []chain
 	for _, f := range fields {
 		text, ok := f.(string)
 		if !ok {
 			continue
 		}
-		g, err := parseGeneration(text)
+		c, err := parseChain(text)
 		if err != nil {
-			return gs, err
+			return chains, err
 		}
-		gs = append(gs, g)
+		chains = append(chains, c)
 	}
-	return gs, nil
+	return chains, nil
 }
 
-func parseGeneration(text string) (g generation, err error) {
-	if _, err := fmt.Sscanf(text, "%d %d %d", &g.epoch, &g.offset, &g.chunks); err != nil || g.chunks < 1 || g.chunks > maxChunks {
-		return generation{}, fmt.Errorf("%w: pointer is %q", errDamaged, text)
+// parseChain reads "EPOCH OFFSET CHUNKS TAG…".
+func parseChain(text string) (c chain, err error) {
+	damaged := fmt.Errorf("%w: pointer is %q", errDamaged, text)
+	words := strings.Fields(text)
+	if len(words) < 4 || len(words)%3 != 1 {
+		return chain{}, damaged
 	}
-	return g, nil
+	if c.epoch, err = strconv.ParseInt(words[0], 10, 64); err != nil || c.epoch < 0 {
+		return chain{}, damaged
+	}
+	for w := words[1:]; len(w) > 0; w = w[3:] {
+		offset, err1 := strconv.ParseInt(w[0], 10, 64)
+		chunks, err2 := strconv.Atoi(w[1])
+		if err1 != nil || err2 != nil || chunks < 1 || chunks > maxChunks || offset <= c.end() {
+			return chain{}, damaged
+		}
+		c.pieces = append(c.pieces, piece{offset, chunks, w[2]})
+	}
+	return c, nil
 }
 
 // maxChunks is what the largest state comes to when nothing of it can be compressed, and its envelope.
 const maxChunks = maxState/chunkSize + 1
 
-func (s *shelves) read(ctx context.Context, l pipeline.Log, g generation) ([]byte, error) {
+func (s *shelves) read(ctx context.Context, l pipeline.Log, epoch int64, p piece) ([]byte, error) {
 	var b []byte
-	for n, key := range s.chunks(l, g) {
+	for n, key := range s.chunks(l, epoch, p) {
 		chunk, err := s.client.Get(ctx, key).Bytes()
 		if errors.Is(err, redis.Nil) {
-			return nil, fmt.Errorf("%w: chunk %d of %d is missing", errDamaged, n, g.chunks)
+			return nil, fmt.Errorf("%w: chunk %d of %d is missing", errDamaged, n, p.chunks)
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("redis: %w", err)
 		}
 		b = append(b, chunk...)
 	}
 	return b, nil
 }
 
-func (s *shelves) put(ctx context.Context, l pipeline.Log, g generation, b []byte) (generation, error) {
+func (s *shelves) put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (_ chain, err error) {
 	chunks := slices.Collect(slices.Chunk(b, chunkSize))
-	g.chunks = len(chunks)
-	for n, key := range s.chunks(l, g) {
-		if err := s.setOnce(ctx, key, chunks[n]); err != nil {
-			return generation{}, err
+	p := piece{offset, len(chunks), fmt.Sprintf("%08x", rand.Uint32())} //nolint:gosec // it need not be a secret
+	keys := s.chunks(l, epoch, p)
+	defer func() {
+		if err != nil {
+			s.discard(ctx, keys)
+		}
+	}()
+	for n, key := range keys {
+		if err := s.client.Set(ctx, key, chunks[n], orphanTTL).Err(); err != nil {
+			return chain{}, fmt.Errorf("redis: %w", err)
 		}
 	}
-	newest, err := flip.Run(ctx, s.client, []string{s.pointer(l)}, g.epoch, g.offset, strconv.Itoa(g.chunks)).Text()
-	if err != nil {
-		return generation{}, err
+	newest, err := flip.Run(ctx, s.client, []string{s.pointer(l)}, epoch, offset, strconv.Itoa(len(chunks)), p.tag, after).Text()
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), "BROKEN"):
+		return chain{}, pipeline.ErrBroken
+	case err != nil:
+		return chain{}, fmt.Errorf("redis: %w", err)
 	}
-	return parseGeneration(newest)
+	return parseChain(newest)
 }
 
-// setOnce stores b under a key whose bytes never change. One that is there is an earlier attempt's, or of a process that wrote the
-// same state; other bytes would mix two states.
-func (s *shelves) setOnce(ctx context.Context, key string, b []byte) error {
-	err := s.client.SetArgs(ctx, key, b, redis.SetArgs{Mode: "NX", TTL: orphanTTL}).Err()
-	if !errors.Is(err, redis.Nil) {
-		return err
-	}
-	there, err := s.client.Get(ctx, key).Bytes()
-	switch {
-	case errors.Is(err, redis.Nil):
-		return nil // deleted in between; the script sees by whom
-	case err == nil && !bytes.Equal(there, b):
-		return fmt.Errorf("%s is stored with other bytes", key)
-	}
-	return err
+// unlinkOrphans deletes those of the KEYS that expire, which are those that the pointer does not lead to.
+var unlinkOrphans = redis.NewScript(`
+for _, key in ipairs(KEYS) do
+	if redis.call('TTL', key) >= 0 then redis.call('UNLINK', key) end
+end
+`)
+
+// discard deletes the chunks of an attempt that failed, but not where only the reply was lost. What cannot be deleted expires.
+func (s *shelves) discard(ctx context.Context, keys []string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	_ = unlinkOrphans.Run(ctx, s.client, keys).Err()
 }

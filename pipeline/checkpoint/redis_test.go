@@ -37,12 +37,21 @@ func TestRedisLayout(t *testing.T) {
 	m, s := mini(t)
 	s.save(t, 100, 200, 300)
 	pointer := "gonomaly:{gonomaly.machines:3f2a:7}"
-	want := []string{pointer, pointer + ":1:200:0", pointer + ":1:300:0"}
+	if err := s.Save(t.Context(), someLog, after(310, 300)); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := s.shelf.list(t.Context(), someLog)
+	if err != nil || len(stored) != 2 || len(stored[0].pieces) != 2 {
+		t.Fatalf("list = %v, %v", stored, err)
+	}
+	old, whole, changes := stored[1].pieces[0].tag, stored[0].pieces[0].tag, stored[0].pieces[1].tag
+	want := []string{pointer, pointer + ":1:200:" + old + ":0", pointer + ":1:300:" + whole + ":0", pointer + ":1:310:" + changes + ":0"}
 	if got := m.Keys(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("keys are %v, want %v", got, want)
 	}
-	if newest, previous := m.HGet(pointer, "newest"), m.HGet(pointer, "previous"); newest != "1 300 1" || previous != "1 200 1" {
-		t.Errorf("pointer is %q and %q", newest, previous)
+	newest, previous := "1 300 1 "+whole+" 310 1 "+changes, "1 200 1 "+old
+	if got, before := m.HGet(pointer, "newest"), m.HGet(pointer, "previous"); got != newest || before != previous {
+		t.Errorf("pointer is %q and %q, want %q and %q", got, before, newest, previous)
 	}
 	for _, key := range m.Keys() {
 		if ttl := m.TTL(key); ttl != 0 {
@@ -141,8 +150,8 @@ func TestUnreachableIsNotEmpty(t *testing.T) {
 func TestDamagedPointer(t *testing.T) {
 	m, s := mini(t)
 	s.save(t, 100)
-	m.HSet("gonomaly:{gonomaly.machines:3f2a:7}", "newest", "1 200 99999999999")
-	s.want(t, forever, -1)
+	m.HSet("gonomaly:{gonomaly.machines:3f2a:7}", "newest", "1 200 99999999999 aa")
+	s.want(t, forever)
 }
 
 func TestRedisConfig(t *testing.T) {

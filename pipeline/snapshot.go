@@ -1,0 +1,134 @@
+package pipeline
+
+import "fmt"
+
+// Snapshot is the state of a worker as it was at an offset, on its way to a store: all of it, or what has changed since the snapshot
+// before. It is encoded piece by piece while the worker goes on: what the worker is about to change is encoded first. So a large state
+// costs its partition no pause.
+type Snapshot struct {
+	Offset int64 // the worker's position when it was cut
+	Whole  bool
+
+	generation uint32
+	series     []*series // that it covers; those from next on are yet to be looked at
+	next       int
+	gone       []string // keys that were evicted since the snapshot before
+	taken      int64    // series encoded
+	chunks     [][]byte
+	err        error
+}
+
+// snapshotChunk is the size of the pieces that a snapshot is gathered in: one that doubled as it grew would be copied, again and again.
+const snapshotChunk = 1 << 20
+
+// Cut begins a snapshot. The one before must be done or undone. A worker that was restored, or has cut a whole one before, can cut what
+// has changed.
+func (w *Worker) Cut(whole bool) *Snapshot {
+	if w.snapshot != nil {
+		panic("a snapshot is cut while another is being taken")
+	}
+	s := &Snapshot{Offset: w.position, Whole: whole, generation: w.generation}
+	if whole {
+		s.series = append(make([]*series, 0, len(w.all)), w.all...)
+		w.gone = nil
+	} else {
+		s.series, s.gone = w.dirty, w.gone
+	}
+	w.dirty, w.gone = nil, nil
+	w.generation++
+	s.chunks = [][]byte{w.appendHead(make([]byte, 0, snapshotChunk), whole, s.gone)}
+	w.snapshot = s
+	return s
+}
+
+// Continue encodes some bytes more of the snapshot that was cut last, and says whether that is all.
+func (w *Worker) Continue(bytes int) (done bool) {
+	s := w.snapshot
+	if s == nil {
+		return true
+	}
+	size := s.size()
+	for ; s.next < len(s.series); s.next++ {
+		if s.size() >= size+bytes {
+			return false
+		}
+		if one := s.series[s.next]; !one.evicted { // one evicted since the cut is taken already, one evicted before it is gone
+			s.take(one)
+		}
+	}
+	w.snapshot = nil
+	return true
+}
+
+// Undo says that a snapshot was not stored: what it covered is changed still, for the next.
+func (w *Worker) Undo(s *Snapshot) {
+	if w.snapshot == s {
+		w.snapshot = nil
+	}
+	for _, one := range s.series {
+		if !one.evicted && one.dirty != w.generation {
+			one.dirty = w.generation
+			w.dirty = append(w.dirty, one)
+		}
+	}
+	w.gone = append(s.gone, w.gone...)
+}
+
+// touch is called before a series changes.
+func (w *Worker) touch(s *series) {
+	if s.dirty == w.generation {
+		return
+	}
+	if w.snapshot != nil && w.snapshot.covers(s) {
+		w.snapshot.take(s)
+	}
+	s.dirty = w.generation
+	w.dirty = append(w.dirty, s)
+}
+
+// covers says whether s is still to be encoded.
+func (s *Snapshot) covers(one *series) bool {
+	if one.taken == s.generation {
+		return false
+	}
+	if s.Whole {
+		return one.born <= s.generation
+	}
+	return one.dirty == s.generation
+}
+
+func (s *Snapshot) take(one *series) {
+	if one.taken == s.generation || s.err != nil {
+		return
+	}
+	one.taken = s.generation
+	s.taken++
+	last := &s.chunks[len(s.chunks)-1]
+	if len(*last) >= snapshotChunk {
+		s.chunks = append(s.chunks, make([]byte, 0, snapshotChunk+snapshotChunk/8))
+		last = &s.chunks[len(s.chunks)-1]
+	}
+	b, err := one.append(*last)
+	if err != nil {
+		s.err = fmt.Errorf("state of series %q: %w", one.key, err)
+		return
+	}
+	*last = b
+}
+
+func (s *Snapshot) size() int {
+	return (len(s.chunks)-1)*snapshotChunk + len(s.chunks[len(s.chunks)-1])
+}
+
+// Bytes are the snapshot's, once it is done.
+func (s *Snapshot) Bytes() ([]byte, error) {
+	size := 0
+	for _, c := range s.chunks {
+		size += len(c)
+	}
+	b := make([]byte, 0, size+tailBytes)
+	for _, c := range s.chunks {
+		b = append(b, c...)
+	}
+	return appendInt(b, s.taken), s.err
+}

@@ -1,0 +1,260 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+// store is a Checkpoints in memory that fails when it is told to, and remembers what was saved.
+type store struct {
+	mu     sync.Mutex
+	fail   error
+	chain  []pipeline.Checkpoint
+	offers []string // of every Save: whole or changes, and the offset
+}
+
+func (s *store) Load(_ context.Context, _ pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	if len(s.chain) == 0 || s.chain[len(s.chain)-1].Offset > atMost || s.chain[0].Config != config {
+		return nil, pipeline.ErrNoCheckpoint
+	}
+	return slices.Clone(s.chain), nil
+}
+
+func (s *store) Save(_ context.Context, _ pipeline.Log, c pipeline.Checkpoint) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kind := "whole"
+	if c.After != pipeline.Whole {
+		kind = "changes"
+	}
+	s.offers = append(s.offers, fmt.Sprintf("%s %d", kind, c.Offset))
+	switch {
+	case s.fail != nil:
+		return s.fail
+	case c.After == pipeline.Whole:
+		s.chain = nil
+	case len(s.chain) == 0 || s.chain[len(s.chain)-1].Offset != c.After:
+		return pipeline.ErrBroken
+	}
+	s.chain = append(s.chain, c)
+	return nil
+}
+
+func (s *store) set(fail error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = fail
+}
+
+func (s *store) lose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chain = nil
+}
+
+func (s *store) offered() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := strings.Join(s.offers, ", ")
+	s.offers = nil
+	return all
+}
+
+// play is a stream of one partition, and the source that drives it.
+type play struct {
+	*testing.T
+	*pipeline.Stream
+	store     *store
+	records   []pipeline.Record
+	committed int64
+}
+
+var partitionOfPlay = pipeline.Partition{Topic: "t"}
+
+func newPlay(t *testing.T, s *store) *play {
+	t.Helper()
+	c := settingsOf(t, settings["records"])
+	stream, err := pipeline.NewStream(pipeline.Options{
+		Name: "s", Group: "g", Topics: []string{"t"}, Config: c, Checkpoints: s, CheckpointEvery: 5 * time.Second,
+		Metrics: pipeline.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &play{T: t, Stream: stream, store: s, records: log(5000, 3, 40), committed: -1}
+}
+
+func (p *play) assign() (from int64) {
+	p.Helper()
+	from, err := p.Assign(p.Context(), partitionOfPlay, p.committed)
+	if err != nil {
+		p.Fatal(err)
+	}
+	return from
+}
+
+// commit processes records up to an offset, commits them, and lets what that begins come to its end.
+func (p *play) commit(offset int64) {
+	p.Helper()
+	if _, err := p.Process(p.Context(), partitionOfPlay, p.records[max(0, p.Position(partitionOfPlay)):offset]); err != nil {
+		p.Fatal(err)
+	}
+	p.committed = offset
+	if err := p.Committed(p.Context(), partitionOfPlay, offset); err != nil {
+		p.Fatal(err)
+	}
+	time.Sleep(time.Second)
+}
+
+func (p *play) offered(want string) {
+	p.Helper()
+	if got := p.store.offered(); got != want {
+		p.Errorf("the store was offered %q, want %q", got, want)
+	}
+}
+
+// A whole checkpoint is followed by what changes, until that comes to half of it.
+func TestCheckpointsAreIncremental(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t, &store{})
+		if from := p.assign(); from != pipeline.FromStart {
+			t.Errorf("a new partition is read from %d", from)
+		}
+		p.commit(1000)
+		p.offered("") // it is not time yet
+		time.Sleep(5 * time.Second)
+		p.commit(1001)
+		p.offered("whole 1001")
+		p.commit(1002)
+		p.offered("")
+		for o := int64(1003); o < 1008; o++ {
+			time.Sleep(5 * time.Second)
+			p.commit(o)
+			p.offered(fmt.Sprintf("changes %d", o))
+		}
+		time.Sleep(5 * time.Second)
+		p.commit(1200) // every series changes
+		p.offered("changes 1200")
+		time.Sleep(5 * time.Second)
+		p.commit(1201)
+		p.offered("whole 1201")
+		p.commit(1202)
+		if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+			t.Fatal(err)
+		}
+		p.offered("changes 1202")
+		p.Wait()
+
+		next := newPlay(t, p.store)
+		next.committed = p.committed
+		if from := next.assign(); from != 1202 {
+			t.Errorf("the next owner reads from %d, want 1202", from)
+		}
+		next.commit(1300)
+		time.Sleep(5 * time.Second)
+		next.commit(1301)
+		next.offered("changes 1301")
+		if err := next.Revoke(t.Context(), partitionOfPlay); err != nil {
+			t.Fatal(err)
+		}
+		next.Wait()
+	})
+}
+
+// A checkpoint that fails is tried again, also when no record comes any more; until then the stream says that it is not ready.
+func TestFailedCheckpointIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t, &store{})
+		p.assign()
+		time.Sleep(5 * time.Second)
+		p.commit(1000)
+		p.offered("whole 1000")
+		p.store.set(errors.New("away"))
+		time.Sleep(5 * time.Second)
+		p.commit(1010)
+		p.offered("changes 1010")
+		if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "away") {
+			t.Errorf("Ready = %v, want that the store is away", err)
+		}
+		time.Sleep(5 * time.Second)
+		p.offered("changes 1010")
+		p.store.set(nil)
+		time.Sleep(5 * time.Second)
+		p.offered("changes 1010")
+		if err := p.Ready(); err != nil {
+			t.Errorf("Ready = %v once the store is back", err)
+		}
+		time.Sleep(time.Minute)
+		p.offered("") // nothing is new
+		p.store.set(errors.New("away"))
+		p.commit(1020)
+		p.offered("changes 1020")
+		if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+			t.Fatal(err)
+		}
+		p.Wait() // nothing goes on for a partition that is no longer ours
+	})
+}
+
+// A store that has lost what a checkpoint continues gets a whole one.
+func TestBrokenChainBeginsAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t, &store{})
+		p.assign()
+		time.Sleep(5 * time.Second)
+		p.commit(1000)
+		p.offered("whole 1000")
+		p.store.lose()
+		time.Sleep(5 * time.Second)
+		p.commit(1010)
+		p.offered("changes 1010")
+		time.Sleep(5 * time.Second)
+		p.offered("whole 1010")
+		if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+			t.Fatal(err)
+		}
+		p.Wait()
+	})
+}
+
+// A store out of reach holds an assignment up, but not for ever; one that answers is believed.
+func TestStoreOutOfReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t, &store{fail: errors.New("away")})
+		p.committed = 100
+		begin := time.Now()
+		for {
+			from, err := p.Assign(t.Context(), partitionOfPlay, p.committed)
+			if err == nil {
+				if from != pipeline.FromStart {
+					t.Errorf("it is read from %d, want the start of the log", from)
+				}
+				break
+			}
+			if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+				t.Errorf("Ready = %v, want that the checkpoints cannot be read", err)
+			}
+			time.Sleep(time.Second)
+		}
+		if waited := time.Since(begin).Round(time.Second); waited != 2*time.Minute {
+			t.Errorf("it waited for %v, want 2m", waited)
+		}
+	})
+}
