@@ -90,8 +90,8 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
-		Name, Topic, Detector, CoolDown, Example string
-	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, coolDown(guess.Interval), example}); err != nil {
+		Name, Topic, Detector, FalseAlarms, CoolDown, Example string
+	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, falseAlarms(detector), coolDown(guess.Interval), example}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil
@@ -123,6 +123,15 @@ func exclude(g sample.Guess, fields []string) (sample.Guess, error) {
 		return g, errors.New("there is no numeric field to watch; want at least one besides key and time")
 	}
 	return g, nil
+}
+
+// falseAlarms is the rate to begin with. A metric tells how rare a value is by its rank among those it has seen: one in ten thousand
+// it cannot tell before it has seen as many, so that it would be mute for weeks.
+func falseAlarms(detector string) string {
+	if detector == "metric" {
+		return "1 per 1000 points"
+	}
+	return "1 per 10000 points"
 }
 
 // coolDown is the time that 75 points take, where the interval between them is known.

@@ -28,13 +28,16 @@ func (c *checker) finish(cfg *Config) {
 	}
 	c.wrongAll("kafka", cfg.Kafka.Check())
 	c.checkSinks(cfg)
-	names, groups := map[string]int{}, map[string]int{}
+	names, groups, alerts := map[string]int{}, map[string]int{}, map[string]int{}
 	for i := range cfg.Streams {
 		s := &cfg.Streams[i]
 		at := fmt.Sprintf("streams[%d]", i)
 		c.unique(names, s.Name, i, "streams[%d].name")
 		if c.at[at+".group"] != nil || !c.hasProblem(at+".name") { // by default it follows the name
 			c.unique(groups, s.Group, i, "streams[%d].group")
+		}
+		if !c.hasProblem(at + ".topics") {
+			c.unique(alerts, s.Alert.Topic, i, "streams[%d].alert.topic")
 		}
 		for j, topic := range s.Topics {
 			if topic != "" && topic == s.Alert.Topic {

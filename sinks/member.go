@@ -105,7 +105,7 @@ func (m *member) handle(msg *message.Message, rewind func()) error {
 	case errors.As(err, &no):
 		return m.setAside(msg, refused, err)
 	case errors.As(err, &behind):
-		m.log.Warn("sink lost writes, alerts are read again", "partition", d.Partition, "from", behind.Stored, "had_reached", behind.Expected)
+		m.log.Warn("sink lost writes, alerts are read again", "partition", d.Partition.String(), "from", behind.Stored, "had_reached", behind.Expected)
 		m.metrics.rewinds.WithLabelValues(m.name).Inc()
 		rewind()
 		return context.Canceled // this reading is over

@@ -224,7 +224,7 @@ func (n *session) checkPositions() {
 			return
 		}
 		if position < confirmed {
-			n.member.log.Warn("sink lost writes, alerts are read again", "partition", p.id, "from", position, "had_reached", confirmed)
+			n.member.log.Warn("sink lost writes, alerts are read again", "partition", p.id.String(), "from", position, "had_reached", confirmed)
 			n.member.metrics.rewinds.WithLabelValues(n.member.name).Inc()
 			n.cancel(errRewind)
 			return

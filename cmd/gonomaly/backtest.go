@@ -80,15 +80,23 @@ func streamOf(c *config.Config, name string) (config.Stream, error) {
 }
 
 func summarize(w io.Writer, files []backtest.File, out string) error {
-	rows, alerts := int64(0), 0
+	rows, taken, alerts := int64(0), int64(0), 0
 	for _, f := range files {
-		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts\n", f.Path, f.Rows, f.Points, f.Alerts); err != nil {
+		refused := ""
+		if f.Refused > 0 {
+			refused = fmt.Sprintf("; %d rows refused, the first as %s", f.Refused, f.Why)
+		}
+		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s\n", f.Path, f.Rows, f.Points, f.Alerts, refused); err != nil {
 			return err
 		}
 		rows += f.Rows
+		taken += f.Rows - int64(f.Refused)
 		alerts += f.Alerts
 	}
 	_, err := fmt.Fprintf(w, "%d files, %d rows, %d alerts: see %s\n", len(files), rows, alerts, filepath.Join(out, "report.html"))
+	if err == nil && rows > 0 && taken == 0 {
+		err = errors.New("no row could be decoded: does the configuration's decode section fit the files?")
+	}
 	return err
 }
 

@@ -70,6 +70,7 @@ each alert once, with its reason, to a Kafka topic and to sinks such as Redis. T
   gonomaly run -c g.yaml                            run it`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		Version:       readBuild().Version,
 		Args:          usage(cobra.NoArgs),
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}

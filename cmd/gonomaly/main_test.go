@@ -83,6 +83,7 @@ func TestExitCodes(t *testing.T) {
 		{"", exitGood, ""},
 		{"--help", exitGood, ""},
 		{"version", exitGood, ""},
+		{"--version", exitGood, ""},
 		{"version --json", exitGood, ""},
 		{"validate -c " + good, exitGood, ""},
 		{"validate " + good + " " + bad, exitFailed, ""},
@@ -218,6 +219,16 @@ func TestProduce(t *testing.T) {
 	records, err = kafka.ReadAll(t.Context(), opts, "new")
 	if err != nil || len(records) != 4000 {
 		t.Errorf("%v: %d records, want 4000", err, len(records))
+	}
+}
+
+// A backtest in which nothing can be decoded has failed, and says why.
+func TestBacktestOfNothing(t *testing.T) {
+	config := write(t, "g.yaml", "streams: [{name: s, topics: [t], decode: {values: [x]}, detectors: [{kind: ewma}]}]\n")
+	file := write(t, "data.csv", "y\n1\n2\n")
+	code, out, errs := run(t, "backtest", "-c", config, "--input", file, "--out", t.TempDir())
+	if code != exitFailed || !strings.Contains(out, "2 rows refused, the first as missing_field: x is missing") || !strings.Contains(errs, "no row could be decoded") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -54,8 +56,8 @@ func DefaultRedis() RedisConfig { return RedisConfig{Address: "localhost:6379", 
 // Check returns what is out of range, as *invalid.Value, or several joined.
 func (c *RedisConfig) Check() error {
 	var errs []error
-	if c.Address == "" {
-		errs = append(errs, &invalid.Value{Name: "address", Value: `""`, Want: "host:port"})
+	if host, port, err := net.SplitHostPort(c.Address); err != nil || host == "" || port == "" {
+		errs = append(errs, &invalid.Value{Name: "address", Value: strconv.Quote(c.Address), Want: "host:port, such as localhost:6379"})
 	}
 	if c.DB < 0 {
 		errs = append(errs, &invalid.Value{Name: "db", Value: c.DB, Want: "≥ 0"})

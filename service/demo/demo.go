@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,11 +162,17 @@ func (p program) play(ctx context.Context, s *service.Service, cluster kafka.Con
 	}
 	elapsed := time.Since(begin)
 	stop()
-	summary := judge(told, show.injected, generate.TaxiAnomalies(), step)
+	summary := judge(told, show.injected, played(p.taxi), step)
 	summary.Events = p.taxi + p.fleet
 	summary.EventsPerSecond = math.Round(float64(summary.Events) / elapsed.Seconds())
 	summary.LagSecondsMax = math.Round(1000*<-lag) / 1000
 	return summary, nil
+}
+
+// played are the named events that begin within the first so many half-hours of the taxi series.
+func played(events int64) []generate.Named {
+	end := time.Date(2014, 7, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(events) * 30 * time.Minute)
+	return slices.DeleteFunc(generate.TaxiAnomalies(), func(n generate.Named) bool { return n.Start.After(end) })
 }
 
 // groups are the consumer groups of the demo's streams, by topic.

@@ -167,13 +167,17 @@ func thousands(n int64) string {
 
 // Print writes the summary for a person.
 func (s *Summary) Print(w io.Writer) error {
+	soon := ""
+	if s.Found > 0 {
+		soon = fmt.Sprintf("; half of those found within %.0f points of their start", s.DelayMedian)
+	}
 	_, err := fmt.Fprintf(w, `
-Played %s events at %s a second; the largest time lag was %.2f s. %d alerts.
+Played %s events at %s a second; the largest time lag was %.3f s. %d alerts.
   taxi      %d of %d named events found%s, %d other alerts
-  machines  %d of %d injected faults found, %d missed, %d false; half of them within %.0f points of their start
+  machines  %d of %d injected faults found, %d missed, %d false%s
 `, thousands(s.Events), thousands(int64(s.EventsPerSecond)), s.LagSecondsMax, s.Alerts,
 		len(s.Named), len(s.Named)+len(s.NamedMissed), named(s.Named), s.Other,
-		s.Found, s.Injected, s.Missed, s.False, s.DelayMedian)
+		s.Found, s.Injected, s.Missed, s.False, soon)
 	return err
 }
 

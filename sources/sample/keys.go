@@ -47,10 +47,28 @@ func (g *Guess) findKey(t *table, times []int64) {
 		g.Key = append(g.Key, c.path)
 		c.used = true
 	}
+	if len(g.Key) == 0 {
+		for _, c := range t.columns {
+			if n := c.distinct(); !c.used && t.most(c.count(isText)) && n > 1 && n <= mostGroups && repeats(n, t.len()) {
+				g.note("%s has %d different texts: if each names a series, say key: %s", c.path, n, c.path)
+			}
+		}
+	}
 	if g.Time.Field != "" && rising(times, t.groups(g.Key)) < enoughRising {
 		g.note("times do not always rise within a series: some are out of order, or the key is another")
 	}
 }
+
+// mostGroups is how many different texts a field may have to be told of as a key that might be.
+const mostGroups = 1000
+
+// isLabel tells whether numbers say what a person thinks of a record, and are nothing to watch.
+func (c *column) isLabel() bool {
+	named := slices.ContainsFunc(c.words, func(w string) bool { return slices.Contains(labelNames, w) })
+	return named && c.count(func(x cell) bool { return isNumber(x) && x.text != "0" && x.text != "1" }) == 0
+}
+
+var labelNames = []string{"label", "class", "target", "anomaly", "outlier", "fault"}
 
 // ownKey tells whether the records' own keys are to be the key, though fields might.
 func (g *Guess) ownKey(t *table, fields []*column, sure bool) bool {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gonomaly/gonomaly/pipeline/decode"
@@ -37,6 +38,9 @@ func File(path string, n int) (_ Guess, err error) {
 		return Guess{}, fmt.Errorf("sample: %w", err)
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
+	if err := checkHeader(r.Header()); err != nil {
+		return Guess{}, fmt.Errorf("sample %s: %w", path, err)
+	}
 	var rows []row
 	for len(rows) < n {
 		rec, err := r.Next()
@@ -59,6 +63,27 @@ func File(path string, n int) (_ Guess, err error) {
 		g.note("no field holds a time: rows count as one second apart")
 	}
 	return g, nil
+}
+
+// checkHeader refuses the first line of a CSV file where that cannot be the columns' names.
+func checkHeader(names []string) error {
+	if len(names) == 1 {
+		for separator, name := range map[string]string{";": "semicolons", "\t": "tabs", "|": "bars"} {
+			if strings.Contains(names[0], separator) {
+				return fmt.Errorf("one column %q: want commas between columns, not %s", names[0], name)
+			}
+		}
+	}
+	numbers := 0
+	for _, name := range names {
+		if isNumberText(cell{text, name}) {
+			numbers++
+		}
+	}
+	if numbers > 0 && numbers == len(names) {
+		return fmt.Errorf("the first line is %q: want the names of the columns", names)
+	}
+	return nil
 }
 
 // row is a record.
@@ -98,7 +123,7 @@ func guess(rows []row) (Guess, error) {
 // findValues takes every number that is there in all records but a few, but for times and keys. Where there is none it settles for
 // numbers written as strings.
 func (g *Guess) findValues(t *table) {
-	var strings []string
+	var texts, some []string
 	for _, c := range t.columns {
 		numbers := c.count(isNumber)
 		switch {
@@ -112,17 +137,27 @@ func (g *Guess) findValues(t *table) {
 			if n := t.len() - numbers; n > 0 {
 				g.note("%s is no number in %d of %d records: they would be dead letters", c.path, n, t.len())
 			}
+			if c.isLabel() {
+				g.note("%s looks like a label: to leave it out, say --exclude %s", c.path, c.path)
+			}
+		case numbers > t.len()/2:
+			some = append(some, c.path)
+			g.note("%s is a number in %d of %d records: the others would be dead letters", c.path, numbers, t.len())
 		case numbers > 0:
 			g.note("%s is a number in %d of %d records only and is left out", c.path, numbers, t.len())
 		case t.most(c.count(isNumberText)):
-			strings = append(strings, c.path)
+			texts = append(texts, c.path)
 		}
 	}
 	switch {
-	case len(g.Values) == 0 && len(strings) > 0:
-		g.Values, g.NumbersAsStrings = strings, true
-	case len(strings) > 0:
-		g.note("%q hold numbers as strings and are left out: with numbers_as_strings they could be values", strings)
+	case len(g.Values) == 0 && len(some) > 0:
+		g.Values = some
+	case len(some) > 0:
+		g.note("%q are left out: with them more records would be dead letters", some)
+	case len(g.Values) == 0 && len(texts) > 0:
+		g.Values, g.NumbersAsStrings = texts, true
+	case len(texts) > 0:
+		g.note("%q hold numbers as strings and are left out: with numbers_as_strings they could be values", texts)
 	}
 }
 

@@ -17,14 +17,20 @@ import (
 func TestFileGuesses(t *testing.T) {
 	const utc = " has no time zone: taken as UTC"
 	for name, c := range map[string]struct {
-		in   string // for row i, what %[1]d to %[7]s stand for is below
+		in   string // for row i, what %[1]d to %[9]s stand for is below
 		head string
 		want Guess
 	}{
 		"a metric": {head: "timestamp,value", in: "2014-04-01 00:%02d:00,%[2]d.5",
 			want: Guess{Time: decode.Time{Field: "timestamp", Layout: "2006-01-02 15:04:05"}, Values: []string{"value"}, Interval: time.Minute, Notes: []string{"timestamp" + utc}}},
 		"points without time": {head: "f1,f2,label", in: "%d,0.5,0",
-			want: Guess{Values: []string{"f1", "f2", "label"}, Interval: time.Second, Notes: []string{"no field holds a time: rows count as one second apart"}}},
+			want: Guess{Values: []string{"f1", "f2", "label"}, Interval: time.Second,
+				Notes: []string{"label looks like a label: to leave it out, say --exclude label", "no field holds a time: rows count as one second apart"}}},
+		"a field with gaps is better than none": {head: "v,w", in: "%[9]s,", want: Guess{Values: []string{"v"}, Interval: time.Second,
+			Notes: []string{"v is a number in 40 of 60 records: the others would be dead letters", "no field holds a time: rows count as one second apart"}}},
+		"texts that may be a key": {in: `{"region":"r%[5]d","ts":17672256%02[1]d,"v":1}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Values: []string{"v"}, Interval: time.Second,
+				Notes: []string{"region has 2 different texts: if each names a series, say key: region"}}},
 		"nested JSON, RFC 3339": {in: `{"meta":{"device.id":"d%[3]d","on":true},"at":"2026-01-01T00:%02[2]d:00Z","temp":{"in":20.5,"out":%[1]d},"tags":[1,{"a":2}]}`,
 			want: Guess{Time: decode.Time{Field: "at"}, Key: []string{`meta.device\.id`}, Values: []string{"temp.in", "temp.out"}, Interval: time.Minute}},
 		"epoch in ms": {in: `{"host":"h%[3]d","response_time":%[1]d,"ts":17672256%02[2]d000,"ingest_ts":1767225600000}`,
@@ -56,11 +62,11 @@ func TestFileGuesses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in := c.head + "\n"
 			for i := range 60 {
-				hole := ""
+				hole, gap := "", "5"
 				if i%3 == 0 {
-					hole = "5"
+					hole, gap = "5", ""
 				}
-				in += fmt.Sprintf(c.in+"%[8]s", i, i/3, i%3, i%28+1, i/3%2, i/6, hole, "\n")
+				in += fmt.Sprintf(c.in+"%[8]s", i, i/3, i%3, i%28+1, i/3%2, i/6, hole, "\n", gap)
 			}
 			c.want.Format, c.want.Rows = "json", 60
 			got, err := File(write(t, in), Rows)
@@ -103,10 +109,12 @@ func TestFileOfAFleet(t *testing.T) {
 
 func TestFileErrors(t *testing.T) {
 	for want, in := range map[string]string{
-		"no numeric field in 2 records":            "{\"a\":\"x\"}\n{\"a\":true}\n",
-		"no records":                               "a,b\n",
-		"3: 1 columns, want the header's 2":        "a,b\n1,2\n3\n",
-		"no JSON objects and no CSV with a header": "{1,2\n{3,4\n",
+		"no numeric field in 2 records": "{\"a\":\"x\"}\n{\"a\":true}\n",
+		"no records":                    "a,b\n",
+		`one column "a;b": want commas between columns, not semicolons`: "a;b\n1;2\n",
+		`the first line is ["1" "2.5"]: want the names of the columns`:  "1,2.5\n2,3.5\n",
+		"3: 1 columns, want the header's 2":                             "a,b\n1,2\n3\n",
+		"no JSON objects and no CSV with a header":                      "{1,2\n{3,4\n",
 	} {
 		path := write(t, in)
 		if _, err := File(path, Rows); err == nil || !strings.HasPrefix(err.Error(), "sample "+path) && !strings.HasPrefix(err.Error(), "sample: "+path) || !strings.HasSuffix(err.Error(), want) {
