@@ -84,7 +84,7 @@ func summarize(w io.Writer, files []backtest.File, out string) error {
 	for _, f := range files {
 		refused := ""
 		if f.Refused > 0 {
-			refused = fmt.Sprintf("; %d rows refused, the first as %s", f.Refused, f.Why)
+			refused = fmt.Sprintf("; %d rows refused, the first: %s", f.Refused, f.Why)
 		}
 		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s\n", f.Path, f.Rows, f.Points, f.Alerts, refused); err != nil {
 			return err

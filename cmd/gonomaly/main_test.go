@@ -227,7 +227,7 @@ func TestBacktestOfNothing(t *testing.T) {
 	config := write(t, "g.yaml", "streams: [{name: s, topics: [t], decode: {values: [x]}, detectors: [{kind: ewma}]}]\n")
 	file := write(t, "data.csv", "y\n1\n2\n")
 	code, out, errs := run(t, "backtest", "-c", config, "--input", file, "--out", t.TempDir())
-	if code != exitFailed || !strings.Contains(out, "2 rows refused, the first as missing_field: x is missing") || !strings.Contains(errs, "no row could be decoded") {
+	if code != exitFailed || !strings.Contains(out, "2 rows refused, the first: row 1: missing_field: x is missing") || !strings.Contains(errs, "no row could be decoded") {
 		t.Errorf("exit %d: %s%s", code, out, errs)
 	}
 }
