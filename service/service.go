@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -84,15 +85,30 @@ func (s *Service) Run(ctx context.Context) error {
 	return err
 }
 
+// drainTimeout is how long the parts may take to end. Each has deadlines of its own that add up to less; this is for what is not foreseen.
+const drainTimeout = 9500 * time.Millisecond
+
+// drain stops everything, or gives up on that: what is left open is taken over by its next owner as after a crash.
+func (s *Service) drain() error {
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.running.stop() }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(drainTimeout):
+		return fmt.Errorf("not everything ended within %v: the next owner takes over as after a crash", drainTimeout)
+	}
+}
+
 // supervise keeps the parts running, and changes them when asked to.
 func (s *Service) supervise(ctx context.Context) error {
 	s.running.start(ctx)
 	for {
 		select {
 		case <-ctx.Done():
-			return s.running.stop()
+			return s.drain()
 		case err := <-s.running.failed:
-			return errors.Join(err, s.running.stop())
+			return errors.Join(err, s.drain())
 		case answer := <-s.reloads:
 			answer <- s.reload(ctx)
 		}

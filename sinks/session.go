@@ -36,6 +36,7 @@ const (
 	askTimeout    = 4 * time.Second // of the sink and the broker, while the group waits
 	commitTimeout = 3 * time.Second
 	errorPause    = 250 * time.Millisecond
+	lastTimeout   = time.Second // of a commit, and of leaving the group, once the session is over
 )
 
 func (n *session) connect(options []kgo.Opt) (err error) {
@@ -50,6 +51,13 @@ func (n *session) connect(options []kgo.Opt) (err error) {
 		close(n.ready)
 	}
 	return err
+}
+
+// close leaves the group and closes the client, or gives up on that: brokers that do not answer would hold a shutdown up.
+func (n *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastTimeout)
+	defer cancel()
+	attempt(ctx, n.client.CloseAllowingRebalance)
 }
 
 // assign takes partitions over and says where to read. It may be called again for the same.
@@ -249,20 +257,36 @@ func (n *session) commit(ids []int32) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(n.ctx), commitTimeout)
 	defer cancel()
-	n.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{n.topic: offsets},
-		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, reply *kmsg.OffsetCommitResponse, err error) {
-			if err != nil {
-				n.member.log.Debug("offsets are not committed", "topic", n.topic, "error", err)
-				return
-			}
-			for _, t := range reply.Topics {
-				for _, r := range t.Partitions {
-					if p := n.partition(r.Partition); p != nil && r.ErrorCode == 0 {
-						p.setCommitted(offsets[r.Partition].Offset)
+	defer context.AfterFunc(n.ctx, func() { time.AfterFunc(lastTimeout, cancel) })()
+	attempt(ctx, func() {
+		n.client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{n.topic: offsets},
+			func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, reply *kmsg.OffsetCommitResponse, err error) {
+				if err != nil {
+					n.member.log.Debug("offsets are not committed", "topic", n.topic, "error", err)
+					return
+				}
+				for _, t := range reply.Topics {
+					for _, r := range t.Partitions {
+						if p := n.partition(r.Partition); p != nil && r.ErrorCode == 0 {
+							p.setCommitted(offsets[r.Partition].Offset)
+						}
 					}
 				}
-			}
-		})
+			})
+	})
+}
+
+// attempt waits for f until ctx is done: some of the client's calls do not heed that while brokers do not answer.
+func attempt(ctx context.Context, f func()) {
+	done := make(chan struct{})
+	go func() {
+		f()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // release lets partitions go, after the alerts under way.

@@ -118,7 +118,7 @@ func (s *subscriber) read(ctx context.Context, topic string, out chan<- *message
 	wg.Go(n.keepHouse)
 	wg.Wait()
 	n.release(n.owned(), true)
-	n.client.CloseAllowingRebalance()
+	n.close()
 	if cause := context.Cause(ctx); errors.Is(cause, errRewind) {
 		return cause
 	}

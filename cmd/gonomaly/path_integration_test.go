@@ -24,9 +24,7 @@ const (
 // the path is slower or larger than it must be.
 func BenchmarkPath(b *testing.B) {
 	const events, keys = 2_000_000, 10_000
-	w := &world{TB: b, name: fmt.Sprintf("path-%d", time.Now().UnixNano()), dir: b.TempDir()}
-	w.connect()
-	w.withRedis()
+	w := newWorld(b).withRedis()
 	topic := w.name + ".in"
 	w.gonomaly("produce", "--topic", topic, "--events", strconv.Itoa(events), "--keys", strconv.Itoa(keys), "--anomalies", "1")
 	config := w.file("gonomaly.yaml", w.gonomaly("create", "metrics", "--detector", "ewma", "--from", topic))

@@ -69,26 +69,31 @@ func withServers(m *testing.M) (code int, err error) {
 // world is the topics, the group and the keys in Redis of one test.
 type world struct {
 	testing.TB
-	name  string // prefix of everything
-	dir   string
-	opts  kafka.Options
-	redis string // address
+	name    string // prefix of everything
+	dir     string
+	brokers string
+	opts    kafka.Options
+	redis   string // address
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{TB: t, name: fmt.Sprintf("%s-%d", strings.ToLower(t.Name()), time.Now().UnixNano()), dir: t.TempDir()}
-	w.connect()
-	return w
+	return newWorldOn(t, brokers)
 }
 
-func (w *world) connect() {
-	w.Helper()
+func newWorldOn(t testing.TB, brokers string) *world {
+	t.Helper()
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(t.Name()))
 	opts, err := kafka.Config{Brokers: []string{brokers}}.Options()
 	if err != nil {
-		w.Fatal(err)
+		t.Fatal(err)
 	}
-	w.opts = opts
+	return &world{TB: t, name: fmt.Sprintf("%s-%d", name, time.Now().UnixNano()), dir: t.TempDir(), brokers: brokers, opts: opts}
 }
 
 // withRedis is the Redis of REDIS_ADDR, or one of the test's own.
@@ -117,7 +122,7 @@ func (w *world) redisClient() *redis.Client {
 // file writes a configuration; <name>, <brokers> and <redis> in it stand for the test's own.
 func (w *world) file(name, text string) string {
 	w.Helper()
-	text = strings.NewReplacer("<name>", w.name, "<brokers>", brokers, "<redis>", w.redis).Replace(text)
+	text = strings.NewReplacer("<name>", w.name, "<brokers>", w.brokers, "<redis>", w.redis).Replace(text)
 	path := filepath.Join(w.dir, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.Fatal(err)
@@ -125,12 +130,16 @@ func (w *world) file(name, text string) string {
 	return path
 }
 
+func (w *world) command(args ...string) *exec.Cmd {
+	c := exec.CommandContext(w.Context(), binary, args...)
+	c.Env = append(os.Environ(), "KAFKA_BROKERS="+w.brokers, "REDIS_ADDR="+w.redis)
+	return c
+}
+
 // gonomaly runs a command to its end, and returns its standard output.
 func (w *world) gonomaly(args ...string) string {
 	w.Helper()
-	c := exec.CommandContext(w.Context(), binary, args...)
-	c.Env = append(os.Environ(), "KAFKA_BROKERS="+brokers, "REDIS_ADDR="+w.redis)
-	out, err := c.Output()
+	out, err := w.command(args...).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		w.Fatalf("gonomaly %s: %v\n%s%s", strings.Join(args, " "), err, out, exit.Stderr)
@@ -155,7 +164,7 @@ type process struct {
 func (w *world) run(config string, env ...string) *process {
 	w.Helper()
 	p := &process{w: w, cmd: exec.Command(binary, "run", "-c", config, "--listen", "127.0.0.1:0"), exited: make(chan error, 1)}
-	p.cmd.Env = append(append(os.Environ(), "KAFKA_BROKERS="+brokers, "REDIS_ADDR="+w.redis), env...)
+	p.cmd.Env = append(append(os.Environ(), "KAFKA_BROKERS="+w.brokers, "REDIS_ADDR="+w.redis), env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		w.Fatal(err)
@@ -208,16 +217,23 @@ func (p *process) kill() {
 // terminate sends SIGTERM, and returns how long the service took to end, which it must do well.
 func (p *process) terminate() time.Duration {
 	p.w.Helper()
+	took, err := p.interrupt()
+	if err != nil {
+		p.w.Errorf("SIGTERM ends the service with %v, want exit 0\n%s", err, p.tail())
+	}
+	return took
+}
+
+// interrupt sends SIGTERM, and returns how long the service took to end, and how it ended.
+func (p *process) interrupt() (time.Duration, error) {
+	p.w.Helper()
 	begin := time.Now()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.w.Fatal(err)
 	}
 	err := <-p.exited
 	p.exited <- err
-	if err != nil {
-		p.w.Errorf("SIGTERM ends the service with %v, want exit 0\n%s", err, p.tail())
-	}
-	return time.Since(begin)
+	return time.Since(begin), err
 }
 
 func (p *process) get(path string) (int, string) {
