@@ -1,11 +1,12 @@
-// Package local starts a real Kafka broker and a real Redis server on this machine, without containers, for the tests and benchmarks that
-// need them. Both keep their data in a directory of the caller's and listen on free ports of the loopback interface.
+// Package local starts real Kafka brokers and real Redis servers on this machine, without containers, for the tests and benchmarks that
+// need them. They keep their data in a directory of the caller's and listen on free ports of the loopback interface.
 package local
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -53,7 +54,7 @@ func (s *server) start(ctx context.Context) error {
 		case <-s.exited:
 			return fmt.Errorf("start %s: it ended at once:\n%s", s.name, tail(s.log))
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("start %s: it does not listen on %s: %w", s.name, s.address, ctx.Err()), s.kill())
+			return errors.Join(fmt.Errorf("start %s: it does not listen on %s: %w", s.name, s.address, ctx.Err()), s.Kill())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -61,18 +62,25 @@ func (s *server) start(ctx context.Context) error {
 
 // Stop ends the server in order.
 func (s *server) Stop() error {
-	if err := s.cmd.Process.Signal(os.Interrupt); err != nil {
-		return s.kill()
+	if s.exited == nil { // it never started
+		return nil
+	}
+	if err := s.Signal(os.Interrupt); err != nil {
+		return s.Kill()
 	}
 	select {
 	case <-s.exited:
 		return nil
 	case <-time.After(patience):
-		return s.kill()
+		return s.Kill()
 	}
 }
 
-func (s *server) kill() error {
+// Signal sends the process a signal, such as one that freezes it.
+func (s *server) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) }
+
+// Kill is kill -9.
+func (s *server) Kill() error {
 	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -90,16 +98,21 @@ func tail(path string) string {
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }
 
-// freePorts returns ports that nothing listens on now.
-func freePorts(n int) ([]int, error) {
+// Where servers listen: below the ports that a system gives to connections, for one of those might be taken while a server is down.
+const firstPort, lastPort = 10_000, 30_000
+
+// FreePorts returns ports that nothing listens on now.
+func FreePorts(n int) ([]int, error) {
 	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range lastPort - firstPort {
+		l, err := net.Listen("tcp", address(firstPort+rand.IntN(lastPort-firstPort))) //nolint:gosec // no secret
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer l.Close() //nolint:errcheck // held until all are found, so that they differ
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		if ports = append(ports, l.Addr().(*net.TCPAddr).Port); len(ports) == n {
+			return ports, nil
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("found %d free ports between %d and %d, want %d", len(ports), firstPort, lastPort, n)
 }

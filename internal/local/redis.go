@@ -15,7 +15,7 @@ func (r *Redis) Address() string { return r.address }
 
 // StartRedis starts a server whose data lies in dir. It needs redis-server.
 func StartRedis(ctx context.Context, dir string) (*Redis, error) {
-	ports, err := freePorts(1)
+	ports, err := FreePorts(1)
 	if err != nil {
 		return nil, err
 	}
@@ -29,5 +29,5 @@ func StartRedis(ctx context.Context, dir string) (*Redis, error) {
 	return r, r.start(ctx)
 }
 
-// Start starts it again where it was, after Stop.
+// Start starts it again where it was, after Stop or Kill.
 func (r *Redis) Start(ctx context.Context) error { return r.start(ctx) }
