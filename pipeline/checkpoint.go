@@ -16,7 +16,7 @@ type Log struct {
 type Checkpoint struct {
 	Offset int64
 	After  int64  // offset of the checkpoint that this one continues, or Whole
-	Config string // hash of the configuration that the state belongs to
+	Config string // hashes of the configuration that the state belongs to: LearnedHash-Hash
 	State  []byte // as a Snapshot has it
 }
 
@@ -27,10 +27,10 @@ const Whole = 0
 // from many goroutines, never from two for one log.
 type Checkpoints interface {
 	// Load returns a whole checkpoint and those that continue it, in order, up to the newest whose offset is at most atMost; all are of
-	// the configuration with the hash config. Where there is none it returns an error that wraps ErrNoCheckpoint and says what was
+	// configurations whose LearnedHash is learned. Where there is none it returns an error that wraps ErrNoCheckpoint and says what was
 	// found instead (nothing, corrupt, newer, another configuration); any other error means that the store could not be asked, and is
 	// worth a retry.
-	Load(ctx context.Context, l Log, atMost int64, config string) ([]Checkpoint, error)
+	Load(ctx context.Context, l Log, atMost int64, learned string) ([]Checkpoint, error)
 
 	// Save makes c durable before it becomes the newest. It does not move back: a c at or below the newest stored offset is left out
 	// without error, unless this process's last Load could not use the newest (above atMost because the group's offsets were reset, of

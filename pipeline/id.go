@@ -45,7 +45,18 @@ func (i identity) id() string {
 func (c *Config) Hash() string {
 	settings := *c
 	settings.Alert.Topic = ""
-	b, err := json.Marshal(settings)
+	return settings.digest()
+}
+
+// LearnedHash names the settings that the learned state depends on: those of Hash but for when an alert is raised.
+func (c *Config) LearnedHash() string {
+	settings := *c
+	settings.Alert = AlertConfig{}
+	return settings.digest()
+}
+
+func (c *Config) digest() string {
+	b, err := json.Marshal(c)
 	if err != nil {
 		panic("settings that cannot be written as JSON: " + err.Error())
 	}

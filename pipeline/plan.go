@@ -17,10 +17,11 @@ import (
 
 // plan is a stream's configuration, checked and worked out: what all its workers share and none changes.
 type plan struct {
-	stream string
-	hash   string
-	config Config
-	fields []string // of a point
+	stream  string
+	hash    string
+	learned string // hash of what the learned state depends on
+	config  Config
+	fields  []string // of a point
 
 	columns  [][]int // of each detector: which fields it sees; nil for all of them
 	rate     float64 // of false alarms, per point
@@ -32,7 +33,7 @@ type plan struct {
 }
 
 func newPlan(stream string, c Config) (*plan, error) {
-	p := &plan{stream: stream, hash: c.Hash(), config: c, fields: []string(c.Decode.Values)}
+	p := &plan{stream: stream, hash: c.Hash(), learned: c.LearnedHash(), config: c, fields: []string(c.Decode.Values)}
 	var errs []error
 	if _, err := decode.New(c.Decode); err != nil {
 		errs = append(errs, prefixed("decode", err))

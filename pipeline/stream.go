@@ -147,9 +147,12 @@ func (s *Stream) restore(ctx context.Context, p Partition, committed int64) (*Wo
 		atMost = math.MaxInt64 // the group's offset may have expired; the state has not
 	}
 	begin := time.Now()
-	states, err := s.o.Checkpoints.Load(ctx, Log{s.o.Group, p}, atMost, s.plan.hash)
+	states, err := s.o.Checkpoints.Load(ctx, Log{s.o.Group, p}, atMost, s.plan.learned)
 	if err == nil {
 		w, kept, bad := s.unpack(p, states)
+		if bad == nil && states[len(states)-1].Config != s.stamp() {
+			bad = s.changed(p, kept.offset, committed)
+		}
 		if bad == nil {
 			if committed < 0 {
 				s.log.Warn("the group has no committed offset: going on from the checkpoint, alerts since then may repeat",
@@ -177,6 +180,20 @@ func (s *Stream) restore(ctx context.Context, p Partition, committed int64) (*Wo
 	}
 	s.o.Metrics.restores.WithLabelValues(s.name, "none").Inc()
 	return w, none, FromStart, nil
+}
+
+// stamp is what stands in a checkpoint for the configuration.
+func (s *Stream) stamp() string { return s.plan.learned + "-" + s.plan.hash }
+
+// changed says whether a state that was learned under other alert settings can go on under these. It can where nothing was told since: a
+// change takes effect at the committed offset. Else what is to be folded in silence was told under the settings before, and what is open
+// of it would be ended under an id that nobody knows.
+func (s *Stream) changed(p Partition, offset, committed int64) error {
+	if committed >= 0 && offset != committed {
+		return fmt.Errorf("the alert settings have changed, and the state at %d is not that of the committed offset %d", offset, committed)
+	}
+	s.log.Info("the alert settings have changed: what was learned is kept", "partition", p.String(), "offset", offset, "config_hash", s.plan.hash)
+	return nil
 }
 
 // unpack restores a worker.
@@ -330,7 +347,7 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 		}
 	}
 	state, err := snapshot.Bytes()
-	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.plan.hash, State: state}
+	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.stamp(), State: state}
 	part.turn.Lock()
 	if !snapshot.Whole {
 		c.After = part.saved.offset

@@ -25,13 +25,13 @@ type store struct {
 	offers []string // of every Save: whole or changes, and the offset
 }
 
-func (s *store) Load(_ context.Context, _ pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+func (s *store) Load(_ context.Context, _ pipeline.Log, atMost int64, learned string) ([]pipeline.Checkpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
 		return nil, s.fail
 	}
-	if len(s.chain) == 0 || s.chain[len(s.chain)-1].Offset > atMost || s.chain[0].Config != config {
+	if len(s.chain) == 0 || s.chain[len(s.chain)-1].Offset > atMost || !strings.HasPrefix(s.chain[0].Config, learned+"-") {
 		return nil, pipeline.ErrNoCheckpoint
 	}
 	return slices.Clone(s.chain), nil
@@ -90,7 +90,12 @@ var partitionOfPlay = pipeline.Partition{Topic: "t"}
 
 func newPlay(t *testing.T, s *store) *play {
 	t.Helper()
-	c := settingsOf(t, settings["records"])
+	return newPlayOf(t, s, settings["records"])
+}
+
+func newPlayOf(t *testing.T, s *store, yaml string) *play {
+	t.Helper()
+	c := settingsOf(t, yaml)
 	stream, err := pipeline.NewStream(pipeline.Options{
 		Name: "s", Group: "g", Topics: []string{"t"}, Config: c, Checkpoints: s, CheckpointEvery: 5 * time.Second,
 		Metrics: pipeline.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
@@ -231,6 +236,40 @@ func TestBrokenChainBeginsAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.Wait()
+	})
+}
+
+// A change of the alert settings keeps what was learned, where the state is that of the committed offset; any other begins anew.
+func TestChangedSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t, &store{})
+		p.assign()
+		p.commit(1000)
+		if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+			t.Fatal(err)
+		}
+		p.Wait()
+		for change, want := range map[string]struct {
+			committed, from int64
+		}{
+			"cool_down: 7m → cool_down: 8m":           {1000, 1000},
+			"1 per 200 → 1 per 300":                   {1000, 1000},
+			"cool_down: 7m → cool_down: 9m":           {1001, pipeline.FromStart}, // something was told since
+			"half_life: 30 → half_life: 31":           {1000, pipeline.FromStart},
+			"values: [v, w]} → values: [w, v]}":       {1000, pipeline.FromStart},
+			"[v, w]}\ndetectors → [v, w]}\ndetectors": {1000, 1000}, // none
+		} {
+			old, new, _ := strings.Cut(change, " → ")
+			yaml := strings.Replace(settings["records"], old, new, 1)
+			if yaml == settings["records"] && old != new {
+				t.Fatalf("%s changes nothing", change)
+			}
+			next := newPlayOf(t, p.store, yaml)
+			next.committed = want.committed
+			if from := next.assign(); from != want.from {
+				t.Errorf("%s, committed %d: it is read from %d, want %d", change, want.committed, from, want.from)
+			}
+		}
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,7 +89,7 @@ func newStore(s shelf, reg prometheus.Registerer, log *slog.Logger) *Store {
 
 // Load implements pipeline.Checkpoints. What was wrong with a newer checkpoint than the last one returned is logged and counted; where
 // none is returned the error says it.
-func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, learned string) ([]pipeline.Checkpoint, error) {
 	stored, err := s.shelf.list(ctx, l)
 	if err != nil && !errors.Is(err, errDamaged) {
 		return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
@@ -102,7 +103,7 @@ func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config s
 		newest = stored[0]
 	}
 	for _, c := range stored {
-		states, err := s.open(ctx, l, c, atMost, config)
+		states, err := s.open(ctx, l, c, atMost, learned)
 		if err != nil && !errors.Is(err, pipeline.ErrNoCheckpoint) {
 			return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
 		}
@@ -120,7 +121,7 @@ func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config s
 }
 
 // open reads a chain as far as it is of use. An error that wraps ErrNoCheckpoint says why the rest is not.
-func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64, learned string) ([]pipeline.Checkpoint, error) {
 	var states []pipeline.Checkpoint
 	after := int64(pipeline.Whole)
 	for _, p := range c.pieces {
@@ -141,12 +142,18 @@ func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64,
 			return states, s.damaged(l, p.offset, err)
 		case err != nil:
 			return nil, err
-		case state.Config != config:
-			return states, fmt.Errorf("%w: offset %d is of configuration %q, want %q", pipeline.ErrNoCheckpoint, p.offset, state.Config, config)
+		case learnedHash(state) != learned:
+			return states, fmt.Errorf("%w: offset %d is of configuration %q, want %q", pipeline.ErrNoCheckpoint, p.offset, learnedHash(state), learned)
 		}
 		states, after = append(states, state), p.offset
 	}
 	return states, nil
+}
+
+// learnedHash is the first of a checkpoint's two hashes.
+func learnedHash(c pipeline.Checkpoint) string {
+	learned, _, _ := strings.Cut(c.Config, "-")
+	return learned
 }
 
 // damaged says that a checkpoint was lost to the log's owner, who may still find an older one, and so might never hear of it.

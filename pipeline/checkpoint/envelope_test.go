@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash/crc32"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 
@@ -53,6 +54,35 @@ func TestEncodeRefusesNegative(t *testing.T) {
 	for _, c := range []pipeline.Checkpoint{{Offset: -1}, {Offset: 5, After: 5}, {Offset: 5, After: -1}} {
 		if _, err := newCodec().encode(nil, c, 1); err == nil {
 			t.Errorf("%+v was encoded", c)
+		}
+	}
+}
+
+// Every truncation, and ten thousand flips of a bit at random, are found; nothing panics.
+func TestEveryDamageIsFound(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	state := make([]byte, 48<<10)
+	for i := range state {
+		state[i] = byte(r.Uint32())
+	}
+	good, err := newCodec().encode(nil, pipeline.Checkpoint{Offset: 9, After: 4, Config: config, State: state}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, _, err := decode(good, maxState); err != nil || !bytes.Equal(c.State, state) {
+		t.Fatalf("decode of what is whole: %v", err)
+	}
+	for n := range good {
+		if _, _, err := decode(good[:n], maxState); !errors.Is(err, errDamaged) {
+			t.Fatalf("the first %d of %d bytes: %v, want errDamaged", n, len(good), err)
+		}
+	}
+	for range 10_000 {
+		bad := bytes.Clone(good)
+		bit := r.IntN(8 * len(bad))
+		bad[bit/8] ^= 1 << (bit % 8)
+		if _, _, err := decode(bad, maxState); !errors.Is(err, errDamaged) {
+			t.Fatalf("bit %d is flipped: %v, want errDamaged", bit, err)
 		}
 	}
 }
