@@ -259,9 +259,9 @@ func TestChangedSettings(t *testing.T) {
 			"values: [v, w]} → values: [w, v]}":       {1000, pipeline.FromStart},
 			"[v, w]}\ndetectors → [v, w]}\ndetectors": {1000, 1000}, // none
 		} {
-			old, new, _ := strings.Cut(change, " → ")
-			yaml := strings.Replace(settings["records"], old, new, 1)
-			if yaml == settings["records"] && old != new {
+			before, after, _ := strings.Cut(change, " → ")
+			yaml := strings.Replace(settings["records"], before, after, 1)
+			if yaml == settings["records"] && before != after {
 				t.Fatalf("%s changes nothing", change)
 			}
 			next := newPlayOf(t, p.store, yaml)
