@@ -27,16 +27,14 @@ func (w *Worker) Cut(whole bool) *Snapshot {
 	if w.snapshot != nil {
 		panic("a snapshot is cut while another is being taken")
 	}
-	s := &Snapshot{Offset: w.position, Whole: whole, generation: w.generation}
-	if whole {
-		s.series = append(make([]*series, 0, len(w.all)), w.all...)
-		w.gone = nil
-	} else {
-		s.series, s.gone = w.dirty, w.gone
+	s := &Snapshot{Offset: w.position, Whole: whole, generation: w.generation, series: w.dirty, gone: w.gone}
+	gone := w.gone
+	if whole { // it needs no word of what is gone, but the next one will if this one is not stored
+		s.series, gone = append(make([]*series, 0, len(w.all)), w.all...), nil
 	}
 	w.dirty, w.gone = nil, nil
 	w.generation++
-	s.chunks = [][]byte{w.appendHead(make([]byte, 0, snapshotChunk), whole, s.gone)}
+	s.chunks = [][]byte{w.appendHead(make([]byte, 0, snapshotChunk), whole, gone)}
 	w.snapshot = s
 	return s
 }
