@@ -159,7 +159,7 @@ func TestReloadAddsAStream(t *testing.T) {
 func TestReloadRemovesASink(t *testing.T) {
 	w := newWorld(t, strings.Replace(settings, "sinks: [", `sinks: [{name: second, kind: file, path: "${DIR}/second.jsonl"}, `, 1), "machines")
 	p := w.start()
-	sinks := []string{"gonomaly_sink_lag_records", "gonomaly_sink_oldest_undelivered_seconds"}
+	sinks := []string{"gonomaly_sink_lag_records", "gonomaly_sink_oldest_undelivered_seconds", "gonomaly_sink_breaker_state", "gonomaly_sink_deliveries_total"}
 	for _, name := range sinks {
 		p.eventually(name, func() error { return p.has(name, `sink="second"`) })
 	}

@@ -250,6 +250,11 @@ func (r *running) change(ctx context.Context, before, after *config.Config) erro
 		}
 	}
 	if router != nil {
+		for _, s := range before.Sinks {
+			if !slices.ContainsFunc(after.Sinks, func(t sinks.SinkConfig) bool { return t.ID() == s.ID() }) {
+				r.metrics.sinks.Forget(s.ID())
+			}
+		}
 		r.router = router
 		r.router.start(ctx, r.failed)
 	}

@@ -60,6 +60,18 @@ func (m *Metrics) of(sink string) {
 	m.state(sink, gobreaker.StateClosed)
 }
 
+// Forget drops what is told of a sink that is no longer configured: its breaker, open for ever, would keep somebody awake.
+func (m *Metrics) Forget(sink string) {
+	labels := prometheus.Labels{"sink": sink}
+	for _, v := range []*prometheus.CounterVec{m.deliveries, m.retries, m.failures, m.rewinds} {
+		v.DeletePartialMatch(labels)
+	}
+	for _, v := range []*prometheus.GaugeVec{m.breaker, m.lag, m.oldest} {
+		v.DeletePartialMatch(labels)
+	}
+	m.latency.DeletePartialMatch(labels)
+}
+
 func (m *Metrics) state(sink string, s gobreaker.State) {
 	m.breaker.WithLabelValues(sink).Set(float64(s))
 }
