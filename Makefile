@@ -15,10 +15,10 @@ BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
 export KAFKA_JARS ?= $(JARS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race integration lint fuzz bench build up down kafka cover
+.PHONY: help demo test race integration chaos chaos-times lint fuzz bench build up down kafka cover
 
 help: ## print this
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## play real and simulated data on an embedded broker, and watch the alerts come
 	$(GO) run ./cmd/gonomaly demo
@@ -31,6 +31,12 @@ race: ## run the tests with the race detector
 
 integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
 	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sinks
+
+chaos: $(JARS)/.complete ## kill, freeze and cut off all that there is for CHAOS_FOR (10m), CHAOS_BROKERS (3 or 1), CHAOS_SEED, CHAOS_FAULTS, CHAOS_RATE
+	$(GO) test -tags chaos -run 'TestChaos$$' -v -count=1 -timeout 0 ./internal/chaos
+
+chaos-times: $(JARS)/.complete ## measure how long the partitions of a process that ends rest, with CHAOS_BROKERS (3 or 1)
+	$(GO) test -tags chaos -run 'TestTakeOver$$' -v -count=1 -timeout 0 ./internal/chaos
 
 lint: $(LINT) ## check style, imports and security
 	$(LINT) run ./...

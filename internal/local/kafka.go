@@ -176,7 +176,9 @@ group.initial.rebalance.delay.ms=0
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 `
 
-const loggingProperties = `appender.console.type=Console
+// loggingProperties have a broker log to its last line, that of its shutdown.
+const loggingProperties = `shutdownHook=disable
+appender.console.type=Console
 appender.console.name=console
 appender.console.layout.type=PatternLayout
 appender.console.layout.pattern=[%d] %p %m (%c)%n

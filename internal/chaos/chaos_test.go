@@ -1,0 +1,187 @@
+//go:build chaos && unix
+
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// settings are what the environment says of a run.
+type settings struct {
+	Seed    uint64        `json:"seed"`
+	For     time.Duration `json:"-"`
+	Brokers int           `json:"brokers"`
+	Rate    float64       `json:"rate"` // records a second
+	Faults  []string      `json:"-"`    // kinds; all of them where it is empty
+}
+
+func readSettings(t *testing.T) settings {
+	t.Helper()
+	read := func(name, otherwise string) string {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+		return otherwise
+	}
+	var s settings
+	var errs [4]error
+	s.For, errs[0] = time.ParseDuration(read("CHAOS_FOR", "10m"))
+	s.Brokers, errs[1] = strconv.Atoi(read("CHAOS_BROKERS", "3"))
+	s.Seed, errs[2] = strconv.ParseUint(read("CHAOS_SEED", strconv.FormatInt(time.Now().Unix()%1_000_000, 10)), 10, 64)
+	s.Rate, errs[3] = strconv.ParseFloat(read("CHAOS_RATE", "3000"), 64)
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Faults = strings.FieldsFunc(os.Getenv("CHAOS_FAULTS"), func(r rune) bool { return r == ',' || r == ' ' })
+	for _, kind := range s.Faults {
+		if !slices.ContainsFunc(faults, func(f fault) bool { return f.kind == kind }) {
+			t.Fatalf("CHAOS_FAULTS has %q, want some of %s", kind, strings.Join(kinds(faults), ","))
+		}
+	}
+	if s.Brokers != 1 && s.Brokers != 3 {
+		t.Fatalf("CHAOS_BROKERS is %d, want 1 or 3", s.Brokers)
+	}
+	return s
+}
+
+func (s settings) String() string {
+	chosen := kinds(s.chosen())
+	return fmt.Sprintf("CHAOS_SEED=%d CHAOS_FOR=%v CHAOS_BROKERS=%d CHAOS_RATE=%v CHAOS_FAULTS=%s", s.Seed, s.For, s.Brokers, s.Rate, strings.Join(chosen, ","))
+}
+
+// chosen are the faults of the run. A single broker is restarted only if that is asked for: while its partitions have no leader, Kafka 4.3.1
+// drops the markers of transactions (KAFKA-20734: "Couldn't find leader endpoint for partitions …, these partitions are likely deleted
+// already and hence can be skipped"). Then readers of committed records wait for ever, and what was committed may be lost or told again.
+func (s settings) chosen() []fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
+		if len(s.Faults) == 0 {
+			return s.Brokers == 1 && (f.kind == "broker-kill" || f.kind == "broker-roll")
+		}
+		return !slices.Contains(s.Faults, f.kind)
+	})
+}
+
+// result is what a run prints.
+type result struct {
+	Verdict string `json:"verdict"` // pass, fail, or invalid: nothing was at work when the faults hit
+	settings
+	Seconds float64         `json:"seconds"`
+	Faults  map[string]hits `json:"faults"`
+	Records int64           `json:"records"`
+
+	// Alerts and dead letters in Kafka, for a reader of committed records, held against those of the oracle.
+	Alerts      int `json:"alerts"`
+	DeadLetters int `json:"dead_letters"`
+	Lost        int `json:"lost"`
+	Wrong       int `json:"wrong"` // not told by the oracle, or in other words
+	Doubled     int `json:"doubled"`
+	Disordered  int `json:"disordered"` // alerts behind a later one of their key
+
+	Stuck       int `json:"stuck"`        // partitions without owner or progress at the end
+	RedisWrong  int `json:"redis_wrong"`  // alerts that are not in Redis once, or incidents that are not open
+	States      int `json:"states"`       // checkpoints held against the oracle's state
+	StatesWrong int `json:"states_wrong"` // that differ, or are not there
+	Undisturbed int `json:"undisturbed"`  // alerts in which a run without faults differs from the oracle
+	Exits       int `json:"exits"`        // processes that ended by themselves, or badly
+	Hung        int `json:"hung"`         // that did not end in time when told to
+	Miscounted  int `json:"miscounted"`   // streams of a process whose outcomes do not add up to what was received, or that are not ready
+
+	Drain float64 `json:"drain_seconds"` // from the last fault until all was caught up
+	Logs  string  `json:"logs,omitempty"`
+}
+
+// hits counts the faults of a kind.
+type hits struct {
+	N        int `json:"n"`
+	InFlight int `json:"in_flight"` // hit while records were being processed
+}
+
+func (r *result) bad() bool {
+	return r.Lost+r.Wrong+r.Doubled+r.Disordered+r.Stuck+r.RedisWrong+r.StatesWrong+r.Undisturbed+r.Exits+r.Hung+r.Miscounted > 0
+}
+
+// calm is how long records come after the last fault.
+const calm = 5 * time.Second
+
+// Whatever is killed, frozen or cut off, a committed reader finds the alerts of a single-threaded fold of the log, each once, and
+// nothing is stuck at the end.
+func TestChaos(t *testing.T) {
+	s := readSettings(t)
+	w := newWorld(t, s.Brokers)
+	w.say("%s, logs in %s", s, w.dir)
+	r := &result{settings: s, Verdict: "invalid"}
+	defer func() {
+		if t.Failed() {
+			r.Logs = w.dir
+		}
+		line, err := json.Marshal(r)
+		if err != nil {
+			t.Error(err)
+		}
+		w.say("RESULT %s", line)
+	}()
+
+	feeding, stopFeeding := context.WithCancel(t.Context())
+	defer stopFeeding()
+	fed := w.feed(feeding, s.Rate, s.Seed)
+	if err := w.startAll(); err != nil {
+		t.Fatal(err)
+	}
+	watching, stopWatching := context.WithCancel(t.Context())
+	defer stopWatching()
+	go w.watch(watching)
+	w.eventually("alerts are told", time.Minute, w.alertsTold)
+
+	begin := time.Now()
+	err := w.torment(s)
+	r.Seconds, r.Faults = time.Since(begin).Round(time.Second).Seconds(), maps.Clone(w.struck)
+	if err != nil {
+		t.Fatalf("a fault could not be made or healed: %v", err)
+	}
+	time.Sleep(calm)
+	stopFeeding()
+	<-fed
+	w.say("no more faults, no more records")
+	w.judge(s, r)
+
+	inFlight := 0
+	for _, h := range r.Faults {
+		inFlight += h.InFlight
+	}
+	switch {
+	case r.bad():
+		r.Verdict = "fail"
+		t.Fail()
+	case inFlight == 0 || r.Alerts == 0:
+		t.Fail()
+	default:
+		r.Verdict = "pass"
+	}
+}
+
+// torment makes faults for the time of the run.
+func (w *world) torment(s settings) error {
+	end := time.Now().Add(s.For)
+	byLane := map[string][]fault{}
+	for _, f := range s.chosen() {
+		byLane[f.lane] = append(byLane[f.lane], f)
+	}
+	var lanes errgroup.Group
+	for name, all := range byLane {
+		lanes.Go(func() error { return w.lane(name, all, s.Seed, end) })
+	}
+	return lanes.Wait()
+}
