@@ -37,9 +37,15 @@ type Stream struct {
 
 	mu         sync.RWMutex
 	partitions map[Partition]*partition
-	waiting    map[Partition]time.Time // since when the checkpoints of a partition to be assigned could not be read
+	waiting    map[Partition]waiting
 	unsaved    map[Partition]error     // what the last checkpoint of a partition failed with
 }
+
+// waiting is a partition to be assigned whose checkpoints cannot be read.
+type waiting struct{ since, last time.Time } // attempts
+
+// over says whether nobody asks any more: a rebalance has given the partition to another process, which a handler is not told.
+func (w waiting) over() bool { return time.Since(w.last) > attemptsPause }
 
 // partition is an assigned partition.
 type partition struct {
@@ -73,6 +79,9 @@ type saved struct {
 // an unreachable store is not an empty one.
 const checkpointWait = 2 * time.Minute
 
+// attemptsPause is longer than any pause between two attempts to assign a partition.
+const attemptsPause = 30 * time.Second
+
 const (
 	// A checkpoint is whole again when what has changed since the last whole one comes to a share of it, or to so many pieces: what a
 	// restore reads, and what is written on average, both stay in bounds.
@@ -97,7 +106,7 @@ func NewStream(o Options) (*Stream, error) {
 	}
 	return &Stream{
 		name: o.Name, plan: p, o: o, log: o.Log.With("stream", o.Name),
-		partitions: map[Partition]*partition{}, waiting: map[Partition]time.Time{}, unsaved: map[Partition]error{},
+		partitions: map[Partition]*partition{}, waiting: map[Partition]waiting{}, unsaved: map[Partition]error{},
 	}, nil
 }
 
@@ -221,12 +230,13 @@ func (s *Stream) unpack(p Partition, states []Checkpoint) (*Worker, saved, error
 func (s *Stream) waited(p Partition) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	since, ok := s.waiting[p]
-	if !ok {
-		since = time.Now()
-		s.waiting[p] = since
+	w := s.waiting[p]
+	if w.over() {
+		w.since = time.Now()
 	}
-	return time.Since(since) >= checkpointWait
+	w.last = time.Now()
+	s.waiting[p] = w
+	return time.Since(w.since) >= checkpointWait
 }
 
 func (s *Stream) get(p Partition) *partition {
@@ -479,8 +489,10 @@ func (s *Stream) Ready() error {
 			missing = append(missing, fmt.Sprintf("%v: restoring, at offset %d of %d", p, max(part.position, 0), part.committed))
 		}
 	}
-	for p, since := range s.waiting {
-		missing = append(missing, fmt.Sprintf("%v: its checkpoints cannot be read since %s", p, since.UTC().Format(time.RFC3339)))
+	for p, w := range s.waiting {
+		if !w.over() {
+			missing = append(missing, fmt.Sprintf("%v: its checkpoints cannot be read since %s", p, w.since.UTC().Format(time.RFC3339)))
+		}
 	}
 	for p, err := range s.unsaved {
 		missing = append(missing, fmt.Sprintf("%v: %v", p, err))

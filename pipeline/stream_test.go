@@ -273,6 +273,23 @@ func TestChangedSettings(t *testing.T) {
 	})
 }
 
+// An assignment that failed and is not tried again, because another process has the partition, does not keep this one from being ready.
+func TestGivenUpAssignment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t, &store{fail: errors.New("away")})
+		if _, err := p.Assign(t.Context(), partitionOfPlay, 100); err == nil {
+			t.Fatal("assigned without its checkpoints")
+		}
+		if err := p.Ready(); err == nil {
+			t.Error("ready although an assignment waits")
+		}
+		time.Sleep(time.Minute)
+		if err := p.Ready(); err != nil {
+			t.Errorf("Ready = %v a minute after the last attempt", err)
+		}
+	})
+}
+
 // A store out of reach holds an assignment up, but not for ever; one that answers is believed.
 func TestStoreOutOfReach(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
