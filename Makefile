@@ -30,7 +30,7 @@ race: ## run the tests with the race detector
 	$(GO) test -race ./...
 
 integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
-	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sinks
+	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks
 
 chaos: $(JARS)/.complete ## kill, freeze and cut off all that there is for CHAOS_FOR (10m), CHAOS_BROKERS (3 or 1), CHAOS_SEED, CHAOS_FAULTS, CHAOS_RATE
 	$(GO) test -tags chaos -run 'TestChaos$$' -v -count=1 -timeout 0 ./internal/chaos

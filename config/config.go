@@ -6,6 +6,7 @@
 package config
 
 import (
+	"errors"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -13,6 +14,7 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
+	"github.com/gonomaly/gonomaly/sources"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
@@ -57,12 +59,16 @@ const (
 
 // Stream is one path from topics to alerts. It is a consumer group of its own.
 type Stream struct {
-	Name            string   `yaml:"name" jsonschema:"required,pattern=^[a-zA-Z0-9][a-zA-Z0-9._-]*$,maxLength=100" jsonschema_description:"Name of the stream: it stands in alerts, metrics and ids."`
-	Topics          []string `yaml:"topics" jsonschema:"required,minItems=1,uniqueItems=true,pattern=^[a-zA-Z0-9._-]+$,maxLength=249" jsonschema_description:"Topics to read."`
-	Group           string   `yaml:"group" jsonschema:"maxLength=249" jsonschema_description:"Consumer group, one for each stream; by default gonomaly. and the name of the stream."`
-	Start           string   `yaml:"start" jsonschema:"enum=earliest,enum=latest,default=earliest" jsonschema_description:"Where to begin in a partition for which the group has no offset."`
-	pipeline.Config `yaml:",inline"`
+	Name                string   `yaml:"name" jsonschema:"required,pattern=^[a-zA-Z0-9][a-zA-Z0-9._-]*$,maxLength=100" jsonschema_description:"Name of the stream: it stands in alerts, metrics and ids."`
+	Topics              []string `yaml:"topics" jsonschema:"required,minItems=1,uniqueItems=true,pattern=^[a-zA-Z0-9._-]+$,maxLength=249" jsonschema_description:"Topics to read."`
+	Group               string   `yaml:"group" jsonschema:"maxLength=249" jsonschema_description:"Consumer group, one for each stream; by default gonomaly. and the name of the stream."`
+	Start               string   `yaml:"start" jsonschema:"enum=earliest,enum=latest,default=earliest" jsonschema_description:"Where to begin in a partition for which the group has no offset."`
+	sources.KafkaConfig `yaml:",inline"`
+	pipeline.Config     `yaml:",inline"`
 }
+
+// Check returns what is out of range, as *invalid.Value, or several joined.
+func (s *Stream) Check() error { return errors.Join(s.KafkaConfig.Check(), s.Config.Check()) }
 
 // defaults are the values of a configuration that the tags do not give.
 func defaults() Config { return Config{Kafka: kafka.Config{Brokers: []string{"localhost:9092"}}} }

@@ -38,7 +38,7 @@ type Stream struct {
 	mu         sync.RWMutex
 	partitions map[Partition]*partition
 	waiting    map[Partition]waiting
-	unsaved    map[Partition]error     // what the last checkpoint of a partition failed with
+	unsaved    map[Partition]error // what the last checkpoint of a partition failed with
 }
 
 // waiting is a partition to be assigned whose checkpoints cannot be read.

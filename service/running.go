@@ -65,7 +65,7 @@ func (r *running) newPath(c *config.Config, s config.Stream) (*path, error) {
 		return nil, fmt.Errorf("stream %s: %w", s.Name, err)
 	}
 	source, err := sources.NewKafka(sources.KafkaOptions{
-		Client: c.Kafka, Stream: s.Name, Group: s.Group, Topics: s.Topics, Outputs: stream.Outputs(), Instance: c.Instance,
+		Client: c.Kafka, Config: s.KafkaConfig, Stream: s.Name, Group: s.Group, Topics: s.Topics, Outputs: stream.Outputs(), Instance: c.Instance,
 		Clients: r.metrics.clients, Metrics: r.metrics.sources, Log: r.o.Log,
 	})
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -36,7 +35,7 @@ type owned struct {
 	// Guarded by session.mu.
 	settled   time.Time          // when the client was told where to fetch; zero before
 	fetched   bool               // something has come of it
-	committed int64              // the group's offset: nothing below it is written or committed again
+	committed int64              // the group's offset: nothing below it is written or committed again; -1 where even 0 is to be committed
 	position  int64              // the next offset that the state wants; -1 while it does not care
 	from      int64              // where fetching began, negative where the broker decides
 	epoch     int32              // of the leader that the last record came from
@@ -44,9 +43,6 @@ type owned struct {
 	written   int                // so many of pending are in the open transaction
 	bytes     int                // of pending
 }
-
-// bounds are a partition's log: its first retained offset, and the one that a reader of committed records comes to last.
-type bounds struct{ start, end int64 }
 
 // errOver is what a client is told that has outlived its session.
 var errOver = errors.New("the session is over")
@@ -84,23 +80,20 @@ func (s *session) assign(ctx context.Context, offsets map[string]map[int32]kgo.O
 	}
 	s.assigning.begin()
 	defer s.assigning.end()
-	logs, err := s.logs(ctx, offsets)
+	taken, err := s.survey(ctx, offsets)
 	if err != nil {
 		return nil, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	assigned := make(chan *owned, count(offsets))
-	for topic, partitions := range offsets {
-		for id, offset := range partitions {
-			at, committed := place{topic, id}, max(offset.EpochOffset().Offset, -1)
-			g.Go(func() error {
-				o, err := s.restore(ctx, at, committed, logs[at])
-				if err == nil {
-					assigned <- o
-				}
-				return err
-			})
-		}
+	assigned := make(chan *owned, len(taken))
+	for at, t := range taken {
+		g.Go(func() error {
+			o, err := s.restore(ctx, at, t)
+			if err == nil {
+				assigned <- o
+			}
+			return err
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -116,13 +109,6 @@ func (s *session) assign(ctx context.Context, offsets map[string]map[int32]kgo.O
 	return offsets, nil
 }
 
-func count(offsets map[string]map[int32]kgo.Offset) (n int) {
-	for _, partitions := range offsets {
-		n += len(partitions)
-	}
-	return n
-}
-
 func fetchFrom(offset int64) kgo.Offset {
 	switch offset {
 	case pipeline.FromStart:
@@ -133,50 +119,72 @@ func fetchFrom(offset int64) kgo.Offset {
 	return kgo.NewOffset().At(offset)
 }
 
-// logs asks for the bounds of the partitions' logs; one whose leader does not answer is left out. A committed offset beyond the end is
-// of another log: the topic was truncated, or made anew under the same name. Going on there would skip records in silence.
-func (s *session) logs(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[place]*bounds, error) {
-	var topics []string
-	for topic := range offsets {
-		topics = append(topics, topic)
+// restore has the handler take a partition over. Where that asks for the start or the end of the log, it gets what they are now, as far
+// as they are known.
+func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error) {
+	p := pipeline.Partition{Topic: at.topic, TopicID: s.topics[at.topic].HexID(), ID: at.id}
+	before := s.get(at)
+	if before != nil {
+		before.turn.Lock()
+		defer before.turn.Unlock()
 	}
-	return backoff.RetryNotifyWithData(func() (map[place]*bounds, error) {
-		logs, err := s.listLogs(ctx, topics)
-		if err != nil {
+	from, err := backoff.RetryNotifyWithData(func() (int64, error) {
+		return s.h.Assign(ctx, p, t.committed)
+	}, backoff.WithContext(retries(), ctx), s.unassigned("assign "+p.String()))
+	if err != nil {
+		return nil, fmt.Errorf("assign %v: %w", p, err)
+	}
+	latest := from == pipeline.FromLatest
+	if latest && t.late {
+		from = pipeline.FromStart
+	}
+	o := &owned{p: p, committed: max(t.committed, 0), epoch: -1}
+	switch {
+	case t.log == nil:
+	case from == pipeline.FromStart:
+		from = t.log.start
+		if t.committed > 0 && t.log.start > 0 {
+			s.gap(p, 0, t.log.start)
+		}
+	case from == pipeline.FromLatest:
+		from = t.log.end
+		if err := s.beginAt(ctx, p, from); err != nil {
 			return nil, err
 		}
-		for topic, partitions := range offsets {
-			for id, offset := range partitions {
-				at, committed := place{topic, id}, offset.EpochOffset().Offset
-				if log, ok := logs[at]; ok && committed > log.end {
-					return nil, fmt.Errorf("the committed offset %d of %s/%d lies beyond the end of its log, %d: topic truncated or made anew? "+
-						"Reset the group's offsets to begin again", committed, topic, id, log.end)
-				}
-			}
+	}
+	o.position, o.from = s.h.Position(p), from
+	if t.log != nil {
+		if latest { // where it begins is committed, even before a record is seen: a later start would find another end
+			o.committed, o.position = -1, max(o.position, from)
 		}
-		return logs, nil
-	}, backoff.WithContext(retries(), ctx), s.unassigned("read the bounds of logs"))
+		o.lag.begin(max(o.position, from), t.log.end)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before != nil && before.written > 0 {
+		s.tainted.Store(true)
+	}
+	s.owned[at] = o
+	s.o.Metrics.track(s.o.Stream, p, &o.lag)
+	return o, nil
 }
 
-func (s *session) listLogs(ctx context.Context, topics []string) (map[place]*bounds, error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	admin := kadm.NewClient(s.client.Client())
-	starts, err := admin.ListStartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list the starts of logs: %w", err)
+// beginAt moves the handler's position to the end of a log that is to be read from its end.
+func (s *session) beginAt(ctx context.Context, p pipeline.Partition, end int64) error {
+	if end == 0 {
+		return nil
 	}
-	ends, err := admin.ListCommittedOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list the ends of logs: %w", err)
+	if _, err := s.h.Process(ctx, p, []pipeline.Record{{Offset: end - 1, Control: true}}); err != nil {
+		return fmt.Errorf("begin %v at its end: %w", p, err)
 	}
-	logs := map[place]*bounds{}
-	ends.Each(func(end kadm.ListedOffset) {
-		if start, ok := starts.Lookup(end.Topic, end.Partition); ok && start.Err == nil && end.Err == nil {
-			logs[place{end.Topic, end.Partition}] = &bounds{start.Offset, end.Offset}
-		}
-	})
-	return logs, nil
+	return nil
+}
+
+// gap says that records are gone that were still to be read. A state that is restored has not seen them; one that is rebuilt begins
+// after them.
+func (s *session) gap(p pipeline.Partition, wanted, first int64) {
+	s.o.Metrics.gaps.WithLabelValues(s.o.Stream).Inc()
+	s.log.Warn("retention has deleted records before they were read: the state is without them", "partition", p.String(), "wanted", wanted, "first", first)
 }
 
 // unassigned says why an assignment has to wait: always to those who ask whether the source is ready, and once in the log.
@@ -189,66 +197,6 @@ func (s *session) unassigned(what string) backoff.Notify {
 			said = true
 		}
 	}
-}
-
-// restore has the handler take a partition over. Where that asks for the start or the end of the log, it gets what they are now, as far
-// as they are known.
-func (s *session) restore(ctx context.Context, at place, committed int64, log *bounds) (*owned, error) {
-	p := pipeline.Partition{Topic: at.topic, TopicID: s.topics[at.topic].HexID(), ID: at.id}
-	before := s.get(at)
-	if before != nil {
-		before.turn.Lock()
-		defer before.turn.Unlock()
-	}
-	from, err := backoff.RetryNotifyWithData(func() (int64, error) {
-		return s.h.Assign(ctx, p, committed)
-	}, backoff.WithContext(retries(), ctx), s.unassigned("assign "+p.String()))
-	if err != nil {
-		return nil, fmt.Errorf("assign %v: %w", p, err)
-	}
-	switch {
-	case log == nil:
-	case from == pipeline.FromStart:
-		from = log.start
-		if committed > 0 && log.start > 0 {
-			s.gap(p, 0, log.start)
-		}
-	case from == pipeline.FromLatest:
-		from = log.end
-		if err := s.beginAt(ctx, p, from); err != nil {
-			return nil, err
-		}
-	}
-	o := &owned{p: p, committed: max(committed, 0), position: s.h.Position(p), from: from, epoch: -1}
-	if log != nil {
-		o.lag.begin(max(o.position, from), log.end)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if before != nil && before.written > 0 {
-		s.tainted.Store(true)
-	}
-	s.owned[at] = o
-	s.o.Metrics.track(s.o.Stream, p, &o.lag)
-	return o, nil
-}
-
-// beginAt moves the handler's position to the end of a log that is to be read from its end: then that is committed like any position,
-// and what is written while nobody reads is not skipped by the next start.
-func (s *session) beginAt(ctx context.Context, p pipeline.Partition, end int64) error {
-	if end == 0 {
-		return nil
-	}
-	if _, err := s.h.Process(ctx, p, []pipeline.Record{{Offset: end - 1, Control: true}}); err != nil {
-		return fmt.Errorf("begin %v at its end: %w", p, err)
-	}
-	return nil
-}
-
-// gap says that records are gone that were still to be read.
-func (s *session) gap(p pipeline.Partition, wanted, first int64) {
-	s.o.Metrics.gaps.WithLabelValues(s.o.Stream).Inc()
-	s.log.Warn("retention has deleted records before they were read: series warm up again", "partition", p.String(), "wanted", wanted, "first", first)
 }
 
 // assigning knows how the assignments under way are doing.

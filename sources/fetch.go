@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
 // process hands what was fetched to the handler, partition by partition side by side. Records that came with an error come first.
@@ -34,7 +35,7 @@ func (s *session) process(ctx context.Context, fetches kgo.Fetches) (failed bool
 		return false, errors.New("one poll brought a partition twice: their order is unknown")
 	}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if f.Err == nil || errors.Is(f.Err, context.DeadlineExceeded) || errors.Is(f.Err, context.Canceled) {
+		if f.Err == nil || errors.Is(f.Err, context.DeadlineExceeded) || errors.Is(f.Err, context.Canceled) || errors.Is(f.Err, kafka.ErrLater) {
 			return
 		}
 		failed = true
@@ -60,17 +61,34 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 	if first.Offset >= o.position {
 		o.lag.next(first.Offset, first.Timestamp)
 	}
-	messages, err := s.h.Process(ctx, o.p, o.convert(f.Records))
-	if err != nil {
-		return fmt.Errorf("process: %w", err)
+	for records := f.Records; len(records) > 0; {
+		n := portion(records)
+		messages, err := s.h.Process(ctx, o.p, o.convert(records[:n]))
+		if err != nil {
+			return fmt.Errorf("process: %w", err)
+		}
+		clear(o.records) // the client's buffers are not held longer than they must
+		clear(o.headers)
+		s.keep(o, messages, last.LeaderEpoch)
+		records = records[n:]
 	}
-	clear(o.records) // the client's buffers are not held longer than they must
-	clear(o.headers)
-	s.keep(o, messages, last.LeaderEpoch)
 	if last.Offset+1 >= o.position { // else an abort has made the client begin again at what is folded already
 		o.lag.done(o.position, last.Timestamp, f.LastStableOffset)
 	}
 	return nil
+}
+
+// portionBytes is how much the handler gets at once, where one record does not have more: each of them may come back as a dead letter.
+const portionBytes = 16 << 20
+
+func portion(records []*kgo.Record) int {
+	bytes := 0
+	for n, r := range records {
+		if bytes += len(r.Key) + len(r.Value); bytes > portionBytes {
+			return max(1, n)
+		}
+	}
+	return len(records)
 }
 
 // keep notes the handler's position and what is to be written for the records below it.
@@ -109,34 +127,28 @@ func (o *owned) convert(records []*kgo.Record) []pipeline.Record {
 // failed deals with what kept a partition from being fetched. It returns an error where only a new client helps.
 func (s *session) failed(ctx context.Context, f kgo.FetchTopicPartition) error {
 	s.o.Metrics.fetchErrors.WithLabelValues(s.o.Stream).Inc()
+	at := place{f.Topic, f.Partition}
+	stepped, err := false, error(nil)
 	if big, ok := errors.AsType[*kgo.ErrDecompressTooLarge](f.Err); ok {
-		return s.stepOver(ctx, big)
+		stepped, err = true, s.stepOver(ctx, place{big.Topic, big.Partition}, big.Offset, big.NextOffset, big.Epoch, big)
+	} else if tooLarge(f.Err) {
+		stepped, err = s.inspectAll(ctx)
+	} else if undecodable(f.Err) {
+		stepped, err = s.inspect(ctx, at, true)
+	}
+	if stepped || err != nil {
+		return err
 	}
 	s.fetchFailed, s.failedAt = fmt.Errorf("fetch %s/%d: %w", f.Topic, f.Partition, f.Err), time.Now()
-	if errors.Is(f.Err, kerr.UnknownTopicID) {
-		return fmt.Errorf("topic %s was made anew: %w", f.Topic, f.Err)
-	}
-	s.log.Error("fetch", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
-	return nil
-}
-
-// stepOver goes on after a batch that cannot be decompressed within bounds. To the handler it looks as a marker at the batch's end does,
-// so that the position passes it.
-func (s *session) stepOver(ctx context.Context, big *kgo.ErrDecompressTooLarge) error {
-	o := s.get(place{big.Topic, big.Partition})
-	if o == nil {
+	if lost, ok := errors.AsType[*kgo.ErrDataLoss](f.Err); ok {
+		s.o.Metrics.gaps.WithLabelValues(s.o.Stream).Inc()
+		s.log.Error("the brokers have lost records that were processed: those written in their place, below the position, are not processed",
+			"topic", f.Topic, "partition", f.Partition, "position", lost.ConsumedTo, "log", lost.ResetTo)
 		return nil
 	}
-	s.o.Metrics.skipped.WithLabelValues(s.o.Stream).Inc()
-	s.log.Error("stepping over a batch that decompresses to too much", "partition", o.p.String(), "from", big.Offset, "to", big.NextOffset)
-	o.turn.Lock()
-	defer o.turn.Unlock()
-	messages, err := s.h.Process(ctx, o.p, []pipeline.Record{{Offset: big.NextOffset - 1, Control: true}})
-	if err != nil {
-		return fmt.Errorf("step over %v: %w", big, err) //nolint:errorlint // big is named, not the cause
+	s.log.Error("fetch", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
+	if errors.Is(f.Err, kerr.UnknownTopicID) || fenced(f.Err) {
+		return s.fetchFailed
 	}
-	s.keep(o, messages, big.Epoch)
-	o.lag.done(o.position, time.Now(), big.NextOffset)
-	s.client.Client().SetOffsets(map[string]map[int32]kgo.EpochOffset{big.Topic: {big.Partition: {Epoch: big.Epoch, Offset: big.NextOffset}}})
 	return nil
 }

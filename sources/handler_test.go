@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -72,6 +73,7 @@ type handler struct {
 	latest bool
 	refuse atomic.Int64           // so many calls of Assign are refused
 	before atomic.Pointer[func()] // called by Process
+	tune   []func(*Kafka)         // of the source that drives it
 
 	mu       sync.Mutex
 	machines map[pipeline.Partition]*machine
@@ -106,7 +108,11 @@ func (h *handler) Assign(_ context.Context, p pipeline.Partition, committed int6
 	if h.refuse.Add(-1) >= 0 {
 		return 0, errors.New("the store is out of reach")
 	}
-	m, found := h.store.load(p, committed)
+	atMost := committed
+	if committed < 0 {
+		atMost = math.MaxInt64 // the group's offset may have expired; the state has not
+	}
+	m, found := h.store.load(p, atMost)
 	from := m.position
 	switch {
 	case found:

@@ -3,18 +3,16 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -23,34 +21,41 @@ import (
 // KafkaOptions make a Kafka source.
 type KafkaOptions struct {
 	Client   kafka.Config
-	Stream   string   // for metrics and logs
-	Group    string   // consumer group
-	Topics   []string // to read; waited for while they are missing
-	Outputs  []string // to write, that of the alerts first; created if missing
-	Instance string   // stable name of the process among the group's: a restart takes over at once. "" has none
+	Config   KafkaConfig // of the zero one's fields each stands for its default
+	Stream   string      // for metrics and logs
+	Group    string      // consumer group
+	Topics   []string    // to read; waited for while they are missing
+	Outputs  []string    // to write, that of the alerts first; created if missing
+	Instance string      // stable name of the process among the group's: a restart takes over at once. "" has none
 	Clients  *kafka.Metrics
 	Metrics  *KafkaMetrics
 	Log      *slog.Logger
 }
 
 // Kafka reads topics as a member of a consumer group, exactly once: alerts, dead letters and the group's offsets move in one
-// transaction. A client that has failed is dropped and made anew, with the state taken up from the last checkpoint; that never ends
-// the process.
+// transaction; or at least once, without. A client that has failed is dropped and made anew, with the state taken up from the last
+// checkpoint; that never ends the process.
 type Kafka struct {
 	o             KafkaOptions
 	opts          kafka.Options
 	transactional string // id of this slot's transactions: the same after a restart, so that it aborts what its predecessor left
 	log           *slog.Logger
+	watching      watching
+	memory        memory
+
+	// Of Run: what outlives a session.
+	member string              // its last id in the group
+	known  map[string][16]byte // topics' ids
 
 	mu      sync.Mutex
-	turn    time.Time // of the loop, last
-	trouble error     // why the source is not ready
+	turn    time.Time           // of the loop, last
+	trouble error               // why the source is not ready
+	renewed map[string][16]byte // ids of topics that were made anew
 }
 
 // Times of the protocol. They came out best in trials with kills, freezes and failing brokers; a default broker refuses shorter sessions.
 const (
-	transactionEvery = 200 * time.Millisecond
-	transactionWait  = 5 * time.Second // after it the broker aborts
+	transactionWait  = 5 * time.Second // after it, and the time between two commits, the broker aborts
 	sessionTimeout   = 6 * time.Second
 	heartbeat        = time.Second
 	rebalanceTimeout = 6 * time.Second
@@ -73,6 +78,15 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	if o.Group == "" || len(o.Topics) == 0 || len(o.Outputs) == 0 {
 		return nil, fmt.Errorf("stream %s: a Kafka source wants a group, topics to read and topics to write", o.Stream)
 	}
+	def := DefaultKafka()
+	o.Config = KafkaConfig{
+		Delivery:      cmp.Or(o.Config.Delivery, def.Delivery),
+		CommitEvery:   cmp.Or(o.Config.CommitEvery, def.CommitEvery),
+		GroupProtocol: cmp.Or(o.Config.GroupProtocol, def.GroupProtocol),
+	}
+	if err := o.Config.Check(); err != nil {
+		return nil, err
+	}
 	opts, err := o.Client.Options()
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
@@ -82,13 +96,14 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 		slot = rand.Text()
 	}
 	return &Kafka{
-		o: o, opts: opts, transactional: "gonomaly." + o.Group + "." + slot, log: o.Log.With("stream", o.Stream), turn: time.Now(),
-		trouble: errors.New("not connected yet"),
+		o: o, opts: opts, transactional: "gonomaly." + o.Group + "." + slot, log: o.Log.With("stream", o.Stream),
+		watching: defaultWatching, memory: processMemory, known: map[string][16]byte{}, renewed: map[string][16]byte{},
+		turn: time.Now(), trouble: errors.New("not connected yet"),
 	}, nil
 }
 
-// Run drives h until ctx is done, then ends the transaction, hands the partitions over with a checkpoint, and returns nil; that takes
-// at most ten seconds.
+// Run drives h until ctx is done, then commits, hands the partitions over with a checkpoint, and returns nil; that takes at most ten
+// seconds.
 func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
 	pause := retries()
 	for ctx.Err() == nil {
@@ -96,13 +111,16 @@ func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
 		err := k.session(ctx, h)
 		if ctx.Err() != nil {
 			if err != nil {
-				k.log.Warn("the last transaction is left to the next owner", "error", err)
+				k.log.Warn("the last records are left to the next owner", "error", err)
 			}
 			return nil
 		}
 		k.o.Metrics.rebuilds.WithLabelValues(k.o.Stream).Inc()
 		k.note(err)
 		k.log.Error("the Kafka client failed: making a new one", "error", err)
+		if fenced(err) {
+			k.yield(ctx)
+		}
 		if time.Since(begin) > time.Minute {
 			pause.Reset()
 		}
@@ -117,6 +135,31 @@ func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
 // retries paces what is tried again without end.
 func retries() *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
+}
+
+// session is the life of one client: from the topics that it waits for to the error that it does not survive.
+func (k *Kafka) session(ctx context.Context, h pipeline.Handler) error {
+	topics, err := k.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	s := newSession(ctx, k, h, topics)
+	if err := s.connect(); err != nil {
+		return err
+	}
+	err = s.run(ctx)
+	s.drain()
+	if member, _ := s.client.GroupMetadata(); member != "" {
+		k.member = member
+	}
+	closeClient(s.client)
+	switch {
+	case ctx.Err() != nil && err == nil:
+		k.leave(ctx, forGood)
+	case k.o.Config.GroupProtocol == Consumer:
+		k.leave(ctx, forNow)
+	}
+	return err
 }
 
 // note marks a turn of the loop, and keeps what is wrong, nil for nothing.
@@ -145,90 +188,4 @@ func (k *Kafka) Ready() error {
 		return fmt.Errorf("stream %s: %w", k.o.Stream, k.trouble)
 	}
 	return nil
-}
-
-// session is the life of one client: from the topics that it waits for to the error that it does not survive.
-func (k *Kafka) session(ctx context.Context, h pipeline.Handler) error {
-	topics, err := k.prepare(ctx)
-	if err != nil {
-		return err
-	}
-	s := newSession(ctx, k, h, topics)
-	if err := s.connect(); err != nil {
-		return err
-	}
-	err = s.run(ctx)
-	s.drain()
-	member, _ := s.client.Client().GroupMetadata()
-	closeClient(s.client)
-	if ctx.Err() != nil && err == nil {
-		k.leave(ctx, member)
-	}
-	return err
-}
-
-// prepare waits for the topics, creates those to write, and makes the broker abort what a predecessor in this slot has left open:
-// else readers and the group's offsets would wait for that transaction's time-out.
-func (k *Kafka) prepare(ctx context.Context) (map[string]kafka.Topic, error) {
-	opts := append(kafka.Observed(k.opts, k.o.Clients, k.o.Stream+" preparing", k.log),
-		kgo.TransactionalID(k.transactional), kgo.TransactionTimeout(transactionWait), kgo.MetadataMinAge(metadataAge))
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
-	}
-	defer client.Close()
-	topics, err := kafka.WaitForTopics(ctx, client, k.o.Topics, k.note, k.log)
-	if err != nil {
-		return nil, fmt.Errorf("wait for topics: %w", err)
-	}
-	partitions := int32(1)
-	for _, t := range topics {
-		partitions = max(partitions, t.Partitions)
-	}
-	if err := kafka.EnsureTopics(ctx, client, partitions, k.o.Outputs, k.log); err != nil {
-		return nil, err
-	}
-	fence, cancel := context.WithTimeout(ctx, fenceTimeout)
-	defer cancel()
-	if _, _, err := client.ProducerID(fence); err != nil {
-		return nil, fmt.Errorf("take over transactional id %s: %w", k.transactional, err)
-	}
-	return topics, nil
-}
-
-// closeClient closes the client, or gives up on that.
-func closeClient(client *kgo.GroupTransactSession) {
-	done := make(chan struct{})
-	go func() {
-		client.CloseAllowingRebalance()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-time.After(closeTimeout):
-	}
-}
-
-// leave takes a static member out of its group, which closing its client does not: else its partitions would rest until its session
-// ends. The member is named, so that a successor that has already joined in its place stays.
-func (k *Kafka) leave(ctx context.Context, member string) {
-	if k.o.Instance == "" || member == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout/2)
-	defer cancel()
-	client, err := kgo.NewClient(slices.Clone(k.opts)...)
-	if err != nil {
-		k.log.Warn("leave the group", "error", err)
-		return
-	}
-	defer client.Close()
-	req := kmsg.NewPtrLeaveGroupRequest()
-	req.Group = k.o.Group
-	who := kmsg.NewLeaveGroupRequestMember()
-	who.MemberID, who.InstanceID = member, &k.o.Instance
-	req.Members = append(req.Members, who)
-	if _, err := req.RequestWith(ctx, client); err != nil {
-		k.log.Warn("leave the group", "error", err)
-	}
 }

@@ -21,9 +21,15 @@ type KafkaMetrics struct {
 	rebalances      *prometheus.CounterVec
 	fetchErrors     *prometheus.CounterVec
 	gaps            *prometheus.CounterVec
+	recreated       *prometheus.CounterVec
 	skipped         *prometheus.CounterVec
+	skippedOffsets  *prometheus.CounterVec
 	cut             *prometheus.CounterVec
 	stuck           *prometheus.CounterVec
+	forced          *prometheus.CounterVec
+	fenced          *prometheus.CounterVec
+	rests           *prometheus.CounterVec
+	overruns        *prometheus.CounterVec
 
 	records, seconds *prometheus.Desc
 
@@ -44,17 +50,23 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 	}
 	partition := []string{"stream", "topic", "partition"}
 	m := &KafkaMetrics{
-		transactions:    counter("transactions_total", "Kafka transactions by outcome.", "outcome"),
-		transactionTime: histogram("transaction_seconds", "Time to flush and commit one transaction."),
+		transactions:    counter("transactions_total", "Kafka transactions by outcome; with delivery at-least-once commits.", "outcome"),
+		transactionTime: histogram("transaction_seconds", "Time to flush and commit."),
 		messages:        counter("messages_written_total", "Messages written and committed: alerts and dead letters.", "topic"),
 		latency:         histogram("alert_latency_seconds", "Time from a record's Kafka timestamp to the commit of the alert that it triggered."),
 		rebuilds:        counter("kafka_client_rebuilds_total", "Clients that failed and were made anew."),
 		rebalances:      counter("kafka_rebalances_total", "Times that partitions were assigned."),
 		fetchErrors:     counter("kafka_fetch_errors_total", "Fetches of a partition that failed."),
 		gaps:            counter("kafka_gaps_total", "Times that retention had deleted records before they were read."),
-		skipped:         counter("kafka_batches_skipped_total", "Batches that were stepped over because they decompress to too much."),
+		recreated:       counter("kafka_topics_recreated_total", "Topics found deleted and made anew."),
+		skipped:         counter("kafka_batches_skipped_total", "Batches that were stepped over because they cannot be decoded, or not within bounds."),
+		skippedOffsets:  counter("kafka_offsets_skipped_total", "Offsets of the batches that were stepped over."),
 		cut:             counter("messages_cut_total", "Messages cut to what a broker takes."),
 		stuck:           counter("kafka_stuck_total", "Times that the watchdog found no progress while the log grew."),
+		forced:          counter("kafka_forced_rebalances_total", "Rebalances asked for because partitions had no member in a stable group."),
+		fenced:          counter("kafka_fenced_total", "Times that another process with this instance's name took its place."),
+		rests:           counter("memory_rests_total", "Times that fetching rested because memory stood near GOMEMLIMIT."),
+		overruns:        counter("memory_overruns_total", "Times that fetching went on after a rest although memory had not fallen."),
 		records:         prometheus.NewDesc("gonomaly_kafka_lag_records", "Offsets between the next record wanted and the last stable offset.", partition, nil),
 		seconds: prometheus.NewDesc("gonomaly_time_lag_seconds",
 			"Time since the Kafka timestamp of the next unprocessed record; 0 when there is none.", partition, nil),

@@ -130,6 +130,7 @@ func TestAssignIsTriedAgain(t *testing.T) {
 
 // A clean end leaves a checkpoint at the committed offset, so that the next owner folds nothing again.
 func TestNothingIsReplayedAfterACleanEnd(t *testing.T) {
+	t.Parallel()
 	for _, instance := range []string{"", "a"} {
 		t.Run("instance "+instance, func(t *testing.T) {
 			w := newWorld(t, input)

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -28,7 +29,11 @@ type process struct {
 	network  *network
 	stop     context.CancelFunc
 	done     chan struct{}
+	current  atomic.Pointer[kgo.Client] // the last that was made
 }
+
+// OnNewClient is part of kgo.HookNewClient.
+func (p *process) OnNewClient(client *kgo.Client) { p.current.Store(client) }
 
 // start starts a source in a slot.
 func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) *process {
@@ -36,7 +41,7 @@ func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) 
 	reg := prometheus.NewRegistry()
 	h := newHandler(w.T, w.store)
 	o := KafkaOptions{
-		Client: kafka.Config{Brokers: w.cluster.ListenAddrs()}, Stream: "s", Group: group, Topics: []string{input}, Outputs: []string{alerts, "in.dead-letters"},
+		Client: kafka.Config{Brokers: w.brokers}, Stream: "s", Group: group, Topics: []string{input}, Outputs: []string{alerts, "in.dead-letters"},
 		Instance: instance, Clients: kafka.NewMetrics(reg), Metrics: NewKafkaMetrics(reg), Log: logTo(os.Getenv("SOURCES_LOG")),
 	}
 	for _, f := range change {
@@ -46,10 +51,13 @@ func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) 
 	if err != nil {
 		w.Fatal(err)
 	}
+	for _, f := range h.tune {
+		f(k)
+	}
 	n := &network{}
-	k.opts = append(k.opts, kgo.Dialer(n.dial))
 	ctx, stop := context.WithCancel(w.Context())
 	p := &process{Kafka: k, h: h, registry: reg, network: n, stop: stop, done: make(chan struct{})}
+	k.opts = append(k.opts, kgo.Dialer(n.dial), kgo.WithHooks(p))
 	go func() {
 		defer close(p.done)
 		if err := k.Run(ctx, h); err != nil {
@@ -61,6 +69,11 @@ func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) 
 		<-p.done
 	})
 	return p
+}
+
+// tuned changes what is not an option.
+func tuned(f func(*Kafka)) func(*KafkaOptions, *handler) {
+	return func(_ *KafkaOptions, h *handler) { h.tune = append(h.tune, f) }
 }
 
 func logTo(level string) *slog.Logger {
@@ -95,6 +108,7 @@ type network struct {
 	down  bool
 
 	loseAnswer atomic.Bool // of the next EndTxn
+	spoil      atomic.Bool // what is read and says so
 }
 
 func (n *network) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -129,6 +143,9 @@ type wire struct {
 
 const endTxn = 26
 
+// spoiled is what a network that spoils changes.
+var spoiled = []byte("spoil me")
+
 func (c *wire) Write(b []byte) (int, error) {
 	if len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == endTxn && c.network.loseAnswer.CompareAndSwap(true, false) {
 		c.deaf.Store(true)
@@ -138,6 +155,11 @@ func (c *wire) Write(b []byte) (int, error) {
 
 func (c *wire) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if c.network.spoil.Load() {
+		if at := bytes.Index(b[:n], spoiled); at >= 0 {
+			b[at]++
+		}
+	}
 	if c.deaf.Load() {
 		_ = c.Close()
 		return 0, io.ErrUnexpectedEOF

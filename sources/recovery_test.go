@@ -16,6 +16,7 @@ import (
 
 // Whatever becomes of the processes that read a topic, the alerts are those of one that nothing disturbs, each once.
 func TestAlertsEqualAReplay(t *testing.T) {
+	t.Parallel()
 	for name, disturb := range map[string]func(*world, *process) *process{
 		"nothing": func(w *world, p *process) *process {
 			p.later()
@@ -193,6 +194,16 @@ func (p *process) freeze() (frozen <-chan struct{}, thaw func()) {
 // refuse answers every second request of a kind that a source sends, so many in all, by what answer makes of it; nil lets it pass. It returns a function that
 // waits for the last of them.
 func (w *world) refuse(key kmsg.Key, times int64, answer func(kmsg.Request) kmsg.Response) (wait func()) {
+	w.Helper()
+	var told [16]byte // the topic of alerts
+	w.eventually("the topic of alerts is there", func() error {
+		info := w.cluster.TopicInfo(alerts)
+		if info == nil {
+			return errors.New("not yet")
+		}
+		told = info.TopicID
+		return nil
+	})
 	seen, refused := 0, atomic.Int64{}
 	w.cluster.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.KeepControl()
@@ -201,11 +212,15 @@ func (w *world) refuse(key kmsg.Key, times int64, answer func(kmsg.Request) kmsg
 		case *kmsg.ProduceRequest:
 			if req.TransactionID != nil {
 				id = *req.TransactionID
+			} else if len(req.Topics) > 0 && req.Topics[0].TopicID == told {
+				id = "gonomaly."
 			}
 		case *kmsg.EndTxnRequest:
 			id = req.TransactionalID
 		case *kmsg.TxnOffsetCommitRequest:
 			id = req.TransactionalID
+		case *kmsg.OffsetCommitRequest:
+			id = "gonomaly."
 		}
 		if !strings.HasPrefix(id, "gonomaly.") {
 			return nil, nil, false // of the test

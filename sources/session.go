@@ -15,47 +15,56 @@ import (
 )
 
 // session is one client with the partitions it was assigned. Its loop is one goroutine; the client calls assign and drop from others
-// while the loop polls or ends a transaction. A session is over before the next one begins: none of its calls to the handler remains.
+// while the loop polls or ends a turn. A session is over before the next one begins: none of its calls to the handler remains.
 type session struct {
 	*Kafka
-	h         pipeline.Handler
-	topics    map[string]kafka.Topic
-	client    *kgo.GroupTransactSession
-	connected chan struct{} // closed when client is set: the client calls back before it is returned
-	ctx       context.Context
-	cancel    context.CancelFunc
-	calls     sync.WaitGroup // of the client to the handler
-	assigning assigning
+	h            pipeline.Handler
+	topics       map[string]kafka.Topic
+	client       *kgo.Client
+	delivery     delivery
+	decompressor *kafka.Decompressor
+	connected    chan struct{} // closed when client is set: the client calls back before it is returned
+	ctx          context.Context
+	cancel       context.CancelFunc
+	calls        sync.WaitGroup // of the client to the handler
+	assigning    assigning
 
 	// Of the loop.
 	fetchFailed error // what a fetch failed with last
 	failedAt    time.Time
-	writeFailed error // what the last transaction was aborted for, if for that
+	writeFailed error // what the last turn was given up for, if for that
 	aborts      int   // in a row, other than by rebalances
+	pressure    pressure
 
 	failures failures    // of writes
-	revoked  atomic.Bool // partitions were taken away: the transaction must end soon
-	tainted  atomic.Bool // the open transaction holds alerts that would be told again: it must not commit
+	revoked  atomic.Bool // partitions were taken away: the turn must end soon
+	tainted  atomic.Bool // the turn holds alerts that would be told again: it must not commit
+	suspects chan place  // partitions that stand still, for the loop to look at what they stand before
 
-	mu    sync.Mutex
-	over  bool
-	owned map[place]*owned
+	mu      sync.Mutex
+	over    bool
+	endTurn context.CancelFunc // stops waiting for records
+	owned   map[place]*owned
 }
 
 func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[string]kafka.Topic) *session {
-	s := &session{Kafka: k, h: h, topics: topics, connected: make(chan struct{}), owned: map[place]*owned{}}
+	s := &session{
+		pressure: pressure{memory: k.memory}, Kafka: k, h: h, topics: topics, decompressor: k.o.Client.Decompressor(), connected: make(chan struct{}), suspects: make(chan place, 1),
+		endTurn: func() {}, owned: map[place]*owned{},
+	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx by the time that a clean end takes
 	return s
 }
 
-// Bounds of what a session holds in memory. A poll hands over what a fetch has brought; the client holds another.
+// Bounds of what a session holds in memory. A poll hands over what a fetch has brought; the client holds another. What batches decompress
+// to is bounded by the decompressor.
 const (
 	fetchBytes     = 4 << 20 // compressed, of one answer of one broker
 	partitionBytes = 1 << 20
 	pollRecords    = 20_000
 	unsentRecords  = 10_000 // of messages in the client's hands
 	unsentBytes    = 16 << 20
-	pendingBytes   = 32 << 20 // of messages in one transaction; it ends when it has them
+	pendingBytes   = 32 << 20 // of messages in one turn; it ends when it has them
 )
 
 // connect makes the client. It joins the group at once.
@@ -63,23 +72,27 @@ func (s *session) connect() error {
 	start := kgo.NewOffset().AtStart()
 	opts := append(kafka.Observed(s.opts, s.o.Clients, s.o.Stream, s.log),
 		kgo.ConsumerGroup(s.o.Group), kgo.ConsumeTopics(s.o.Topics...), kgo.ConsumeStartOffset(start), kgo.ConsumeResetOffset(start),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.BlockRebalanceOnPoll(),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.BlockRebalanceOnPoll(), kgo.OnPartitionsCallbackBlocked(s.hurry),
 		kgo.AdjustFetchOffsetsFn(s.assign), kgo.OnPartitionsRevoked(s.drop), kgo.OnPartitionsLost(s.drop),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), // markers move the position
 		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes), kgo.MaxConcurrentFetches(2),
+		kgo.WithDecompressor(s.decompressor),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(rebalanceTimeout),
-		kgo.TransactionalID(s.transactional), kgo.TransactionTimeout(transactionWait), kgo.ConcurrentTransactionsBackoff(20*time.Millisecond),
+		kgo.ConcurrentTransactionsBackoff(20*time.Millisecond),
 		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(unsentRecords+1),
 		kgo.MetadataMinAge(metadataAge), kgo.MetadataMaxAge(30*time.Second),
 	)
+	if s.o.Config.GroupProtocol == Consumer {
+		opts = append(opts, kgo.ServerSideBalancer())
+	}
 	if s.o.Instance != "" {
 		opts = append(opts, kgo.InstanceID(s.o.Instance))
 	}
-	client, err := kgo.NewGroupTransactSession(opts...)
+	client, delivery, err := s.deliver(opts)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
 	}
-	s.client = client
+	s.client, s.delivery = client, delivery
 	close(s.connected)
 	return nil
 }
@@ -137,18 +150,32 @@ func (s *session) trouble() error {
 	if s.writeFailed != nil {
 		return s.writeFailed
 	}
-	if _, generation := s.client.Client().GroupMetadata(); generation < 0 {
+	if _, generation := s.client.GroupMetadata(); generation < 0 {
 		return errors.New("not a member of the group yet")
 	}
-	return nil
+	return s.pressure.trouble(time.Now())
 }
 
-// gather polls and processes for the length of a transaction, or until that is full.
+// gather polls and processes for the length of a turn, or until that is full or partitions are to be given away.
 func (s *session) gather(ctx context.Context) error {
-	turn, cancel := context.WithTimeout(ctx, transactionEvery)
+	turn, cancel := context.WithTimeout(ctx, s.o.Config.CommitEvery)
 	defer cancel()
+	s.mu.Lock()
+	s.endTurn = cancel
+	s.mu.Unlock()
 	for turn.Err() == nil && !s.revoked.Load() {
 		if s.full() {
+			return nil
+		}
+		select {
+		case at := <-s.suspects:
+			if _, err := s.inspect(ctx, at, true); err != nil {
+				return err
+			}
+		default:
+		}
+		if s.pressed() {
+			<-turn.Done()
 			return nil
 		}
 		fetches := s.client.PollRecords(turn, pollRecords)
@@ -159,6 +186,7 @@ func (s *session) gather(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.decompressor.Refill()
 		if err := s.write(ctx); err != nil {
 			return err
 		}
@@ -169,7 +197,14 @@ func (s *session) gather(ctx context.Context) error {
 	return nil
 }
 
-// full says that the transaction holds as much as it should.
+// hurry ends the turn: the group rebalances, and waits for us to let go.
+func (s *session) hurry(context.Context, *kgo.Client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endTurn()
+}
+
+// full says that the turn holds as much as it should.
 func (s *session) full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/pipeline"
@@ -67,11 +68,11 @@ func TestDue(t *testing.T) {
 func TestAssignedAgainUnderATransaction(t *testing.T) {
 	s := unconnected(t)
 	at, held := place{input, 0}, map[string]map[int32]kgo.EpochOffset{input: {0: {}}}
-	if _, err := s.restore(t.Context(), at, 5, &bounds{0, 9}); err != nil {
+	if _, err := s.restore(t.Context(), at, taken{committed: 5, log: &bounds{0, 9}}); err != nil {
 		t.Fatal(err)
 	}
 	s.owned[at].pending, s.owned[at].written = []pipeline.Message{{Offset: 8}}, 1
-	if _, err := s.restore(t.Context(), at, 5, &bounds{0, 9}); err != nil {
+	if _, err := s.restore(t.Context(), at, taken{committed: 5, log: &bounds{0, 9}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.due(held); !errors.Is(err, errAbort) {
@@ -104,7 +105,7 @@ func TestStrays(t *testing.T) {
 func TestOverIsOver(t *testing.T) {
 	s := unconnected(t)
 	at := place{input, 0}
-	o, err := s.restore(t.Context(), at, 5, &bounds{0, 9})
+	o, err := s.restore(t.Context(), at, taken{committed: 5, log: &bounds{0, 9}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestOverIsOver(t *testing.T) {
 func TestTurns(t *testing.T) {
 	s := unconnected(t)
 	at := place{input, 0}
-	if _, err := s.restore(t.Context(), at, -1, &bounds{0, 3}); err != nil {
+	if _, err := s.restore(t.Context(), at, taken{committed: -1, log: &bounds{0, 3}}); err != nil {
 		t.Fatal(err)
 	}
 	processing, revoking := make(chan struct{}), make(chan struct{})
@@ -157,7 +158,7 @@ func TestWatch(t *testing.T) {
 	s.owned[at] = o
 	stands, now := map[*owned]stand{}, time.Now()
 	look := func(end int64) error {
-		now = now.Add(stuckAfter/2 + time.Second)
+		now = now.Add(s.watching.stuck/2 + time.Second)
 		return s.standing(stands, map[place]*bounds{at: {0, end}}, now)
 	}
 	for range 5 {
@@ -184,11 +185,11 @@ func TestWatch(t *testing.T) {
 func TestRecordsBesideAnError(t *testing.T) {
 	s := unconnected(t)
 	at := place{input, 0}
-	if _, err := s.restore(t.Context(), at, -1, &bounds{0, 3}); err != nil {
+	if _, err := s.restore(t.Context(), at, taken{committed: -1, log: &bounds{0, 3}}); err != nil {
 		t.Fatal(err)
 	}
 	fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: []kgo.FetchPartition{{
-		Err: errors.New("a crc does not match"), LastStableOffset: 3, Records: []*kgo.Record{{Topic: input}, {Topic: input, Offset: 1}},
+		Err: kerr.TopicAuthorizationFailed, LastStableOffset: 3, Records: []*kgo.Record{{Topic: input}, {Topic: input, Offset: 1}},
 	}}}}}}
 	failed, err := s.process(t.Context(), fetches)
 	if !failed || err != nil {

@@ -6,13 +6,17 @@ import (
 	"time"
 )
 
-const (
-	watchEvery  = 3 * time.Second
-	listTimeout = 3 * time.Second
+const listTimeout = 3 * time.Second
 
-	// stuckAfter is how long a partition may stand still while its log grows, before the client is taken for broken.
-	stuckAfter = max(3*sessionTimeout, 15*time.Second)
-)
+// watching are the times of the watchdog.
+type watching struct {
+	every    time.Duration
+	suspect  time.Duration // a partition that has stood still for so long while its log grows is looked at
+	stuck    time.Duration // then the client is taken for broken
+	orphaned time.Duration // a partition may be nobody's in a stable group
+}
+
+var defaultWatching = watching{every: 3 * time.Second, suspect: 5 * time.Second, stuck: max(3*sessionTimeout, 15*time.Second), orphaned: 2 * sessionTimeout}
 
 // stand is a position and when it was first seen.
 type stand struct {
@@ -21,11 +25,11 @@ type stand struct {
 }
 
 // watch looks at the ends of the logs, past the client's own fetching: for the lag, and for a partition that stands still while its log
-// grows, although nothing has failed. That is told once, through stuck.
+// grows, although nothing has failed. That is told once, through stuck. It looks at the group, too, for partitions that nobody has.
 func (s *session) watch(ctx context.Context, stuck chan<- error) {
-	tick := time.NewTicker(watchEvery)
+	tick := time.NewTicker(s.watching.every)
 	defer tick.Stop()
-	stands := map[*owned]stand{}
+	stands, nobodys := map[*owned]stand{}, orphans{}
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,11 +47,20 @@ func (s *session) watch(ctx context.Context, stuck chan<- error) {
 			default:
 			}
 		}
+		if s.o.Config.GroupProtocol == Consumer {
+			continue // there the brokers assign; a member cannot make them
+		}
+		if old, err := s.unowned(ctx, nobodys, logs, asked); err == nil && len(old) > 0 {
+			s.o.Metrics.forced.WithLabelValues(s.o.Stream).Inc()
+			s.log.Warn("partitions have no member although the group is stable: making it rebalance", "partitions", len(old), "one", fmt.Sprintf("%s/%d", old[0].topic, old[0].id))
+			s.client.ForceRebalance()
+		}
 	}
 }
 
-// standing brings stands up to date, and returns an error for a partition that should have moved.
+// standing brings stands up to date, and returns an error for a partition that should have moved. While fetching rests none should.
 func (s *session) standing(stands map[*owned]stand, logs map[place]*bounds, asked time.Time) error {
+	resting := s.pressure.resting()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for o := range stands {
@@ -64,10 +77,20 @@ func (s *session) standing(stands map[*owned]stand, logs map[place]*bounds, aske
 		if from := max(o.position, o.from); !known && from >= 0 {
 			o.lag.begin(from, log.end)
 		}
-		if before, ok := stands[o]; !ok || before.position != o.position || left == 0 {
+		before, ok := stands[o]
+		if !ok || before.position != o.position || left == 0 || resting {
 			stands[o] = stand{o.position, asked}
-		} else if stood := asked.Sub(before.since); stood > stuckAfter {
+			continue
+		}
+		stood := asked.Sub(before.since)
+		if stood > s.watching.stuck {
 			return fmt.Errorf("%v has not moved from offset %d for %v, with %d records to go", o.p, o.position, stood.Round(time.Second), left)
+		}
+		if stood > s.watching.suspect {
+			select {
+			case s.suspects <- at:
+			default:
+			}
 		}
 	}
 	return nil

@@ -1,10 +1,13 @@
 package sources
 
 import (
+	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -25,31 +28,62 @@ const (
 	partitions = 4
 )
 
+// TestMain runs more tests at once than there are processors: they wait more than they compute.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "8")
+	}
+	os.Exit(m.Run())
+}
+
 // world is a broker with a topic of records, and the checkpoints of those who read it.
 type world struct {
 	*testing.T
-	cluster *kfake.Cluster
+	cluster *kfake.Cluster // nil with a real broker
+	brokers []string
 	opts    kafka.Options
 	client  *kgo.Client
 	admin   *kadm.Client
 	store   *store
 	sent    int
+	log     []*kgo.Record // what produce has written
 }
 
 func newWorld(t *testing.T, topics ...string) *world {
 	t.Helper()
+	return newWorldWith(t, kfake.SeedTopics(partitions, topics...))
+}
+
+func newWorldWith(t *testing.T, cluster ...kfake.Opt) *world {
+	t.Helper()
 	t.Parallel()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(partitions, topics...))
+	return newWorldOf(t, cluster...)
+}
+
+func newWorldOf(t *testing.T, with ...kfake.Opt) *world {
+	t.Helper()
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(2), kfake.BrokerConfigs(map[string]string{"group.consumer.heartbeat.interval.ms": "200"})}, with...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	opts, err := kafka.Config{Brokers: cluster.ListenAddrs()}.Options()
+	w := newWorldAt(t, cluster.ListenAddrs()...)
+	w.cluster = cluster
+	return w
+}
+
+// newWorldAt is one of brokers that run.
+func newWorldAt(t *testing.T, brokers ...string) *world {
+	t.Helper()
+	opts, err := kafka.Config{Brokers: brokers}.Options()
 	if err != nil {
 		t.Fatal(err)
 	}
 	opts = append(opts, kgo.MetadataMinAge(100*time.Millisecond)) // topics come and go
-	w := &world{T: t, cluster: cluster, opts: opts, store: &store{saved: map[pipeline.Partition][]machine{}}}
+	w := &world{T: t, brokers: brokers, opts: opts, store: &store{saved: map[pipeline.Partition][]machine{}}}
 	w.client = w.newClient()
 	w.admin = kadm.NewClient(w.client)
 	return w
@@ -76,6 +110,7 @@ func (w *world) produce(n int) {
 	if err := w.client.ProduceSync(w.Context(), records...).FirstErr(); err != nil {
 		w.Fatal(err)
 	}
+	w.log = append(w.log, records...)
 }
 
 // produceTransactions writes 20 records in a transaction that is committed, and in one that is aborted: what markers are left by is the
@@ -101,22 +136,25 @@ func (w *world) produceTransactions() {
 // caughtUp waits until the group has committed all there is.
 func (w *world) caughtUp() {
 	w.Helper()
-	w.eventually("the group has caught up", func() error {
-		ends, err := w.admin.ListCommittedOffsets(w.Context(), input)
-		if err != nil {
-			return err
-		}
-		committed, err := w.admin.FetchOffsets(w.Context(), group)
-		if err != nil {
-			return err
-		}
-		ends.Each(func(end kadm.ListedOffset) {
-			if c, ok := committed.Lookup(end.Topic, end.Partition); end.Offset > 0 && (!ok || c.At != end.Offset) {
-				err = fmt.Errorf("%s/%d: committed %d of %d", end.Topic, end.Partition, c.At, end.Offset)
-			}
-		})
+	w.eventually("the group has caught up", w.behind)
+}
+
+// behind says what the group has yet to commit, nil for nothing.
+func (w *world) behind() error {
+	ends, err := w.admin.ListCommittedOffsets(w.Context(), input)
+	if err != nil {
 		return err
+	}
+	committed, err := w.admin.FetchOffsets(w.Context(), group)
+	if err != nil {
+		return err
+	}
+	ends.Each(func(end kadm.ListedOffset) {
+		if c, ok := committed.Lookup(end.Topic, end.Partition); end.Offset > 0 && (!ok || c.At != end.Offset) {
+			err = fmt.Errorf("%s/%d: committed %d of %d", end.Topic, end.Partition, c.At, end.Offset)
+		}
 	})
+	return err
 }
 
 func (w *world) eventually(what string, check func() error) {
@@ -142,6 +180,22 @@ func (w *world) replay() map[string]bool {
 	if err != nil {
 		w.Fatal(err)
 	}
+	return w.fold(records)
+}
+
+// replayOwn folds what produce has written, and nothing else that stands in the topic.
+func (w *world) replayOwn() map[string]bool {
+	w.Helper()
+	var records []kafka.Record
+	for _, r := range w.log {
+		records = append(records, kafka.Record{Partition: r.Partition, Offset: r.Offset, Value: r.Value})
+	}
+	slices.SortFunc(records, func(a, b kafka.Record) int { return cmp.Compare(a.Offset, b.Offset) })
+	return w.fold(records)
+}
+
+func (w *world) fold(records []kafka.Record) map[string]bool {
+	w.Helper()
 	machines, ids := map[int32]*machine{}, map[string]bool{}
 	topics, err := w.admin.ListTopics(w.Context(), input)
 	if err != nil {
@@ -182,10 +236,27 @@ func (w *world) compare() {
 	w.compareWith(w.replay())
 }
 
+// compareAtLeast checks that the alerts are those of a replay, each at least once, and returns how many are there more than once.
+func (w *world) compareAtLeast() (doubled int) {
+	w.Helper()
+	want := w.replay()
+	lost, wrong, doubled := w.differences(want)
+	if lost+wrong > 0 || len(want) == 0 {
+		w.Errorf("of %d alerts %d are lost, %d wrong", len(want), lost, wrong)
+	}
+	return doubled
+}
+
 func (w *world) compareWith(want map[string]bool) {
 	w.Helper()
+	if lost, wrong, doubled := w.differences(want); lost+wrong+doubled > 0 || len(want) == 0 {
+		w.Errorf("of %d alerts %d are lost, %d wrong, %d doubled; first wanted %v", len(want), lost, wrong, doubled, slices.Sorted(maps.Keys(want))[:min(3, len(want))])
+	}
+}
+
+func (w *world) differences(want map[string]bool) (lost, wrong, doubled int) {
+	w.Helper()
 	got := w.alerts()
-	lost, wrong, doubled := 0, 0, 0
 	for id := range want {
 		if got[id] == 0 {
 			lost++
@@ -199,9 +270,7 @@ func (w *world) compareWith(want map[string]bool) {
 			doubled++
 		}
 	}
-	if lost+wrong+doubled > 0 || len(want) == 0 {
-		w.Errorf("of %d alerts %d are lost, %d wrong, %d doubled; first wanted %v", len(want), lost, wrong, doubled, slices.Sorted(maps.Keys(want))[:min(3, len(want))])
-	}
+	return lost, wrong, doubled
 }
 
 // feed writes records, a few at a time, until it is stopped.

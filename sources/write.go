@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func fit(m pipeline.Message) (_ pipeline.Message, cut bool) {
 		}
 		m.Key, m.Value, m.Headers = nil, nil, own
 	} else {
-		m.Value = m.Value[:len(m.Value)-over]
+		m.Value = bytes.Clone(m.Value[:len(m.Value)-over]) // the rest is not to be held
 	}
 	m.Headers = append(m.Headers[:len(m.Headers):len(m.Headers)], note)
 	return m, true

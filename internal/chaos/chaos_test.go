@@ -20,10 +20,10 @@ import (
 // settings are what the environment says of a run.
 type settings struct {
 	Seed    uint64        `json:"seed"`
-	For     time.Duration `json:"-"`
+	For     time.Duration `json:"for"` // nanoseconds
 	Brokers int           `json:"brokers"`
-	Rate    float64       `json:"rate"` // records a second
-	Faults  []string      `json:"-"`    // kinds; all of them where it is empty
+	Rate    float64       `json:"rate"`           // records a second
+	Only    []string      `json:"only,omitempty"` // kinds of faults; all of them where it is empty
 }
 
 func readSettings(t *testing.T) settings {
@@ -45,8 +45,8 @@ func readSettings(t *testing.T) settings {
 			t.Fatal(err)
 		}
 	}
-	s.Faults = strings.FieldsFunc(os.Getenv("CHAOS_FAULTS"), func(r rune) bool { return r == ',' || r == ' ' })
-	for _, kind := range s.Faults {
+	s.Only = strings.FieldsFunc(os.Getenv("CHAOS_FAULTS"), func(r rune) bool { return r == ',' || r == ' ' })
+	for _, kind := range s.Only {
 		if !slices.ContainsFunc(faults, func(f fault) bool { return f.kind == kind }) {
 			t.Fatalf("CHAOS_FAULTS has %q, want some of %s", kind, strings.Join(kinds(faults), ","))
 		}
@@ -67,10 +67,10 @@ func (s settings) String() string {
 // already and hence can be skipped"). Then readers of committed records wait for ever, and what was committed may be lost or told again.
 func (s settings) chosen() []fault {
 	return slices.DeleteFunc(slices.Clone(faults), func(f fault) bool {
-		if len(s.Faults) == 0 {
+		if len(s.Only) == 0 {
 			return s.Brokers == 1 && (f.kind == "broker-kill" || f.kind == "broker-roll")
 		}
-		return !slices.Contains(s.Faults, f.kind)
+		return !slices.Contains(s.Only, f.kind)
 	})
 }
 

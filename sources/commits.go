@@ -1,0 +1,157 @@
+package sources
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commit is an offset as the group has it.
+type commit struct {
+	offset int64 // -1 for none
+	mark   mark
+}
+
+// mark is what we write beside an offset: which log it is of. The broker keeps offsets by the topic's name.
+type mark struct {
+	topic      [16]byte // id; zero where it is not known
+	partitions int32    // that the topic had; a partition beyond them was added later
+}
+
+func (m mark) String() string {
+	return fmt.Sprintf("gonomaly topic=%s partitions=%d", hex.EncodeToString(m.topic[:]), m.partitions)
+}
+
+// parseMark is zero for what others have written.
+func parseMark(text *string) (m mark) {
+	if text == nil {
+		return mark{}
+	}
+	var id string
+	if n, err := fmt.Sscanf(*text, "gonomaly topic=%s partitions=%d", &id, &m.partitions); n != 2 || err != nil {
+		return mark{}
+	}
+	if b, err := hex.DecodeString(id); err == nil && len(b) == len(m.topic) {
+		m.topic = [16]byte(b)
+	}
+	return m
+}
+
+// markOf is what is written beside the offsets of a topic.
+func (s *session) markOf(topic string) *string {
+	t := s.topics[topic]
+	text := mark{t.ID, t.Partitions}.String()
+	return &text
+}
+
+// of says whether the offset is one of the topic with this id, as far as that is known.
+func (c commit) of(id [16]byte) bool {
+	return c.mark.topic == [16]byte{} || id == [16]byte{} || c.mark.topic == id
+}
+
+// epoch is the leader epoch to commit for a partition.
+func (s *session) epoch(at place) int32 {
+	if o := s.get(at); o != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return o.epoch
+	}
+	return -1
+}
+
+// reread asks the broker, after a commit whose outcome may be otherwise, what is committed, and keeps only what is still to be told.
+func (s *session) reread(ctx context.Context) error {
+	ctx, cancel := within(ctx, endTimeout)
+	defer cancel()
+	ids := map[string][]int32{}
+	for _, at := range s.places() {
+		ids[at.topic] = append(ids[at.topic], at.id)
+	}
+	var found map[place]commit
+	for {
+		var err error
+		if found, err = s.commits(ctx, ids, true); err == nil {
+			break
+		}
+		if ctx.Err() != nil || !kerr.IsRetriable(err) && !errors.Is(err, kerr.UnstableOffsetCommit) {
+			return fmt.Errorf("read the group's offsets after an abort: %w", err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	for at, c := range found {
+		s.mu.Lock()
+		o := s.owned[at]
+		if o != nil && c.offset > o.committed && c.of(s.topics[at.topic].ID) {
+			o.keepFrom(c.offset)
+		} else {
+			o = nil
+		}
+		s.mu.Unlock()
+		if err := s.tell(ctx, at, o, c.offset); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commits are the committed offsets of partitions. Stable ones are not given while one of them stands in the midst of a transaction.
+func (s *session) commits(ctx context.Context, ids map[string][]int32, stable bool) (map[place]commit, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	req := kmsg.NewPtrOffsetFetchRequest()
+	req.Group, req.RequireStable = s.o.Group, stable
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group = s.o.Group
+	for topic, partitions := range ids {
+		t := kmsg.NewOffsetFetchRequestGroupTopic()
+		t.Topic, t.TopicID, t.Partitions = topic, s.topics[topic].ID, partitions
+		group.Topics = append(group.Topics, t)
+		old := kmsg.NewOffsetFetchRequestTopic() // before Kafka 3.0
+		old.Topic, old.Partitions = topic, partitions
+		req.Topics = append(req.Topics, old)
+	}
+	req.Groups = append(req.Groups, group)
+	resp, err := req.RequestWith(ctx, s.client)
+	if err != nil {
+		return nil, err
+	}
+	names := map[[16]byte]string{}
+	for name, t := range s.topics {
+		names[t.ID] = name
+	}
+	found := map[place]commit{}
+	note := func(topic string, partition int32, offset int64, metadata *string, code int16) error {
+		found[place{topic, partition}] = commit{offset, parseMark(metadata)}
+		return kerr.ErrorForCode(code)
+	}
+	errs := []error{kerr.ErrorForCode(resp.ErrorCode)}
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			errs = append(errs, note(t.Topic, p.Partition, p.Offset, p.Metadata, p.ErrorCode))
+		}
+	}
+	for _, g := range resp.Groups {
+		errs = append(errs, kerr.ErrorForCode(g.ErrorCode))
+		for _, t := range g.Topics {
+			topic := t.Topic
+			if topic == "" {
+				topic = names[t.TopicID] // version 10 names topics by id only
+			}
+			for _, p := range t.Partitions {
+				errs = append(errs, note(topic, p.Partition, p.Offset, p.Metadata, p.ErrorCode))
+			}
+		}
+	}
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}

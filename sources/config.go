@@ -1,0 +1,53 @@
+package sources
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gonomaly/gonomaly/internal/invalid"
+)
+
+// What is promised of a stream's alerts in Kafka.
+const (
+	ExactlyOnce = "exactly-once"
+	AtLeastOnce = "at-least-once"
+)
+
+// Protocols of a consumer group.
+const (
+	Classic  = "classic"
+	Consumer = "consumer" // KIP-848
+)
+
+// Bounds of KafkaConfig.CommitEvery. Below it most of the work is committing; above it a broker would abort before we commit.
+const (
+	minCommitEvery = 20 * time.Millisecond
+	maxCommitEvery = 5 * time.Second
+)
+
+// KafkaConfig says how a stream takes part in Kafka's protocols. Detectors and alerts do not depend on it.
+type KafkaConfig struct {
+	Delivery      string        `yaml:"delivery" jsonschema:"enum=exactly-once,enum=at-least-once,default=exactly-once" jsonschema_description:"exactly-once writes alerts, dead letters and offsets in one transaction. at-least-once writes first and commits the offsets then, without transactions: after a failure alerts may repeat, with the same ids."`
+	CommitEvery   time.Duration `yaml:"commit_every" jsonschema:"default=200ms" jsonschema_description:"Time between two commits, 20ms to 5s: half of it is what an alert waits on average; each costs the brokers some requests."`
+	GroupProtocol string        `yaml:"group_protocol" jsonschema:"enum=classic,enum=consumer,default=classic" jsonschema_description:"Protocol of the consumer group. consumer is KIP-848, which wants brokers of Kafka 4.3 or newer; there the brokers set the session's length, 45 s by default, and an instance that was killed waits for its end."`
+}
+
+// DefaultKafka is what stands for keys that are not given.
+func DefaultKafka() KafkaConfig {
+	return KafkaConfig{Delivery: ExactlyOnce, CommitEvery: 200 * time.Millisecond, GroupProtocol: Classic}
+}
+
+// Check returns what is out of range, as *invalid.Value, or several joined.
+func (c KafkaConfig) Check() error {
+	var errs []error
+	if c.Delivery != ExactlyOnce && c.Delivery != AtLeastOnce {
+		errs = append(errs, &invalid.Value{Name: "delivery", Value: c.Delivery, Want: "one of " + ExactlyOnce + ", " + AtLeastOnce})
+	}
+	if c.CommitEvery < minCommitEvery || c.CommitEvery > maxCommitEvery {
+		errs = append(errs, &invalid.Value{Name: "commit_every", Value: c.CommitEvery, Want: minCommitEvery.String() + " to " + maxCommitEvery.String()})
+	}
+	if c.GroupProtocol != Classic && c.GroupProtocol != Consumer {
+		errs = append(errs, &invalid.Value{Name: "group_protocol", Value: c.GroupProtocol, Want: "one of " + Classic + ", " + Consumer})
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,173 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// delivery is how a turn of the loop begins and ends. Whoever has it is the loop alone.
+type delivery interface {
+	// begin makes ready for messages. again says that all that is pending has to be written again: nothing of it is durable.
+	begin(ctx context.Context) (again bool, err error)
+
+	// end makes the turn's messages and the offsets that it notes in sent durable. committed is false where that did not happen, or
+	// is not known, and the turn may be tried again; err is what the client does not survive. Without write it gives the turn up.
+	end(ctx context.Context, write bool, sent map[place]int64) (committed bool, err error)
+}
+
+// deliver makes the client that its options ask for, and how it delivers.
+func (s *session) deliver(opts []kgo.Opt) (*kgo.Client, delivery, error) {
+	if s.exactlyOnce() {
+		group, err := kgo.NewGroupTransactSession(append(opts, s.transactions()...)...)
+		if err != nil {
+			return nil, nil, err
+		}
+		return group.Client(), &transactions{s, group}, nil
+	}
+	client, err := kgo.NewClient(append(opts, kgo.DisableAutoCommit())...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return client, &plainCommits{session: s}, nil
+}
+
+// errAbort is an error that gives a turn up without giving up the client.
+var errAbort = kerr.RebalanceInProgress
+
+// due are the partitions whose position the turn commits: those that the client still holds, for the broker checks the member and not
+// the partition; and never a position below what is committed. It is called with mu held.
+func (s *session) due(held map[string]map[int32]kgo.EpochOffset) ([]place, error) {
+	if s.tainted.Load() {
+		return nil, fmt.Errorf("a partition with alerts in the transaction was assigned again: %w", errAbort)
+	}
+	var due []place
+	for at, o := range s.owned {
+		if o.settled.IsZero() || o.position < o.committed || o.position == o.committed && len(o.pending) == 0 {
+			continue // not taken over yet, folding what is committed already, or nothing new
+		}
+		if _, ours := held[at.topic][at.id]; ours {
+			due = append(due, at)
+		} else if len(o.pending) > 0 {
+			return nil, fmt.Errorf("the transaction holds alerts of %v, which is no longer ours: %w", o.p, errAbort)
+		}
+	}
+	return due, nil
+}
+
+// dueNow are the due partitions by topic, and what to commit of each; sent is noted. It asks anew what the client holds.
+func (s *session) dueNow(sent map[place]int64) (map[string][]int32, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(sent)
+	due, err := s.due(s.client.CommittedOffsets())
+	if err != nil {
+		return nil, err
+	}
+	byTopic := map[string][]int32{}
+	for _, at := range due {
+		byTopic[at.topic] = append(byTopic[at.topic], at.id)
+		sent[at] = s.owned[at].position
+	}
+	return byTopic, nil
+}
+
+// passes says of an error of a commit that the turn may be tried again, with this client: the group rebalances, or its coordinator moves.
+func passes(err error) bool {
+	for _, passing := range []error{
+		kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.StaleMemberEpoch, kerr.GroupIDNotFound, kerr.CoordinatorNotAvailable,
+		kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.RequestTimedOut, kerr.UnknownServerError,
+	} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
+}
+
+// plainCommits deliver at least once: the turn's messages are written, then the offsets are committed. After a failure in between the records
+// are folded again, and what comes of them has the same ids.
+type plainCommits struct {
+	*session
+	failed bool // messages of the last turn were not all written
+}
+
+func (c *plainCommits) begin(context.Context) (bool, error) {
+	failed := c.failed
+	c.failed = false
+	return failed, nil
+}
+
+func (c *plainCommits) end(ctx context.Context, write bool, sent map[place]int64) (bool, error) {
+	if !write {
+		c.failed = true
+		return false, ctx.Err()
+	}
+	due, err := c.dueNow(sent)
+	if err != nil {
+		return false, lasting(err)
+	}
+	if len(due) == 0 {
+		return true, nil
+	}
+	offsets := map[string]map[int32]kgo.EpochOffset{} // what they are, is said at the last moment
+	for topic, ids := range due {
+		offsets[topic] = map[int32]kgo.EpochOffset{}
+		for _, id := range ids {
+			offsets[topic][id] = kgo.EpochOffset{}
+		}
+	}
+	var failed error
+	c.client.CommitOffsetsSync(kgo.PreCommitFnContext(ctx, c.offsets(sent)), offsets,
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			if failed = err; err != nil {
+				return
+			}
+			for _, t := range resp.Topics {
+				for _, p := range t.Partitions {
+					if err := kerr.ErrorForCode(p.ErrorCode); err != nil && (failed == nil || passes(failed)) {
+						failed = fmt.Errorf("topic %s partition %d: %w", t.Topic, p.Partition, err)
+					}
+				}
+			}
+		})
+	if failed != nil {
+		return false, lasting(fmt.Errorf("commit offsets: %w", failed))
+	}
+	return true, nil
+}
+
+// lasting is err, or nil where the turn may be tried again.
+func lasting(err error) error {
+	if passes(err) {
+		return nil
+	}
+	return err
+}
+
+// offsets puts the positions of what is due into the commit.
+func (c *plainCommits) offsets(sent map[place]int64) func(*kmsg.OffsetCommitRequest) error {
+	return func(req *kmsg.OffsetCommitRequest) error {
+		due, err := c.dueNow(sent)
+		if err != nil {
+			return err
+		}
+		req.Topics = req.Topics[:0]
+		for topic, ids := range due {
+			t := kmsg.NewOffsetCommitRequestTopic()
+			t.Topic, t.TopicID = topic, c.topics[topic].ID
+			for _, id := range ids {
+				p := kmsg.NewOffsetCommitRequestTopicPartition()
+				at := place{topic, id}
+				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, sent[at], c.epoch(at), c.markOf(topic)
+				t.Partitions = append(t.Partitions, p)
+			}
+			req.Topics = append(req.Topics, t)
+		}
+		return nil
+	}
+}
