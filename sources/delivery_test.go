@@ -35,7 +35,7 @@ func TestAtLeastOnce(t *testing.T) {
 		"restarts": {true, func(w *world, p *process) *process {
 			for range 3 {
 				p.later()
-				p.quit(w.T)
+				p.quit(w.TB)
 				p = w.start("a", atLeastOnce)
 			}
 			return p
@@ -69,9 +69,9 @@ func TestAtLeastOnce(t *testing.T) {
 		"a rebalance": {false, func(w *world, p *process) *process {
 			p.later()
 			b := w.start("b", atLeastOnce)
-			w.eventually("the partitions are shared", shared(w.T, p, b))
+			w.eventually("the partitions are shared", shared(w.TB, p, b))
 			b.later()
-			b.quit(w.T)
+			b.quit(w.TB)
 			return p
 		}},
 		"refused offsets": {false, func(w *world, p *process) *process {
@@ -176,7 +176,7 @@ func refusedPlainOffsets(req kmsg.Request, err *kerr.Error) kmsg.Response {
 }
 
 // shared says whether two processes have half of the partitions each.
-func shared(t *testing.T, a, b *process) func() error {
+func shared(t testing.TB, a, b *process) func() error {
 	return func() error {
 		_, n := a.metric(t, "gonomaly_time_lag_seconds")
 		_, m := b.metric(t, "gonomaly_time_lag_seconds")
@@ -193,7 +193,7 @@ func TestCommitEvery(t *testing.T) {
 	for _, c := range []struct {
 		every       time.Duration
 		least, most float64 // commits in two seconds of records
-	}{{20 * time.Millisecond, 5, 110}, {time.Second, 1, 4}} {
+	}{{20 * time.Millisecond, 12, 110}, {time.Second, 1, 4}} {
 		t.Run(c.every.String(), func(t *testing.T) {
 			w := newWorld(t, input)
 			w.produce(1000)

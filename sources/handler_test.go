@@ -68,7 +68,7 @@ func (s *store) forget(n int) {
 
 // handler is a pipeline.Handler over machines. It fails a test whose source breaks the contract.
 type handler struct {
-	t      *testing.T
+	t      testing.TB
 	store  *store
 	latest bool
 	refuse atomic.Int64           // so many calls of Assign are refused
@@ -84,7 +84,7 @@ type handler struct {
 	folded   int64
 }
 
-func newHandler(t *testing.T, s *store) *handler {
+func newHandler(t testing.TB, s *store) *handler {
 	return &handler{t: t, store: s, machines: map[pipeline.Partition]*machine{}, assigned: map[pipeline.Partition]int64{}, commits: map[pipeline.Partition]int{}, busy: map[pipeline.Partition]bool{}}
 }
 
@@ -203,4 +203,11 @@ func (h *handler) count() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.folded
+}
+
+// holds is the number of partitions that it has a state of.
+func (h *handler) holds() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.machines)
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // newRealWorld is a broker of Apache Kafka with the topic of records.
-func newRealWorld(t *testing.T, configs map[string]*string) *world {
+func newRealWorld(t testing.TB, configs map[string]*string) *world {
 	t.Helper()
 	broker, err := local.StartKafka(t.Context(), t.TempDir())
 	if err != nil {
@@ -193,4 +193,9 @@ func TestRealLogs(t *testing.T) {
 	if n := testutil.ToFloat64(p.o.Metrics.rebuilds.WithLabelValues("s")); n > 0 {
 		t.Errorf("%v clients were made anew", n)
 	}
+}
+
+// How many records a second go through on a broker of Apache Kafka.
+func BenchmarkRealDelivery(b *testing.B) {
+	benchmarkDelivery(b, func(b testing.TB) *world { return newRealWorld(b, nil) })
 }

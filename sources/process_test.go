@@ -39,7 +39,7 @@ func (p *process) OnNewClient(client *kgo.Client) { p.current.Store(client) }
 func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) *process {
 	w.Helper()
 	reg := prometheus.NewRegistry()
-	h := newHandler(w.T, w.store)
+	h := newHandler(w.TB, w.store)
 	o := KafkaOptions{
 		Client: kafka.Config{Brokers: w.brokers}, Stream: "s", Group: group, Topics: []string{input}, Outputs: []string{alerts, "in.dead-letters"},
 		Instance: instance, Clients: kafka.NewMetrics(reg), Metrics: NewKafkaMetrics(reg), Log: logTo(os.Getenv("SOURCES_LOG")),
@@ -85,7 +85,7 @@ func logTo(level string) *slog.Logger {
 }
 
 // quit ends a process as SIGTERM does.
-func (p *process) quit(t *testing.T) {
+func (p *process) quit(t testing.TB) {
 	t.Helper()
 	begin := time.Now()
 	p.stop()
@@ -168,7 +168,7 @@ func (c *wire) Read(b []byte) (int, error) {
 }
 
 // metric is the sum of a metric's values over its labels, and how many there are.
-func (p *process) metric(t *testing.T, name string) (sum float64, n int) {
+func (p *process) metric(t testing.TB, name string) (sum float64, n int) {
 	t.Helper()
 	families, err := p.registry.Gather()
 	if err != nil {

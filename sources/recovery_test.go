@@ -25,14 +25,14 @@ func TestAlertsEqualAReplay(t *testing.T) {
 		"restarts": func(w *world, p *process) *process {
 			for range 3 {
 				p.later()
-				p.quit(w.T)
+				p.quit(w.TB)
 				p = w.start("a")
 			}
 			return p
 		},
 		"a restart without checkpoints": func(w *world, p *process) *process {
 			p.later()
-			p.quit(w.T)
+			p.quit(w.TB)
 			w.store.forget(0)
 			return w.start("a")
 		},
@@ -72,6 +72,12 @@ func TestAlertsEqualAReplay(t *testing.T) {
 		},
 		"commits said to have failed": func(w *world, p *process) *process {
 			w.contradict(2)()
+			p.later()
+			return p
+		},
+		"commits said to have failed, before they are done": func(w *world, p *process) *process {
+			p.later()
+			w.contradictEarly()()
 			p.later()
 			return p
 		},
@@ -259,6 +265,25 @@ func (w *world) contradict(times int64) (wait func()) {
 			}
 			forwarding.Store(false)
 		})
+		return refusedCommit(req, kerr.UnknownServerError)
+	})
+}
+
+// contradictEarly has the broker say that a transaction is not committed, and commit it then: as one that still writes its markers.
+func (w *world) contradictEarly() (wait func()) {
+	var forwarding atomic.Bool
+	return w.refuse(kmsg.EndTxn, 1, func(req kmsg.Request) kmsg.Response {
+		end, ok := req.(*kmsg.EndTxnRequest)
+		if !ok || !end.Commit || !forwarding.CompareAndSwap(false, true) {
+			return nil
+		}
+		later := *end
+		go func() {
+			time.Sleep(300 * time.Millisecond)
+			if _, err := later.RequestWith(w.Context(), w.client); err != nil && w.Context().Err() == nil {
+				w.Errorf("end the transaction of a source: %v", err)
+			}
+		}()
 		return refusedCommit(req, kerr.UnknownServerError)
 	})
 }

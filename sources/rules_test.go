@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -32,14 +33,72 @@ func TestUnansweredEnd(t *testing.T) {
 		return nil, errors.New("too late"), true
 	})
 	p := w.start("a")
-	begin := time.Now()
-	p.outcomes("failed")
-	if took := time.Since(begin); took > endTimeout+3*time.Second {
-		t.Errorf("giving up took %v, want %v", took, endTimeout)
-	}
+	w.eventually("it is said", func() error { return contains(p.Ready(), "commit: context deadline exceeded") })
 	w.caughtUp()
 	w.compare()
 	w.eventually("ready", p.Ready)
+}
+
+// A member that its group has lost drops the state of its partitions: somebody else has them, or will.
+func TestLostPartitions(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*KafkaOptions, *handler){ExactlyOnce: func(*KafkaOptions, *handler) {}, AtLeastOnce: atLeastOnce} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, input)
+			w.produce(1000)
+			p := w.start("", change)
+			w.caughtUp()
+			w.eventually("ready", p.Ready)
+			var lost atomic.Bool
+			lost.Store(true)
+			for _, key := range []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup} {
+				w.cluster.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+					w.cluster.KeepControl()
+					resp := req.ResponseKind()
+					switch resp := resp.(type) {
+					case *kmsg.HeartbeatResponse:
+						resp.ErrorCode = kerr.UnknownMemberID.Code
+					case *kmsg.JoinGroupResponse:
+						resp.ErrorCode = kerr.GroupAuthorizationFailed.Code
+					}
+					return resp, nil, lost.Load()
+				})
+			}
+			w.eventually("its state is dropped", func() error {
+				if n := p.h.holds(); n > 0 {
+					return fmt.Errorf("it holds %d partitions", n)
+				}
+				return nil
+			})
+			lost.Store(false)
+			w.produce(1000)
+			w.caughtUp()
+			w.compareAtLeast()
+		})
+	}
+}
+
+// A coordinator that does not answer does not hold a clean end up.
+func TestUnansweredLeave(t *testing.T) {
+	w := newWorld(t, input)
+	w.produce(1000)
+	released := make(chan struct{})
+	defer close(released)
+	w.cluster.ControlKey(kmsg.LeaveGroup.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.SleepControl(func() { <-released })
+		return nil, errors.New("too late"), true
+	})
+	for _, instance := range []string{"", "a"} {
+		p := w.start(instance)
+		w.eventually("ready", p.Ready)
+		w.produce(100)
+		w.caughtUp()
+		begin := time.Now()
+		p.quit(t)
+		if took := time.Since(begin); took > 2*closeTimeout {
+			t.Errorf("instance %q: the end took %v", instance, took)
+		}
+	}
 }
 
 // A coordinator that does not answer when a transaction is to begin costs the client, after its deadline.

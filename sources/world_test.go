@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 
 // world is a broker with a topic of records, and the checkpoints of those who read it.
 type world struct {
-	*testing.T
+	testing.TB
 	cluster *kfake.Cluster // nil with a real broker
 	brokers []string
 	opts    kafka.Options
@@ -63,7 +63,7 @@ func newWorldWith(t *testing.T, cluster ...kfake.Opt) *world {
 	return newWorldOf(t, cluster...)
 }
 
-func newWorldOf(t *testing.T, with ...kfake.Opt) *world {
+func newWorldOf(t testing.TB, with ...kfake.Opt) *world {
 	t.Helper()
 	cluster, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(2), kfake.BrokerConfigs(map[string]string{"group.consumer.heartbeat.interval.ms": "200"})}, with...)...)
 	if err != nil {
@@ -76,14 +76,14 @@ func newWorldOf(t *testing.T, with ...kfake.Opt) *world {
 }
 
 // newWorldAt is one of brokers that run.
-func newWorldAt(t *testing.T, brokers ...string) *world {
+func newWorldAt(t testing.TB, brokers ...string) *world {
 	t.Helper()
 	opts, err := kafka.Config{Brokers: brokers}.Options()
 	if err != nil {
 		t.Fatal(err)
 	}
 	opts = append(opts, kgo.MetadataMinAge(100*time.Millisecond)) // topics come and go
-	w := &world{T: t, brokers: brokers, opts: opts, store: &store{saved: map[pipeline.Partition][]machine{}}}
+	w := &world{TB: t, brokers: brokers, opts: opts, store: &store{saved: map[pipeline.Partition][]machine{}}}
 	w.client = w.newClient()
 	w.admin = kadm.NewClient(w.client)
 	return w
@@ -159,10 +159,10 @@ func (w *world) behind() error {
 
 func (w *world) eventually(what string, check func() error) {
 	w.Helper()
-	eventually(w.T, what, check)
+	eventually(w.TB, what, check)
 }
 
-func eventually(t *testing.T, what string, check func() error) {
+func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
 	var err error
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
