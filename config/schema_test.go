@@ -20,6 +20,7 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/pipeline/decode"
+	"github.com/gonomaly/gonomaly/sources"
 )
 
 // compile checks a schema against the meta-schema and returns a validator that shares no code with this package.
@@ -155,6 +156,9 @@ func TestDefaultsAgree(t *testing.T) {
 	d.Values = nil
 	if want := decode.Defaults(); !reflect.DeepEqual(d, want) {
 		t.Errorf("decode is by default %+v, want %+v", d, want)
+	}
+	if want := sources.DefaultKafka(); c.Streams[0].KafkaConfig != want {
+		t.Errorf("delivery, commit_every and group_protocol are by default %+v, want %+v", c.Streams[0].KafkaConfig, want)
 	}
 	if want := checkpoint.DefaultRedis(); !reflect.DeepEqual(*c.Redis, want) {
 		t.Errorf("redis is by default %+v, want %+v", *c.Redis, want)

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +26,7 @@ type times struct {
 	All      []float64 `json:"every_alerts"` // until each of them has
 	Wanted   float64   `json:"wanted"`
 	Replayed []float64 `json:"replayed"` // records folded again meanwhile, by whomever
+	Load     string    `json:"load"`     // of the machine, on average over 1, 5 and 15 minutes: other work makes all this slower
 }
 
 const (
@@ -73,6 +76,9 @@ func TestTakeOver(t *testing.T) {
 		}
 		slices.Sort(m.First)
 		slices.Sort(m.All)
+		if load, err := os.ReadFile("/proc/loadavg"); err == nil {
+			m.Load = strings.Join(strings.Fields(string(load))[:3], " ")
+		}
 		line, err := json.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
