@@ -15,7 +15,7 @@ BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
 export KAFKA_JARS ?= $(JARS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race integration chaos chaos-times lint fuzz bench build up down kafka cover
+.PHONY: help demo test race integration endure sim teeth chaos chaos-times lint fuzz bench quality build up down kafka cover
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,15 @@ race: ## run the tests with the race detector
 integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
 	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks
 
+endure: $(BROKER) ## two tests of integration at length: a flood of FLOOD_KEYS (5000000) keys, and Redis away for OUTAGE (2m)
+	FLOOD_KEYS=$(or $(FLOOD_KEYS),5000000) OUTAGE=$(or $(OUTAGE),2m) $(GO) test -tags integration -run 'TestFlood$$|TestRedisOutage$$' -v -count=1 -timeout 20m ./cmd/gonomaly
+
+sim: ## live through SIM_SEEDS (1000) simulated runs from seed SIM_FROM (1) on; with SIM_EXACT=1 to the last instruction the same each time
+	$(GO) run ./internal/prove sim -seeds $(or $(SIM_SEEDS),1000) -from $(or $(SIM_FROM),1) $(if $(SIM_EXACT),-exact)
+
+teeth: ## switch off the rules of exactly once one by one, see who notices, and write docs/teeth.md
+	$(GO) run ./internal/prove teeth -o docs/teeth.md
+
 chaos: $(JARS)/.complete ## kill, freeze and cut off all that there is for CHAOS_FOR (10m), CHAOS_BROKERS (3 or 1), CHAOS_SEED, CHAOS_FAULTS, CHAOS_RATE
 	$(GO) test -tags chaos -run 'TestChaos$$' -v -count=1 -timeout 0 ./internal/chaos
 
@@ -45,13 +54,16 @@ fuzz: ## run each fuzz test for FUZZTIME (30s)
 	@for package in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 	    echo "$$package $$target"; \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package || exit 1; \
 	  done; \
 	done
 
-bench: $(BROKER) ## measure detectors, decoders and the whole path on a real broker
+bench: $(BROKER) ## measure detectors, decoders and the whole path on a real broker, COUNT (3) times
 	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./pipeline/... ./sources/...
 	$(GO) test -tags integration -run '^$$' -bench BenchmarkPath -benchtime 1x -count $(or $(COUNT),3) -timeout 30m ./cmd/gonomaly
+
+quality: ## measure the detectors on the labelled data in DATA, beside the published ones, and print the tables or write OUTPUT
+	@$(GO) run ./cmd/gonomaly bench quality $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))
 
 build: ## build bin/gonomaly
 	$(GO) build -trimpath -o bin/gonomaly ./cmd/gonomaly

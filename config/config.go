@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
@@ -68,7 +69,13 @@ type Stream struct {
 }
 
 // Check returns what is out of range, as *invalid.Value, or several joined.
-func (s *Stream) Check() error { return errors.Join(s.KafkaConfig.Check(), s.Config.Check()) }
+func (s *Stream) Check() error {
+	var err error
+	if s.WarmUp > 0 && s.Start != StartLatest {
+		err = &invalid.Value{Name: "warm_up", Value: s.WarmUp, Want: "0s, or start: latest beside it: a group that starts at a topic's first record has no history before it"}
+	}
+	return errors.Join(err, s.KafkaConfig.Check(), s.Config.Check())
+}
 
 // defaults are the values of a configuration that the tags do not give.
 func defaults() Config { return Config{Kafka: kafka.Config{Brokers: []string{"localhost:9092"}}} }

@@ -44,7 +44,7 @@ var starts = map[string]start{
 		example:  `{"service": "checkout", "ts": 1767225600000, "latency_ms": 83.5}`,
 	},
 	"points": {
-		detector: "forest",
+		detector: "points",
 		guess: sample.Guess{Format: "json", Key: []string{"machine"}, Time: decode.Time{Field: "ts", Unit: "ms"},
 			Values: []string{"temp", "pressure", "rpm", "vibration", "load"}},
 		example: `{"machine": "machine-0001", "ts": 1767225600000, "temp": 71.23, "pressure": 4.51, "rpm": 2981.4, "vibration": 1.03, "load": 63.2}`,
@@ -125,10 +125,10 @@ func exclude(g sample.Guess, fields []string) (sample.Guess, error) {
 	return g, nil
 }
 
-// falseAlarms is the rate to begin with. A metric tells how rare a value is by its rank among those it has seen: one in ten thousand
-// it cannot tell before it has seen as many, so that it would be mute for weeks.
+// falseAlarms is the rate to begin with. These detectors tell how rare a point is by its rank among those they have seen: one in ten
+// thousand they cannot tell before they have seen as many, so that they would be mute for weeks.
 func falseAlarms(detector string) string {
-	if detector == "metric" {
+	if detector == "metric" || detector == "points" {
 		return "1 per 1000 points"
 	}
 	return "1 per 10000 points"

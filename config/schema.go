@@ -68,7 +68,7 @@ var texts = map[reflect.Type]text{
 		}
 		return nil
 	}},
-	reflect.TypeFor[pipeline.Rate](): {"rate", `^[0-9][0-9.]* per [1-9][0-9,.]* points?$`, "a rate such as 1 per 10000 points", func(s string) error {
+	reflect.TypeFor[pipeline.Rate](): {"rate", `^[0-9][0-9.]* per ([1-9][0-9,.]* points?|(minute|hour|day|week|` + times + `)( per partition)?)$`, "a rate such as 1 per 10000 points, or 1 per day", func(s string) error {
 		return new(pipeline.Rate).UnmarshalText([]byte(s))
 	}},
 	reflect.TypeFor[pipeline.Span](): {"span", `^(` + times + `|[1-9][0-9]* points?)$`, "a time such as 15m, or points such as 75 points", func(s string) error {

@@ -129,7 +129,7 @@ func TestProperties(t *testing.T) {
 			t.Errorf("%s: no words for the pattern %s", path, p.Pattern)
 		}
 		name := path[strings.LastIndex(path, ".")+1:]
-		if secret := regexp.MustCompile(`password|secret|token`).MatchString(name); secret != p.WriteOnly {
+		if secret := regexp.MustCompile(`(password|secret|token)$`).MatchString(name); secret != p.WriteOnly {
 			t.Errorf("%s is write-only: %v, want %v", path, p.WriteOnly, secret)
 		}
 		if p.Default != nil && p.Properties == nil {

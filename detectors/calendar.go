@@ -1,33 +1,84 @@
 package detectors
 
 import (
+	"errors"
+	"fmt"
 	"math"
+	"slices"
+	"sync"
 	"time"
+
+	"github.com/gonomaly/gonomaly/internal/invalid"
 )
 
-// calendar learns what is usual at each hour of the day and at each hour of the week.
+// calendar learns what is usual at each hour of the day and at each hour of the week: a moving mean of the values of each.
 type calendar struct {
-	day  [24]bin
-	week [7 * 24]bin
-}
-
-// bin is a moving mean of the values of one hour.
-type bin struct {
-	mean   float32
-	visits uint8 // saturates at calendarMemory
+	mean   [dayHours + weekHours]float32 // of the hours of the day, then of those of the week
+	visits [dayHours + weekHours]uint8   // saturate at calendarMemory
 }
 
 // calendarMemory is the number of visits to an hour that its mean remembers: about a week of days, two months of weeks.
 const calendarMemory = 8
 
+// clock tells the hours that a metric follows.
+type clock struct {
+	zone     *time.Location
+	holidays []int64 // days since 1970 by the zone's clock, ascending
+}
+
+const (
+	dayHours  = 24
+	weekHours = 7 * dayHours
+	sunday    = 3 // days after the Thursday that weeks are counted from
+)
+
+func newClock(zone string, holidays []string) (c clock, err error) {
+	if c.zone, err = loadZone(zone); err != nil {
+		return c, &invalid.Value{Name: "zone", Value: zone, Want: "an IANA time zone such as UTC or Europe/Berlin"}
+	}
+	for i, text := range holidays {
+		date, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			return c, &invalid.Value{Name: fmt.Sprintf("holidays[%d]", i), Value: text, Want: "a date such as 2026-12-25"}
+		}
+		c.holidays = append(c.holidays, floorDiv(date.Unix(), dayHours*3600))
+	}
+	slices.Sort(c.holidays)
+	return c, nil
+}
+
+// zones remembers the zones that were loaded, which never change: each takes kilobytes, and each key has a detector.
+var zones sync.Map // *time.Location by name
+
+func loadZone(name string) (*time.Location, error) {
+	if name == "" || name == "Local" { // both mean something to time, but not the same on every machine
+		return nil, errors.New("a zone without a name of its own")
+	}
+	if zone, ok := zones.Load(name); ok {
+		return zone.(*time.Location), nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err == nil {
+		zones.Store(name, zone)
+	}
+	return zone, err
+}
+
 // hours returns the hour of the day and the hour of the week that t, in Unix nanoseconds, falls in by the clock of the zone. A change to
-// or from summer time moves with the clock. Weeks are counted from the first of January 1970, a Thursday.
-func hours(t int64, zone *time.Location) (day, week int) {
-	at := time.Unix(0, t).In(zone)
-	_, offset := at.Zone()
-	hour := floorDiv(at.Unix()+int64(offset), 3600)
-	week = int(hour - 168*floorDiv(hour, 168))
-	return week % 24, week
+// or from summer time moves with the clock. Weeks are counted from the first of January 1970, a Thursday; a holiday is a Sunday.
+func (c *clock) hours(t int64) (day, week int) {
+	seconds := floorDiv(t, int64(time.Second))
+	if c.zone != time.UTC { // whose offset needs no looking up
+		_, offset := time.Unix(seconds, 0).In(c.zone).Zone()
+		seconds += int64(offset)
+	}
+	hour := floorDiv(seconds, 3600)
+	week = int(hour - weekHours*floorDiv(hour, weekHours))
+	day = week % dayHours
+	if _, holiday := slices.BinarySearch(c.holidays, floorDiv(hour, dayHours)); holiday {
+		week = sunday*dayHours + day
+	}
+	return day, week
 }
 
 // expect returns the mean of the two bins that is nearer to x, or other where neither was ever visited.
@@ -35,44 +86,48 @@ func hours(t int64, zone *time.Location) (day, week int) {
 // The nearer one, because after a lasting shift the days' bins have adapted within days, and the weeks' would echo it for weeks; at a
 // weekend it is the other way round.
 func (c *calendar) expect(day, week int, x, other float64) float64 {
-	d, w := &c.day[day], &c.week[week]
+	week += dayHours
+	d, w := float64(c.mean[day]), float64(c.mean[week])
 	switch {
-	case d.visits == 0 && w.visits == 0:
+	case c.visits[day] == 0 && c.visits[week] == 0:
 		return other
-	case w.visits == 0:
-		return float64(d.mean)
-	case d.visits > 0 && math.Abs(x-float64(d.mean)) < math.Abs(x-float64(w.mean)):
-		return float64(d.mean)
+	case c.visits[week] == 0:
+		return d
+	case c.visits[day] > 0 && math.Abs(x-d) < math.Abs(x-w):
+		return d
 	}
-	return float64(w.mean)
+	return w
 }
 
 func (c *calendar) learn(day, week int, x float64) {
-	c.day[day].learn(x)
-	c.week[week].learn(x)
+	for _, hour := range [...]int{day, dayHours + week} {
+		visits := min(c.visits[hour]+1, calendarMemory)
+		c.mean[hour] += float32((x - float64(c.mean[hour])) / float64(visits))
+		c.visits[hour] = visits
+	}
 }
 
-func (b *bin) learn(x float64) {
-	b.visits = min(b.visits+1, calendarMemory)
-	b.mean = float32(float64(b.mean) + (x-float64(b.mean))/float64(b.visits))
+// move makes zero of x.
+func (c *calendar) move(x float32) {
+	for hour := range c.mean {
+		if c.visits[hour] > 0 {
+			c.mean[hour] -= x
+		}
+	}
 }
 
 func (c *calendar) append(b []byte) []byte {
-	for _, bins := range [][]bin{c.day[:], c.week[:]} {
-		for _, bin := range bins {
-			b = append(appendFloat32(b, bin.mean), bin.visits)
-		}
+	for hour, mean := range c.mean {
+		b = append(appendFloat32(b, mean), c.visits[hour])
 	}
 	return b
 }
 
 func (c *calendar) read(r *reader) {
-	for _, bins := range [][]bin{c.day[:], c.week[:]} {
-		for i := range bins {
-			bins[i] = bin{mean: r.float32(-wide, wide), visits: r.uint8()}
-			if bins[i].visits > calendarMemory {
-				r.fail("an hour with %d visits, want at most %d", bins[i].visits, calendarMemory)
-			}
+	for hour := range c.mean {
+		c.mean[hour], c.visits[hour] = r.float32(-wide, wide), r.uint8()
+		if c.visits[hour] > calendarMemory {
+			r.fail("an hour with %d visits, want at most %d", c.visits[hour], calendarMemory)
 		}
 	}
 }

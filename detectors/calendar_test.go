@@ -23,12 +23,17 @@ func TestHours(t *testing.T) {
 		{"2015-01-01T05:30:00Z", berlin, 6, thursday + 6}, // +1 in winter
 		{"2015-07-02T05:30:00Z", berlin, 7, thursday + 7}, // +2 in summer
 		{"2015-07-01T22:30:00Z", berlin, 0, thursday},     // the day begins by the clock of the zone
+		{"2015-12-25T05:30:00Z", time.UTC, 5, 3*24 + 5},   // Christmas, a Friday, is a Sunday
+		{"2015-12-24T23:30:00Z", time.UTC, 23, thursday + 23},
+		{"2015-12-24T23:30:00Z", berlin, 0, 3 * 24},
+		{"2015-12-25T23:30:00Z", berlin, 0, 2 * 24},
 	} {
 		at, err := time.Parse(time.RFC3339, c.at)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if day, week := hours(at.UnixNano(), c.zone); day != c.day || week != c.week {
+		clock := clock{zone: c.zone, holidays: []int64{1000, 16794}} // the second is 2015-12-25
+		if day, week := clock.hours(at.UnixNano()); day != c.day || week != c.week {
 			t.Errorf("hours(%s, %v) = %d, %d, want %d, %d", c.at, c.zone, day, week, c.day, c.week)
 		}
 	}

@@ -30,6 +30,7 @@ func (c *EWMAConfig) New(fields int) (Detector, error) {
 		alpha:  -math.Expm1(-math.Ln2 / c.HalfLife), // keeps the digits that 1 - exp loses when the half-life is long
 		warmUp: uint64(c.WarmUp),                    //nolint:gosec // positive
 		fields: make([]moments, fields),
+		normal: normal(fields),
 	}, nil
 }
 
@@ -44,6 +45,7 @@ type EWMA struct {
 	warmUp uint64
 	n      uint64 // points learned
 	fields []moments
+	normal
 }
 
 // moments are the weighted moments of one field.
@@ -89,11 +91,15 @@ func (d *EWMA) Learn(p Point) {
 		a = 1 / n
 	}
 	for i := range d.fields {
-		m := &d.fields[i]
-		delta := clip(p.X[i], huge) - m.mean
-		m.mean += a * delta
-		m.variance = (1 - a) * (m.variance + a*delta*delta)
+		d.fields[i].learn(a, p.X[i])
 	}
+}
+
+// learn takes x in with weight a.
+func (m *moments) learn(a, x float64) {
+	delta := clip(x, huge) - m.mean
+	m.mean += a * delta
+	m.variance = (1 - a) * (m.variance + a*delta*delta)
 }
 
 // Bytes implements Detector.
@@ -112,17 +118,6 @@ func (d *EWMA) Expect(_ Point, field int) (expected, low, high float64, ok bool)
 	m := d.fields[field]
 	half := band * math.Sqrt(m.variance)
 	return m.mean, m.mean - half, m.mean + half, d.n >= d.warmUp
-}
-
-// Decades takes the fields for independent and normal: a point scores at least z with probability 1 - (1 - p)^fields, where p is the
-// two-sided normal tail beyond z (Šidák 1967, "Rectangular Confidence Regions for the Means of Multivariate Normal Distributions").
-func (d *EWMA) Decades(score float64) float64 {
-	return max(-sidak(logNormalTail(min(max(score, 0), MaxScore)), float64(len(d.fields)))/math.Ln10, 0)
-}
-
-// ScoreAt is the inverse of Decades.
-func (d *EWMA) ScoreAt(decades float64) float64 {
-	return min(normalAt(sidak(-max(decades, 0)*math.Ln10, 1/float64(len(d.fields)))), MaxScore)
 }
 
 const ewmaVersion = 1

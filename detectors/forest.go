@@ -167,9 +167,6 @@ func (f *Forest) slot(i int) []float32 {
 	return f.window[i*d : i*d+d]
 }
 
-// uniform draws from [0, 1).
-func (f *Forest) uniform() float64 { return float64(f.random.Uint64()>>11) / (1 << 53) }
-
 // Shares splits the score among the fields: a cut is credited with the halvings that it brought.
 func (f *Forest) Shares(p Point, shares []float64) {
 	f.take(p)
@@ -182,27 +179,13 @@ func (f *Forest) Shares(p Point, shares []float64) {
 
 // forestLaw maps scores to decades. There is no theory for a forest's score: the points are quantiles of 38,000 scores of Gaussian noise
 // in 5 fields, with the defaults; the last one, for what noise never reaches, is a guess.
-var forestLaw = [...]struct{ score, decades float64 }{{0, 0}, {.30, .3}, {.33, 1}, {.37, 2}, {.41, 3}, {.49, 4}, {1, 12}}
+var forestLaw = law{{0, 0}, {.30, .3}, {.33, 1}, {.37, 2}, {.41, 3}, {.49, 4}, {1, 12}}
 
-// Decades interpolates in forestLaw, and goes on as it ends.
-func (f *Forest) Decades(score float64) float64 {
-	i := 1
-	for i < len(forestLaw)-1 && score > forestLaw[i].score {
-		i++
-	}
-	a, b := forestLaw[i-1], forestLaw[i]
-	return a.decades + (min(max(score, 0), MaxScore)-a.score)*(b.decades-a.decades)/(b.score-a.score)
-}
+// Decades interpolates in forestLaw.
+func (f *Forest) Decades(score float64) float64 { return forestLaw.decades(score) }
 
 // ScoreAt is the inverse of Decades.
-func (f *Forest) ScoreAt(decades float64) float64 {
-	i := 1
-	for i < len(forestLaw)-1 && decades > forestLaw[i].decades {
-		i++
-	}
-	a, b := forestLaw[i-1], forestLaw[i]
-	return min(a.score+(max(decades, 0)-a.decades)*(b.score-a.score)/(b.decades-a.decades), MaxScore)
-}
+func (f *Forest) ScoreAt(decades float64) float64 { return forestLaw.score(decades) }
 
 const forestVersion = 1
 
@@ -227,10 +210,7 @@ func (f *Forest) AppendBinary(b []byte) ([]byte, error) {
 func (f *Forest) UnmarshalBinary(b []byte) error {
 	r := newReader(b, forestVersion)
 	f.n = r.uint64()
-	const generator = 20 // bytes that a PCG writes
-	if err := f.random.UnmarshalBinary(r.take(generator)); err != nil {
-		r.fail("%w", err)
-	}
+	r.generator(f.random)
 	for i := range f.size() * len(f.point) {
 		f.window[i] = r.float32(-wide, wide)
 	}

@@ -3,6 +3,7 @@ package detectors
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
 // channel is one thing that a field is watched for.
@@ -24,14 +25,13 @@ const (
 const (
 	channels = 9
 	memories = 6 // the first of the channels look for novelty
-	longest  = 16
 )
 
 // watched are the channels. The run counts half, as many metrics repeat themselves for good reasons.
 var watched = [channels]channel{
-	{ofValue, 1, 1}, {ofValue, 4, 1}, {ofValue, longest, 1},
-	{ofDeparture, 1, 1}, {ofDeparture, 4, 1}, {ofDeparture, longest, 1},
-	{ofSize, 1, 1}, {ofSize, longest, 1},
+	{ofValue, 1, 1}, {ofValue, brief, 1}, {ofValue, long, 1},
+	{ofDeparture, 1, 1}, {ofDeparture, brief, 1}, {ofDeparture, long, 1},
+	{ofSize, 1, 1}, {ofSize, long, 1},
 	{ofRun, 1, 0.5},
 }
 
@@ -43,6 +43,8 @@ var members = [2]struct {
 }{{life: 1000, ranks: 16}, {life: 0, ranks: 32}}
 
 const (
+	brief   = 4    // rows, and
+	long    = 16   // rows: the scales beside the single row
 	settle  = 10   // rows, and as many as a channel's scale, before its numbers count
 	hold    = 0.8  // of a surprise is left a row later, so that channels which peak a few rows apart add up
 	level   = 0.03 // of the mean deviation: less than that is no difference
@@ -52,28 +54,30 @@ const (
 	widest  = 1e37 // bounds values, so that departures and differences stay within wide
 )
 
-// metricField is the model of one field.
+// metricField is the model of one field. Values are kept as their differences from an early one, so that a large offset costs no digits.
 type metricField struct {
 	trend
 	calendar   calendar
-	values     [longest]float64 // the last ones, by row modulo longest
-	departures [longest]float64
+	values     [long]float32 // the last ones, by row modulo long
+	departures [long]float32
 	opinions   [len(members)]opinion
 	sizes      [2]tail // of the size channels
-	runs       tail
+	runs       tail    // of the lengths of runs that are over
+	last       look    // what the last Score found, for the Learn that follows it; no part of the state
 }
 
 // opinion is what the members do not share.
 type opinion struct {
 	memories [memories]memory
 	tails    [memories]tail
-	held     [channels]float64 // decayed surprises, in decades
+	held     [channels]float32 // decayed surprises, in decades
 }
 
 // trend is a field's moving averages.
 type trend struct {
 	row       uint64  // points learned
 	run       uint64  // points for which the value has been the same as the one before
+	origin    float64 // an early value; the others are less it
 	previous  float64 // value
 	local     float64 // mean of the last few values: what is expected before there is a calendar
 	mean      float64
@@ -84,9 +88,6 @@ type trend struct {
 
 // after returns the trend with x in it, of which departure is what the calendar did not expect.
 func (t trend) after(x, departure float64) trend {
-	if t.row == 0 {
-		t.local, t.mean = x, x
-	}
 	if t.row > 0 && x == t.previous {
 		t.run++
 	} else {
@@ -117,124 +118,173 @@ func (t *trend) trust() float64 {
 
 // look is all that a point makes of a field, before anything is learned.
 type look struct {
+	day, week int
+	given     float64 // the point's value
+	x         float64 // the same from the origin
 	next      trend
-	x         float64
 	departure float64
 	floor     float64
-	feature   [channels]float64               // what the channels look at
-	place     [len(members)][memories]int     // of the features in the memories
-	number    [len(members)][channels]float64 // whose rank counts
-	held      [len(members)][channels]float64 // surprises of the numbers, or what is left of earlier ones
 	score     float64
+	feature   [channels]float64               // what the channels look at
+	number    [len(members)][channels]float32 // whose rank counts
+	held      [len(members)][channels]float32 // surprises of the numbers, or what is left of earlier ones
+	place     [len(members)][memories]uint8   // of the features in the memories
 }
 
-// look computes a point's score and what learn needs of it.
-func (f *metricField) look(day, week int, x float64) (l look) {
-	l.x = clip(x, widest)
+// look computes a point's score and what learn needs of it, into f.last.
+func (f *metricField) look(day, week int, x float64) *look {
+	l := &f.last
+	if l.given == x && l.day == day && l.week == week && l.next.row == f.row+1 {
+		return l
+	}
+	*l = look{day: day, week: week, given: x}
+	before := f.trend
+	if x = clip(x, widest); f.row == 0 {
+		before.origin = x
+	}
+	l.x = x - before.origin
 	if f.row > 0 {
 		l.departure = clip(l.x-f.calendar.expect(day, week, l.x, f.local), wide)
 	}
 	l.floor = f.floor()
-	l.next = f.after(l.x, l.departure)
+	l.next = before.after(l.x, l.departure)
+	f.features(l)
 	trust := l.next.trust()
-	for c, ch := range watched {
+	for c := range watched {
+		ch := &watched[c]
 		if !f.filled(ch) {
 			continue
 		}
-		l.feature[c] = f.featureOf(ch, &l)
 		weight := ch.weight
 		if ch.kind == ofDeparture || ch.kind == ofSize {
 			weight *= trust
 		}
-		for m, member := range members {
+		ready := f.ready(ch)
+		for m := range members {
 			o := &f.opinions[m]
 			number := l.feature[c]
 			if c < memories {
-				l.place[m][c] = o.memories[c].place(number)
-				number, _ = o.memories[c].nearest(l.place[m][c], number)
+				at := o.memories[c].place(number)
+				l.place[m][c] = uint8(at) //nolint:gosec // at most remembered
+				number, _ = o.memories[c].nearest(at, number)
+				number = min(number, math.MaxFloat32) // nothing is near where nothing is remembered
 			}
-			if ch.kind != ofRun && number <= l.floor {
+			held := hold * o.held[c]
+			switch {
+			case ch.kind == ofRun:
+				held = max(held, float32(f.runs.surprise(number, members[m].ranks, 1, longRun)))
+			case number <= l.floor:
 				number = 0
+			case ready:
+				held = max(held, float32(f.tail(m, c).surprise(number, members[m].ranks, 0, beyond)))
 			}
-			l.number[m][c] = number
-			l.held[m][c] = hold * o.held[c]
-			if f.ready(ch) {
-				l.held[m][c] = max(l.held[m][c], f.tail(m, c).surprise(number, member.ranks))
-			}
-			l.score += weight * l.held[m][c]
+			l.number[m][c], l.held[m][c] = float32(number), held
+			l.score += weight * float64(held)
 		}
 	}
 	l.score *= perSum / weights / float64(len(members))
 	return l
 }
 
-// filled says whether a channel has points enough to look at, ready whether its numbers count.
-func (f *metricField) filled(ch channel) bool { return f.row+1 >= uint64(ch.scale) }      //nolint:gosec // a small constant
-func (f *metricField) ready(ch channel) bool  { return f.row >= settle+uint64(ch.scale) } //nolint:gosec // a small constant
+// longRun bounds, in nats, what a run may gain by being longer than the longest before: enough for a sensor that is stuck to reach any
+// usual limit by that alone.
+const longRun = 30
 
-func (f *metricField) featureOf(ch channel, l *look) float64 {
-	switch ch.kind {
-	case ofValue:
-		return f.average(&f.values, l.x, ch.scale)
-	case ofDeparture:
-		return f.average(&f.departures, l.departure, ch.scale)
-	case ofSize:
-		return math.Abs(f.average(&f.departures, l.departure, ch.scale))
-	default:
-		return float64(l.next.run)
-	}
+// filled says whether a channel has points enough to look at, ready whether its numbers count.
+func (f *metricField) filled(ch *channel) bool { return f.row+1 >= uint64(ch.scale) }      //nolint:gosec // a small constant
+func (f *metricField) ready(ch *channel) bool  { return f.row >= settle+uint64(ch.scale) } //nolint:gosec // a small constant
+
+// features are the means of the newest rows, their sizes, and the run's length.
+func (f *metricField) features(l *look) {
+	l.feature[0], l.feature[1], l.feature[2] = f.means(&f.values, l.x)
+	l.feature[3], l.feature[4], l.feature[5] = f.means(&f.departures, l.departure)
+	l.feature[6], l.feature[7] = math.Abs(l.feature[3]), math.Abs(l.feature[5])
+	l.feature[8] = float64(l.next.run)
 }
 
-// average is the mean of the newest and the n - 1 before it. It is summed anew each time: a running sum would drift.
-func (f *metricField) average(ring *[longest]float64, newest float64, n int) float64 {
-	sum := 0.0
-	for back := n - 1; back > 0; back-- {
-		sum += ring[(f.row-uint64(back))%longest]
+// means are the newest row, the mean of the last few, and of the last many. They are summed anew each time: a running sum would drift.
+func (f *metricField) means(ring *[long]float32, newest float64) (one, few, many float64) {
+	sum := newest
+	for back := range uint64(long - 1) {
+		if back == brief-1 {
+			few = sum / brief
+		}
+		sum += float64(ring[(f.row-1-back)%long])
 	}
-	return (sum + newest) / float64(n)
+	return newest, few, sum / long
 }
 
 func (f *metricField) tail(member, channel int) *tail {
-	switch {
-	case channel < memories:
+	if channel < memories {
 		return &f.opinions[member].tails[channel]
-	case watched[channel].kind == ofSize:
-		return &f.sizes[channel-memories]
-	default:
-		return &f.runs
 	}
+	return &f.sizes[channel-memories]
 }
 
 func (f *metricField) learn(day, week int, x float64) {
 	l := f.look(day, week, x)
-	for c, ch := range watched {
+	for c := range memories + len(f.sizes) {
+		ch := &watched[c]
 		if !f.filled(ch) {
 			continue
 		}
-		for m, member := range members {
-			o := &f.opinions[m]
-			if f.ready(ch) && (c < memories || m == 0) { // the tails of sizes and runs are shared
+		for m := range members {
+			if f.ready(ch) && (c < memories || m == 0) { // the tails of sizes are shared
 				f.tail(m, c).learn(l.number[m][c], f.row)
 			}
 			if c < memories {
-				o.memories[c].learn(l.place[m][c], l.feature[c], l.floor, f.row, member.life)
+				f.opinions[m].memories[c].learn(int(l.place[m][c]), l.feature[c], l.floor, f.row, members[m].life)
 			}
-			o.held[c] = l.held[m][c]
 		}
 	}
+	if f.row > 0 && l.next.run == 0 {
+		f.runs.learn(float32(f.run), f.row)
+	}
+	for m := range members {
+		f.opinions[m].held = l.held[m]
+	}
 	f.calendar.learn(day, week, l.x)
-	f.values[f.row%longest], f.departures[f.row%longest] = l.x, l.departure
+	f.values[f.row%long], f.departures[f.row%long] = float32(l.x), float32(l.departure)
 	f.trend = l.next
+	if f.row == settle {
+		f.center()
+	}
+}
+
+// center makes the newest value the origin where that is nearer to the median of the first few than the first one is: that may have been
+// anything, and to be so far away would cost all others their digits.
+func (f *metricField) center() {
+	first := f.values
+	slices.Sort(first[:settle])
+	shift := f.previous
+	if median := float64(first[settle/2]); math.Abs(median) <= math.Abs(median-shift) {
+		return
+	}
+	for i := range f.values[:settle] {
+		f.values[i] -= float32(shift)
+	}
+	for m := range f.opinions {
+		for c := range memories {
+			if watched[c].kind == ofValue {
+				f.opinions[m].memories[c].move(float32(shift))
+			}
+		}
+	}
+	f.calendar.move(float32(shift))
+	f.origin += shift
+	f.previous -= shift
+	f.local -= shift
+	f.mean -= shift
 }
 
 func (f *metricField) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, f.row)
 	b = binary.LittleEndian.AppendUint64(b, f.run)
-	for _, x := range []float64{f.previous, f.local, f.mean, f.deviation, f.spread, f.departure} {
+	for _, x := range []float64{f.origin, f.previous, f.local, f.mean, f.deviation, f.spread, f.departure} {
 		b = appendFloat64(b, x)
 	}
-	for i := range longest {
-		b = appendFloat64(appendFloat64(b, f.values[i]), f.departures[i])
+	for i := range long {
+		b = appendFloat32(appendFloat32(b, f.values[i]), f.departures[i])
 	}
 	b = f.calendar.append(b)
 	for m := range f.opinions {
@@ -243,7 +293,7 @@ func (f *metricField) append(b []byte) []byte {
 			b = o.tails[c].append(o.memories[c].append(b))
 		}
 		for _, h := range o.held {
-			b = appendFloat64(b, h)
+			b = appendFloat32(b, h)
 		}
 	}
 	b = f.sizes[0].append(b)
@@ -253,11 +303,11 @@ func (f *metricField) append(b []byte) []byte {
 
 func (f *metricField) read(r *reader) {
 	f.trend = trend{
-		row: r.uint64(), run: r.uint64(), previous: r.float64(-wide, wide), local: r.float64(-wide, wide), mean: r.float64(-wide, wide),
+		row: r.uint64(), run: r.uint64(), origin: r.float64(-wide, wide), previous: r.float64(-wide, wide), local: r.float64(-wide, wide), mean: r.float64(-wide, wide),
 		deviation: r.float64(0, 4*wide), spread: r.float64(0, 4*wide), departure: r.float64(0, 4*wide),
 	}
-	for i := range longest {
-		f.values[i], f.departures[i] = r.float64(-wide, wide), r.float64(-wide, wide)
+	for i := range long {
+		f.values[i], f.departures[i] = r.float32(-wide, wide), r.float32(-wide, wide)
 	}
 	f.calendar.read(r)
 	for m := range f.opinions {
@@ -267,10 +317,11 @@ func (f *metricField) read(r *reader) {
 			o.tails[c].read(r)
 		}
 		for c := range o.held {
-			o.held[c] = r.float64(0, 10)
+			o.held[c] = r.float32(0, 20)
 		}
 	}
 	f.sizes[0].read(r)
 	f.sizes[1].read(r)
 	f.runs.read(r)
+	f.last = look{}
 }

@@ -43,7 +43,7 @@ func (f *metricField) loudest(l *look) (channel int, part float64) {
 		sum := 0.0
 		for m := range members {
 			if l.held[m][c] > hold*f.opinions[m].held[c] {
-				sum += ch.weight * l.held[m][c]
+				sum += ch.weight * float64(l.held[m][c])
 			}
 		}
 		if ch.kind == ofDeparture || ch.kind == ofSize {
@@ -59,11 +59,15 @@ func (f *metricField) loudest(l *look) (channel int, part float64) {
 // nearestKnown is the value of the longer memory that is nearest to what the channel looks at.
 func (f *metricField) nearestKnown(c int, l *look) string {
 	m := &f.opinions[1].memories[c]
-	_, i := m.nearest(l.place[1][c], l.feature[c])
+	_, i := m.nearest(int(l.place[1][c]), l.feature[c])
 	if i < 0 {
 		return "none"
 	}
-	return short(float64(m.value[i]))
+	known := float64(m.value[i])
+	if watched[c].kind == ofValue {
+		known += f.origin
+	}
+	return short(known)
 }
 
 func rarity(t *tail, x float64) string {

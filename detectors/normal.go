@@ -2,6 +2,34 @@ package detectors
 
 import "math"
 
+// normal is the Law of the largest of so many deviations in standard deviations. It takes them for independent and normal: one is at least
+// z with probability 1 - (1 - p)^n, where p is the two-sided normal tail beyond z (Šidák 1967, "Rectangular Confidence Regions for the
+// Means of Multivariate Normal Distributions").
+type normal float64
+
+// Decades implements Law.
+func (n normal) Decades(score float64) float64 {
+	z := min(max(score, 0), MaxScore)
+	if z >= 25 {
+		return -sidak(logNormalTail(z), float64(n)) / math.Ln10
+	}
+	// The tail itself is a float64 yet: each point comes here, and its logarithm is not needed to raise 1 less the tail to the n.
+	return max(-logComplement(float64(n)*logNormalBulk(z))/math.Ln10, 0)
+}
+
+// logNormalBulk returns the natural logarithm of the probability that a standard normal lies within z of zero, 0 ≤ z < 25.
+func logNormalBulk(z float64) float64 {
+	if z < 1 {
+		return math.Log(math.Erf(z / math.Sqrt2))
+	}
+	return math.Log1p(-math.Erfc(z / math.Sqrt2)) // near 1, where the logarithm has the digits of the tail
+}
+
+// ScoreAt is the inverse of Decades.
+func (n normal) ScoreAt(decades float64) float64 {
+	return min(normalAt(sidak(-max(decades, 0)*math.Ln10, 1/float64(n))), MaxScore)
+}
+
 // logNormalTail returns the natural logarithm of the probability that a standard normal lies farther than z ≥ 0 from zero. It is
 // finite up to MaxScore, where the probability itself has long been 0.
 func logNormalTail(z float64) float64 {

@@ -21,6 +21,20 @@ func TestNormalTail(t *testing.T) {
 	}
 }
 
+// What lies within z and what lies beyond add up to 1; of so many fields, Decades is by the same formula as where only logarithms reach.
+func TestNormalBulk(t *testing.T) {
+	for z := 1e-6; z < 25; z += 0.125 {
+		if got, want := logNormalBulk(z), logComplement(logNormalTail(z)); math.Abs(got-want) > 1e-10*math.Abs(want) {
+			t.Errorf("logNormalBulk(%v) = %v, want %v", z, got, want)
+		}
+		for _, n := range []float64{1, 5, 100} {
+			if got, want := normal(n).Decades(z), max(-sidak(logNormalTail(z), n)/math.Ln10, 0); math.Abs(got-want) > 1e-10*want+1e-15 {
+				t.Errorf("normal(%v).Decades(%v) = %v, want %v", n, z, got, want)
+			}
+		}
+	}
+}
+
 // Of n dice, the probability that one shows a six is 1 - (5/6)^n.
 func TestSidak(t *testing.T) {
 	for _, n := range []float64{1, 2, 10, 1000} {

@@ -15,8 +15,8 @@ type memory struct {
 }
 
 const (
-	remembered = 64
-	// horizon is the number of rows after which all is forgotten. Ages fit into 16 bits, as each entry is looked at every 64 rows.
+	remembered = 32
+	// horizon is the number of rows after which all is forgotten. Ages fit into 16 bits, as each entry is looked at every 32 rows.
 	horizon = 20_000
 )
 
@@ -109,6 +109,13 @@ func (m *memory) age(now uint16, life int) {
 	}
 	if int(now-m.used[m.next]) > limit {
 		m.forget(int(m.next))
+	}
+}
+
+// move makes zero of x.
+func (m *memory) move(x float32) {
+	for i := range m.n {
+		m.value[i] -= x
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"reflect"
 )
 
@@ -63,6 +64,14 @@ func (r *reader) uint8() uint8   { return r.take(1)[0] }
 func (r *reader) uint16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
 func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 func (r *reader) uint64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
+
+// generator restores a generator of random numbers.
+func (r *reader) generator(g *rand.PCG) {
+	const size = 20 // bytes that a PCG writes
+	if err := g.UnmarshalBinary(r.take(size)); err != nil {
+		r.fail("%w", err)
+	}
+}
 
 // float64 reads a number within [low, high], bounds that NaN and the infinities lie outside of.
 func (r *reader) float64(low, high float64) float64 {

@@ -15,15 +15,15 @@ type tail struct {
 }
 
 // kept is more than the largest rank that is asked for, so that enough remain when old ones leave.
-const kept = 48
+const kept = 40
 
 // beyond bounds, in nats, what a number may gain by lying farther out than the record.
 const beyond = 5
 
 // surprise returns -log10 of the share of numbers that x's rank stands for, 0 unless x is positive and among the ranks largest, and
 // more where x exceeds the record: there the tail is continued by an exponential with the mean of the excesses over the smallest of
-// the ranks largest. At most (ln(horizon+1) + beyond) / ln 10 = 6.5.
-func (t *tail) surprise(x float64, ranks int) float64 {
+// the ranks largest, taken for at least so much, for up to most nats. At most (ln(horizon+1) + most) / ln 10.
+func (t *tail) surprise(x float64, ranks int, least, most float64) float64 {
 	rounded := float32(x)
 	if int(t.n) < ranks || !(rounded > 0) || rounded < t.top[ranks-1] {
 		return 0
@@ -37,38 +37,37 @@ func (t *tail) surprise(x float64, ranks int) float64 {
 	}
 	nats := math.Log((float64(t.seen) + 1) / float64(rank+1))
 	if rank == 0 {
-		nats += t.excess(x, ranks)
+		nats += min(most, t.excess(x, ranks, least))
 	}
 	return max(0, nats/math.Ln10)
 }
 
 // excess is how far x lies beyond the record, in nats.
-func (t *tail) excess(x float64, ranks int) float64 {
-	least, mean := float64(t.top[ranks-1]), 0.0
+func (t *tail) excess(x float64, ranks int, least float64) float64 {
+	smallest, mean := float64(t.top[ranks-1]), 0.0
 	for _, v := range t.top[:ranks] {
-		mean += float64(v) - least
+		mean += float64(v) - smallest
 	}
-	if mean /= float64(ranks); mean <= 0 {
-		return beyond
+	if mean = max(mean/float64(ranks), least); mean <= 0 {
+		return math.Inf(1)
 	}
-	return min(beyond, (x-float64(t.top[0]))/mean)
+	return (x - float64(t.top[0])) / mean
 }
 
 // learn takes in x ≥ 0.
-func (t *tail) learn(x float64, row uint64) {
+func (t *tail) learn(x float32, row uint64) {
 	now := uint16(row) //nolint:gosec // modulo 2^16 on purpose
 	t.age(now)
 	t.seen = min(t.seen+1, horizon)
-	rounded := float32(x)
-	if t.n == kept && rounded <= t.top[kept-1] {
+	if t.n == kept && x <= t.top[kept-1] {
 		return
 	}
 	i := min(int(t.n), kept-1)
 	t.n = uint8(i + 1) //nolint:gosec // at most kept
-	for ; i > 0 && t.top[i-1] < rounded; i-- {
+	for ; i > 0 && t.top[i-1] < x; i-- {
 		t.top[i], t.born[i] = t.top[i-1], t.born[i-1]
 	}
-	t.top[i], t.born[i] = rounded, now
+	t.top[i], t.born[i] = x, now
 }
 
 // age looks at one entry, the next in turn, and drops it when it has left the window.

@@ -9,10 +9,10 @@ import (
 func TestSurprise(t *testing.T) {
 	var s tail
 	for i := range uint64(16) {
-		if got := s.surprise(100, 16); got != 0 {
+		if got := s.surprise(100, 16, 0, beyond); got != 0 {
 			t.Errorf("among %d numbers 100 surprises by %v, want 0", i, got)
 		}
-		s.learn(float64(16-i), i)
+		s.learn(float32(16-i), i)
 	}
 	for _, c := range []struct{ x, nats float64 }{
 		{0, 0},
@@ -24,7 +24,7 @@ func TestSurprise(t *testing.T) {
 		{1000, math.Log(17) + beyond},        // far beyond
 		{math.Inf(1), math.Log(17) + beyond}, // the distance from nothing
 	} {
-		if got := s.surprise(c.x, 16); !near(got, c.nats/math.Ln10, 1e-12) {
+		if got := s.surprise(c.x, 16, 0, beyond); !near(got, c.nats/math.Ln10, 1e-12) {
 			t.Errorf("surprise(%v) = %v, want %v", c.x, got, c.nats/math.Ln10)
 		}
 	}
@@ -36,10 +36,10 @@ func TestSurpriseOfConstant(t *testing.T) {
 	for i := range uint64(1000) {
 		s.learn(3, i)
 	}
-	if got := s.surprise(3, 32); got != 0 {
+	if got := s.surprise(3, 32, 0, beyond); got != 0 {
 		t.Errorf("surprise(3) = %v, want 0", got)
 	}
-	if got, want := s.surprise(4, 32), (math.Log(1001)+beyond)/math.Ln10; !near(got, want, 1e-12) {
+	if got, want := s.surprise(4, 32, 0, beyond), (math.Log(1001)+beyond)/math.Ln10; !near(got, want, 1e-12) {
 		t.Errorf("surprise(4) = %v, want %v", got, want)
 	}
 }
@@ -50,13 +50,13 @@ func TestTailForgets(t *testing.T) {
 	s.learn(1000, 0)
 	row := uint64(1)
 	for ; row < horizon; row++ {
-		s.learn(float64(row%100), row)
+		s.learn(float32(row%100), row)
 	}
 	if s.top[0] != 1000 {
 		t.Fatalf("the greatest is %v, want 1000", s.top[0])
 	}
 	for range 100 {
-		s.learn(float64(row%100), row)
+		s.learn(float32(row%100), row)
 		row++
 	}
 	if s.top[0] != 99 || s.seen != horizon {

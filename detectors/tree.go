@@ -171,7 +171,7 @@ func (t *tree) draw(f *Forest, depth int, slots []uint16) (field int, at float32
 	copy(low, first)
 	copy(high, first)
 	for i := range min(len(slots), f.config.LeafPoints<<depth) {
-		other := i + int(f.uniform()*float64(len(slots)-i))
+		other := i + int(uniform(f.random)*float64(len(slots)-i))
 		slots[i], slots[other] = slots[other], slots[i]
 		stretch(low, high, f.slot(int(slots[i])))
 	}
@@ -184,7 +184,7 @@ func (t *tree) draw(f *Forest, depth int, slots []uint16) (field int, at float32
 	if varying == 0 {
 		return 0, 0, false
 	}
-	for nth := int(f.uniform() * float64(varying)); ; field++ {
+	for nth := int(uniform(f.random) * float64(varying)); ; field++ {
 		if low[field] < high[field] {
 			if nth == 0 {
 				break
@@ -193,7 +193,7 @@ func (t *tree) draw(f *Forest, depth int, slots []uint16) (field int, at float32
 		}
 	}
 	l, h := float64(low[field]), float64(high[field])
-	at = float32(l + f.uniform()*(h-l))
+	at = float32(l + uniform(f.random)*(h-l))
 	if at <= low[field] { // rounded down: nothing would go left
 		at = high[field]
 	}

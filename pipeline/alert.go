@@ -72,8 +72,9 @@ type Vote struct {
 type Change struct {
 	Monitor string  `json:"monitor" jsonschema_description:"Kind of the drift monitor."`
 	Of      string  `json:"of" jsonschema_description:"Field that drifted, or score."`
-	Before  float64 `json:"before" jsonschema_description:"Mean before the change."`
-	After   float64 `json:"after" jsonschema_description:"Mean after the change."`
+	Before  float64 `json:"before" jsonschema_description:"Mean before the change, or standard deviation."`
+	After   float64 `json:"after" jsonschema_description:"The same after the change."`
+	Spread  bool    `json:"spread,omitempty" jsonschema_description:"Before and after are standard deviations, not means."`
 }
 
 // Origin is a record's place in Kafka.

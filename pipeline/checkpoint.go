@@ -16,7 +16,7 @@ type Log struct {
 type Checkpoint struct {
 	Offset int64
 	After  int64  // offset of the checkpoint that this one continues, or Whole
-	Config string // hashes of the configuration that the state belongs to: LearnedHash-Hash
+	Config string // Hashes of the configuration that the state belongs to
 	State  []byte // as a Snapshot has it
 }
 
@@ -27,15 +27,15 @@ const Whole = 0
 // from many goroutines, never from two for one log.
 type Checkpoints interface {
 	// Load returns a whole checkpoint and those that continue it, in order, up to the newest whose offset is at most atMost; all are of
-	// configurations whose LearnedHash is learned. Where there is none it returns an error that wraps ErrNoCheckpoint and says what was
-	// found instead (nothing, corrupt, newer, another configuration); any other error means that the store could not be asked, and is
-	// worth a retry.
-	Load(ctx context.Context, l Log, atMost int64, learned string) ([]Checkpoint, error)
+	// one configuration, with the points of config: the first of its Hashes. Where there is none it returns an error that wraps ErrNoCheckpoint
+	// and says what was found instead (nothing, corrupt, newer, other points); any other error means that the store could not be asked,
+	// and is worth a retry.
+	Load(ctx context.Context, l Log, atMost int64, config string) ([]Checkpoint, error)
 
 	// Save makes c durable before it becomes the newest. It does not move back: a c at or below the newest stored offset is left out
-	// without error, unless this process's last Load could not use the newest (above atMost because the group's offsets were reset, of
-	// another configuration, or corrupt): then a new epoch begins, with a whole checkpoint. That another owner has begun a later epoch
-	// is an error. A c that continues what is not the newest is refused with ErrBroken.
+	// without error, unless this process's last Load could not use the newest as it is (above atMost because the group's offsets were
+	// reset, of another configuration than config, or corrupt): then a new epoch begins, with a whole checkpoint. That another owner has
+	// begun a later epoch is an error. A c that continues what is not the newest is refused with ErrBroken.
 	Save(ctx context.Context, l Log, c Checkpoint) error
 }
 

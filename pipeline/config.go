@@ -37,16 +37,32 @@ type DetectorConfig struct {
 
 // DriftConfig is one drift monitor, beside it the kind's own settings.
 type DriftConfig struct {
-	Kind   string       `yaml:"kind" jsonschema_description:"Kind of the monitor."`
-	On     string       `yaml:"on" jsonschema:"enum=values,enum=scores,default=scores" jsonschema_description:"What is watched: each of the point's values, or the score."`
-	Params drift.Config `yaml:"-"` // of drift.Kinds[Kind]
+	Kind      string       `yaml:"kind" jsonschema_description:"Kind of the monitor."`
+	On        string       `yaml:"on" jsonschema:"enum=values,enum=scores,default=scores" jsonschema_description:"What is watched: each of the point's values, or the score."`
+	Direction Direction    `yaml:"direction" jsonschema:"enum=both,enum=up,enum=down,default=both" jsonschema_description:"Tell changes to a higher mean, to a lower one, or both. What is not told is followed all the same."`
+	Params    drift.Config `yaml:"-"` // of drift.Kinds[Kind]
 }
 
 // AlertConfig says when an alert is raised.
 type AlertConfig struct {
-	FalseAlarms Rate      `yaml:"false_alarms" jsonschema:"default=1 per 10000 points" jsonschema_description:"How many ordinary points may raise an alert, for example 1 per 10000 points."`
-	Direction   Direction `yaml:"direction" jsonschema:"enum=both,enum=up,enum=down,default=both" jsonschema_description:"Alert on values above what was expected, below, or both."`
-	CoolDown    Span      `yaml:"cool_down" jsonschema:"default=75 points" jsonschema_description:"Quiet time, or quiet points, after which an incident is over, for example 15m or 75 points."`
-	Escalate    float64   `yaml:"escalate" jsonschema:"minimum=1,default=2" jsonschema_description:"An open incident is told again when it is so many times as surprising, in decades, as when it was last told."`
-	Topic       string    `yaml:"topic" jsonschema_description:"Topic for alerts; by default the first input topic with .alerts."`
+	FalseAlarms  Rate         `yaml:"false_alarms" jsonschema:"default=1 per 10000 points" jsonschema_description:"How many false alarms are wanted: 1 per 10000 points; 1 per day, for each key; or 1 per day per partition, for all its keys together. A limit of time follows the pace of a key's points."`
+	Direction    Direction    `yaml:"direction" jsonschema:"enum=both,enum=up,enum=down,default=both" jsonschema_description:"Alert on values above what was expected, below, or both."`
+	MinDeviation Deviation    `yaml:"min_deviation" json:",omitzero" jsonschema_description:"Alert only where the field that deviates most is so far from what was expected."`
+	ValidRange   []ValidRange `yaml:"valid_range" json:",omitempty" jsonschema_description:"Values that are valid. Others raise an alert, whatever the detectors say, and in warm-up too."`
+	CoolDown     Span         `yaml:"cool_down" jsonschema:"default=75 points" jsonschema_description:"Quiet time, or quiet points, after which an incident is over, for example 15m or 75 points."`
+	Escalate     float64      `yaml:"escalate" jsonschema:"minimum=1,default=2" jsonschema_description:"An open incident is told again when it is so many times as surprising, in decades, as when it was last told."`
+	Topic        string       `yaml:"topic" jsonschema_description:"Topic for alerts; by default the first input topic with .alerts."`
+}
+
+// Deviation is a distance from what was expected. All that is set has to be reached.
+type Deviation struct {
+	Absolute float64 `yaml:"absolute" json:",omitempty" jsonschema:"minimum=0" jsonschema_description:"In the field's unit."`
+	Relative float64 `yaml:"relative" json:",omitempty" jsonschema:"minimum=0" jsonschema_description:"Share of the expected value: 0.1 is a tenth of it."`
+}
+
+// ValidRange is that of one field of a point.
+type ValidRange struct {
+	Field string   `yaml:"field" jsonschema:"required" jsonschema_description:"Field of the point: a value, or what a window makes of it."`
+	Low   *float64 `yaml:"low" jsonschema_description:"Lowest valid value."`
+	High  *float64 `yaml:"high" jsonschema_description:"Highest valid value."`
 }

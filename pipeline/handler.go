@@ -45,7 +45,8 @@ type Message struct {
 type Handler interface {
 	// Assign prepares a partition and returns the offset to read from, at or below committed: records from there up to committed
 	// are folded into the state without output. committed is -1 where the group has none. It may be called again for a partition
-	// that is already assigned (after an interrupted rebalance), and starts over.
+	// that is already assigned (after an interrupted rebalance, or with the end of the log that it wants to begin at, to warm up on what is
+	// before it), and starts over.
 	Assign(ctx context.Context, p Partition, committed int64) (from int64, err error)
 
 	// Process folds records, in order of offset, and returns what is to be written for those at or above the committed offset.

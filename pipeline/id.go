@@ -45,18 +45,18 @@ func (i identity) id() string {
 func (c *Config) Hash() string {
 	settings := *c
 	settings.Alert.Topic = ""
-	return settings.digest()
+	return digest(settings)
 }
 
-// LearnedHash names the settings that the learned state depends on: those of Hash but for when an alert is raised.
-func (c *Config) LearnedHash() string {
-	settings := *c
-	settings.Alert = AlertConfig{}
-	return settings.digest()
+// Hashes are what stands in a checkpoint for the configuration: the hash of the settings that make points of records, a hyphen, and Hash.
+// Under other points no state is of use.
+func (c *Config) Hashes() string {
+	return digest(Config{Decode: c.Decode, Window: c.Window}) + "-" + c.Hash()
 }
 
-func (c *Config) digest() string {
-	b, err := json.Marshal(c)
+// digest names settings.
+func digest(settings any) string {
+	b, err := json.Marshal(settings)
 	if err != nil {
 		panic("settings that cannot be written as JSON: " + err.Error())
 	}

@@ -52,12 +52,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		deadLetters: counter("dead_letters_total", "Records set aside as undecodable.", "reason"),
 		points:      counter("points_total", "Points given to detectors: one for each record, or for each closed window."),
 		alerts:      counter("alerts_total", "Alerts told.", "kind", "status"),
-		suppressed:  counter("alerts_suppressed_total", "Points over the limit that raised no alert.", "reason"),
+		suppressed:  counter("alerts_suppressed_total", "Points over the limit, or changes, that raised no alert: an incident is open, or direction or min_deviation is not met; and points that only a single detector (combination), or only its nominal law (calibration), has over the limit.", "kind", "reason"),
 		process:     histogram("process_seconds", "Time to take one batch of records through the detectors.", 1e-4),
 		series:      gauge("series", "Keys held."),
 		watermark:   gauge("watermark_timestamp_seconds", "Event time up to which windows and cool-downs are done, Unix seconds."),
 
-		checkpoints:        counter("checkpoints_total", "Checkpoints by outcome.", "outcome"),
+		checkpoints:        counter("checkpoints_total", "Checkpoints by outcome: stored, failed (and tried again), or broken (the store wants a whole one, which follows).", "outcome"),
 		checkpointAge:      newAges("gonomaly_checkpoint_age_seconds", "Time since the state was last checkpointed, or the partition assigned."),
 		checkpointDuration: histogram("checkpoint_seconds", "Time to store one checkpoint.", 1e-3),
 		checkpointBytes:    gauge("checkpoint_bytes", "Size of the last whole checkpoint, before compression."),
@@ -65,10 +65,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 		checkpointBytesTotal: counter("checkpoint_bytes_total", "Bytes of state checkpointed, before compression: whole, or what has changed.", "kind"),
 		evicted:              counter("series_evicted_total", "Series forgotten: idle, or for a key that comes more often when there was no more room.", "reason"),
-		restores:             counter("restores_total", "Partitions taken over, by where their state came from: checkpoint, log (rebuilt), or none (new).", "from"),
+		restores:             counter("restores_total", "Partitions taken over, by where their state came from: checkpoint, log (rebuilt), or none (new), to which history (warm_up) may add.", "from"),
 	}
 	reg.MustRegister(m.checkpointAge)
 	return m
+}
+
+// begin has what is counted of a stream stand at 0: a rate over a counter that is not there yet misses what it counts first.
+func (m *Metrics) begin(stream string) {
+	m.checkpoints.WithLabelValues(stream, "stored")
+	m.checkpoints.WithLabelValues(stream, "failed")
 }
 
 var partitionLabels = []string{"stream", "topic", "partition"}
@@ -93,14 +99,19 @@ func (m *Metrics) add(stream string, now, before *Counts) {
 			before.Alerts[k][s] = n
 		}
 	}
+	for k, reasons := range now.Untold {
+		for why, n := range reasons {
+			m.suppressed.WithLabelValues(stream, string(k), string(why)).Add(float64(n - before.Untold[k][why]))
+			before.Untold[k][why] = n
+		}
+	}
 	for why, n := range now.Evicted {
 		m.evicted.WithLabelValues(stream, string(why)).Add(float64(n - before.Evicted[why]))
 		before.Evicted[why] = n
 	}
 	m.replayed.WithLabelValues(stream).Add(float64(now.Replayed - before.Replayed))
 	m.points.WithLabelValues(stream).Add(float64(now.Points - before.Points))
-	m.suppressed.WithLabelValues(stream, "direction").Add(float64(now.Opposite - before.Opposite))
-	before.Replayed, before.Points, before.Opposite = now.Replayed, now.Points, now.Opposite
+	before.Replayed, before.Points = now.Replayed, now.Points
 }
 
 // forget drops the gauges of a partition that is no longer ours.

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,23 +16,24 @@ import (
 
 // plan is a stream's configuration, checked and worked out: what all its workers share and none changes.
 type plan struct {
-	stream  string
-	hash    string
-	learned string // hash of what the learned state depends on
-	config  Config
-	fields  []string // of a point
+	stream string
+	hash   string
+	hashes string
+	config Config
+	fields []string   // of a point
+	parts  []partName // of a series
 
-	columns  [][]int // of each detector: which fields it sees; nil for all of them
-	rate     float64 // of false alarms, per point
-	limit    float64 // the same in decades: the calibrated surprise at which an alert is raised
-	needRate bool    // samples before the last are needed for counters
+	columns  [][]int  // of each detector: which fields it sees; nil for all of them
+	rate     float64  // of false alarms, per point; see Worker.rateOf
+	valid    []bounds // of each field that has a valid range
+	needRate bool     // samples before the last are needed for counters
 
 	seriesBytes int64 // about what a series holds, its key apart
 	capacity    int   // most series that there is room for
 }
 
 func newPlan(stream string, c Config) (*plan, error) {
-	p := &plan{stream: stream, hash: c.Hash(), learned: c.LearnedHash(), config: c, fields: []string(c.Decode.Values)}
+	p := &plan{stream: stream, hash: c.Hash(), hashes: c.Hashes(), config: c, fields: []string(c.Decode.Values)}
 	var errs []error
 	if _, err := decode.New(c.Decode); err != nil {
 		errs = append(errs, prefixed("decode", err))
@@ -71,14 +71,20 @@ func newPlan(stream string, c Config) (*plan, error) {
 		if d.On != onValues && d.On != onScores {
 			errs = append(errs, &invalid.Value{Name: at + ".on", Value: d.On, Want: "values or scores"})
 		}
+		if !d.Direction.known() {
+			errs = append(errs, &invalid.Value{Name: at + ".direction", Value: d.Direction, Want: "both, up or down"})
+		}
 	}
 	switch a := c.Alert; {
-	case a.Direction != Both && a.Direction != Up && a.Direction != Down:
+	case !a.Direction.known():
 		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both, up or down"})
 	case a.Direction != Both && !forecasts && len(errs) == 0:
 		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both: none of the detectors expects a value"})
+	case a.MinDeviation != Deviation{} && !forecasts && len(errs) == 0:
+		errs = append(errs, &invalid.Value{Name: "alert.min_deviation", Value: "set", Want: "none: none of the detectors expects a value"})
 	}
-	if r := c.Alert.FalseAlarms; !(r.Alarms > 0 && r.Points >= 10*r.Alarms) {
+	errs = append(errs, p.checkLimits(c.Alert)...)
+	if r := c.Alert.FalseAlarms; !(r.Alarms > 0 && (r.Points >= 10*r.Alarms || r.Every > 0)) {
 		errs = append(errs, &invalid.Value{Name: "alert.false_alarms", Value: r, Want: "at most 1 per 10 points"})
 	}
 	if s := c.Alert.CoolDown; (s.Time > 0) == (s.Points > 0) {
@@ -96,8 +102,10 @@ func newPlan(stream string, c Config) (*plan, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	p.rate = c.Alert.FalseAlarms.PerPoint()
-	p.limit = -math.Log10(p.rate)
+	p.nameParts()
+	if p.rate = unpaced; c.Alert.FalseAlarms.Every == 0 {
+		p.rate = c.Alert.FalseAlarms.Alarms / c.Alert.FalseAlarms.Points
+	}
 	p.seriesBytes = p.measure()
 	if least := p.seriesBytes + 2*maxKey; c.MaxBytes < least {
 		return nil, &invalid.Value{Name: "max_bytes", Value: c.MaxBytes, Want: fmt.Sprintf("%d or more, which one series may come to", least)}
@@ -164,7 +172,7 @@ func (p *plan) columnsOf(values []string) ([]int, error) {
 			}
 		}
 		if !found {
-			return nil, &invalid.Value{Name: fmt.Sprintf("values[%d]", i), Value: v, Want: "one of " + strings.Join(p.fields, ", ")}
+			return nil, &invalid.Value{Name: fmt.Sprintf("values[%d]", i), Value: v, Want: "one of " + joined(p.fields)}
 		}
 	}
 	slices.Sort(columns)
@@ -174,6 +182,8 @@ func (p *plan) columnsOf(values []string) ([]int, error) {
 	}
 	return columns, nil
 }
+
+func joined(names []string) string { return strings.Join(names, ", ") }
 
 // width is the number of fields that detector i sees.
 func (p *plan) width(i int) int {

@@ -25,8 +25,10 @@ type verdict struct {
 	x       [][]float64
 
 	score     float64 // what an alert reports: the only detector's score, or the combination in decades
-	limit     float64 // in the unit of score
 	surprise  float64 // calibrated decades: -log10 of the p-value
+	rate      float64 // of false alarms, per point
+	wanted    float64 // the same in decades: the surprise at which an alert is raised
+	outside   int     // field that is not valid, or none
 	combined  float64 // decades of the combination before it is calibrated
 	any, many bool    // a detector is ready; the stream has several
 }
@@ -44,6 +46,7 @@ type Trace struct {
 	Surprise float64 // -log10 PValue
 	Wanted   float64 // the surprise at which an alert is raised
 	Told     Status  // "" if the point told nothing
+	Untold   Untold  // why, where it might have; of what has no score, its outcome
 	Fired    bool    // over the limit
 	Incident bool    // an incident is open, or was when the point came
 	Expected func(field int) (Forecast, bool)
@@ -54,13 +57,24 @@ func (w *Worker) point(s *series, p point) Outcome {
 	w.counts.Points++
 	s.points++
 	v := w.judge(s, p)
-	told, fired, open := Status(""), false, s.anomaly.open()
-	if v.any {
-		fired = v.surprise >= w.limit && w.wanted(s, p, v)
-		told = w.follow(s, p, v, fired)
+	told, why, fired, open := Status(""), Untold(""), false, s.anomaly.open()
+	if v.any || v.outside != none || open {
+		switch {
+		case v.outside != none:
+			fired = true
+		case v.surprise >= v.wanted:
+			why = w.unwanted(s, p, v)
+			fired = why == ""
+		default:
+			why = v.below()
+		}
+		if told = w.follow(s, p, v, fired); fired && told == "" {
+			why = Ongoing
+		}
+		w.untold(Anomaly, why)
 	}
 	if w.Trace != nil {
-		w.trace(s, p, v, Trace{Told: told, Fired: fired, Incident: open || s.anomaly.open()})
+		w.trace(s, p, v, Trace{Told: told, Untold: why, Fired: fired, Incident: open || s.anomaly.open()})
 	}
 	w.learn(s, p, v)
 	w.watch(s, p, v)
@@ -82,9 +96,11 @@ func (w *Worker) judge(s *series, p point) *verdict {
 		}
 		v.many = n > 1
 	}
-	v.any = false
-	ready := 0
-	var only int
+	v.any, v.score, v.surprise = false, 0, 0
+	v.outside = w.outside(p.x)
+	if rate := w.rateOf(s); rate != v.rate {
+		v.rate, v.wanted = rate, -math.Log10(rate)
+	}
 	for i := range s.detectors {
 		d := &s.detectors[i]
 		v.scores[i], v.ready[i] = d.Score(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)})
@@ -93,16 +109,12 @@ func (w *Worker) judge(s *series, p point) *verdict {
 		}
 		v.nominal[i] = d.Decades(v.scores[i])
 		v.decades[i] = d.surprise(v.nominal[i])
-		only = i
-		ready++
+		v.any = true
 	}
 	switch {
-	case ready == 0:
-		return v
+	case !v.any:
 	case !v.many:
-		d := &s.detectors[only]
-		v.score, v.surprise = v.scores[only], v.decades[only]
-		v.limit = d.limit(w.rate, w.limit)
+		v.score, v.surprise = v.scores[0], v.decades[0]
 	default:
 		v.ps = v.ps[:0]
 		for i, ready := range v.ready {
@@ -113,10 +125,28 @@ func (w *Worker) judge(s *series, p point) *verdict {
 		v.combined = threshold.Combine(v.ps)
 		v.score = v.combined
 		v.surprise = s.combined.Decades(v.combined)
-		v.limit = s.combined.At(w.rate)
 	}
-	v.any = true
 	return v
+}
+
+// limit is the score at which an alert is raised, in the unit of v.score; 0 while there is none. It is asked for by what is told of a
+// point, and not for each: a law's inverse has no closed form.
+func (v *verdict) limit(s *series) float64 {
+	switch {
+	case !v.any:
+		return 0
+	case !v.many:
+		return s.detectors[0].limit(v.rate, v.wanted)
+	}
+	return s.combined.At(v.rate)
+}
+
+// alarm is how surprising a point over the limit is, in decades: one that is not valid as much as the limit, whatever it scores.
+func (v *verdict) alarm() float64 {
+	if v.outside != none {
+		return max(v.surprise, v.wanted)
+	}
+	return v.surprise
 }
 
 // columnsIn gives detector i its fields of x.
@@ -142,6 +172,9 @@ func (w *Worker) learn(s *series, p point, v *verdict) {
 	if v.any && v.many {
 		s.combined.Learn(v.combined)
 	}
+	if s.pace != nil {
+		s.pace.learn(p.time)
+	}
 }
 
 // follow moves the series' incident on, and tells what is to be told.
@@ -160,7 +193,7 @@ func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
 	case !i.open():
 		status = Open
 		w.disturb(s, i, p.time)
-	case v.surprise >= w.config.Alert.Escalate*i.told:
+	case v.alarm() >= w.config.Alert.Escalate*i.told:
 		status = Update
 		i.revision++
 	}
@@ -169,7 +202,7 @@ func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
 	if status == "" {
 		return ""
 	}
-	i.told = v.surprise
+	i.told = v.alarm()
 	a := w.alert(s, i, Anomaly, status, p.time)
 	if status == Open {
 		i.id, a.Incident = a.ID, a.ID
@@ -197,8 +230,12 @@ func (w *Worker) watch(s *series, p point, v *verdict) {
 			} else {
 				name, x = w.fields[of], p.x[of]
 			}
-			if change, changed := m.Add(x); changed {
-				w.drifted(s, p, Change{Monitor: c.Kind, Of: name, Before: change.Before, After: change.After})
+			switch change, changed := m.Add(x); {
+			case !changed:
+			case c.Direction.has(change.After >= change.Before):
+				w.drifted(s, p, Change{Monitor: c.Kind, Of: name, Before: change.Before, After: change.After, Spread: change.Spread})
+			default:
+				w.untold(Drift, Opposite)
 			}
 		}
 	}
@@ -217,6 +254,7 @@ func (w *Worker) drifted(s *series, p point, c Change) {
 	i.fired, i.points = p.time, s.points
 	w.nextQuiet = min(w.nextQuiet, i.quietFrom(w.config.Alert.CoolDown))
 	if !opens {
+		w.untold(Drift, Ongoing)
 		return
 	}
 	a := w.alert(s, i, Drift, Open, p.time)
@@ -253,8 +291,12 @@ func (w *Worker) resolve(s *series, i *incident, k Kind, at int64, reason string
 
 // alert is the part of an alert that its id is made of.
 func (w *Worker) alert(s *series, i *incident, k Kind, status Status, at int64) Alert {
+	hash := w.hash
+	if w.record.Offset < w.since {
+		hash = w.before // the id that it was told with, if it was told then
+	}
 	id := identity{
-		stream: w.stream, partition: w.partition, offset: w.record.Offset, key: s.key, kind: k, time: at, revision: i.revision, config: w.hash,
+		stream: w.stream, partition: w.partition, offset: w.record.Offset, key: s.key, kind: k, time: at, revision: i.revision, config: hash,
 	}.id()
 	return Alert{
 		ID: id, Stream: w.stream, Key: s.key, Kind: k, Status: status, Incident: i.id, Revision: i.revision,
@@ -278,13 +320,22 @@ func (w *Worker) tell(a *Alert) {
 var alertHeaders = []Header{{Key: "content-type", Value: []byte(ContentType)}}
 
 func (w *Worker) trace(s *series, p point, v *verdict, t Trace) {
-	t.Offset, t.Key, t.Time, t.X, t.Wanted = w.record.Offset, s.key, p.time, p.x, w.limit
+	t.Offset, t.Key, t.Time, t.X, t.Wanted = w.record.Offset, s.key, p.time, p.x, v.wanted
 	if v.any {
-		t.Scored, t.Score, t.Surprise, t.Limit = true, v.score, v.surprise, v.limit
+		t.Scored, t.Score, t.Surprise, t.Limit = true, v.score, v.surprise, v.limit(s)
 		t.PValue = math.Pow(10, -v.surprise)
+	} else if !t.Fired {
+		t.Untold = Untold(Warming.String())
 	}
 	t.Expected = func(field int) (Forecast, bool) { return w.forecast(s, p, field) }
 	w.Trace(t)
+}
+
+// unscored traces a record that no point came of.
+func (w *Worker) unscored(r *Record, key string, o Outcome) {
+	if w.Trace != nil {
+		w.Trace(Trace{Offset: r.Offset, Key: key, Time: w.sample.Time, Untold: Untold(o.String())})
+	}
 }
 
 func utc(ns int64) time.Time { return time.Unix(0, ns).UTC() }

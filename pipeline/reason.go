@@ -12,7 +12,7 @@ import (
 // explain fills in what an alert says beyond its identity.
 func (w *Worker) explain(a *Alert, s *series, p point, v *verdict) {
 	w.window(a, p)
-	a.Score, a.Limit, a.PValue = v.score, v.limit, math.Pow(10, -v.surprise)
+	a.Score, a.Limit, a.PValue = v.score, v.limit(s), math.Pow(10, -v.surprise)
 	a.Values = make(map[string]float64, len(w.fields))
 	for i, f := range w.fields {
 		a.Values[f] = p.x[i]
@@ -26,7 +26,7 @@ func (w *Worker) explain(a *Alert, s *series, p point, v *verdict) {
 	for i := range s.detectors {
 		if v.ready[i] {
 			a.Detectors = append(a.Detectors, Vote{
-				Kind: w.config.Detectors[i].Kind, Score: v.scores[i], PValue: math.Pow(10, -v.decades[i]), Fired: v.decades[i] >= w.limit,
+				Kind: w.config.Detectors[i].Kind, Score: v.scores[i], PValue: math.Pow(10, -v.decades[i]), Fired: v.decades[i] >= v.wanted,
 			})
 		}
 	}
@@ -95,10 +95,11 @@ func (w *Worker) forecast(s *series, p point, field int) (Forecast, bool) {
 	return Forecast{}, false
 }
 
-// wanted says whether a point over the limit lies on the side that alerts are wanted for: that of the field with the largest share.
-func (w *Worker) wanted(s *series, p point, v *verdict) bool {
-	if w.config.Alert.Direction == Both {
-		return true
+// unwanted says why alerts are not wanted for a point over the limit, if they are not: the field with the largest share lies on the side
+// that was not asked for, or too near to what was expected.
+func (w *Worker) unwanted(s *series, p point, v *verdict) Untold {
+	if w.config.Alert.Direction == Both && w.config.Alert.MinDeviation == (Deviation{}) {
+		return ""
 	}
 	top := 0
 	shares := w.shares(s, p, v)
@@ -108,15 +109,22 @@ func (w *Worker) wanted(s *series, p point, v *verdict) bool {
 		}
 	}
 	f, ok := w.forecast(s, p, top)
-	if !ok || (p.x[top] >= f.Value) == (w.config.Alert.Direction == Up) {
-		return true
+	switch {
+	case !ok:
+		return ""
+	case !w.config.Alert.Direction.has(p.x[top] >= f.Value):
+		return Opposite
+	case !w.config.Alert.MinDeviation.enough(p.x[top], f.Value):
+		return Slight
 	}
-	w.counts.Opposite++
-	return false
+	return ""
 }
 
 // reason is one plain sentence: what was seen, what was expected, how rare that is, and why the detector says so.
 func (w *Worker) reason(a *Alert, s *series, p point, v *verdict, top int) string {
+	if f := v.outside; f != none {
+		return fmt.Sprintf("%s is %s, %s", w.fields[f], short(p.x[f]), w.validRange(f, p.x[f]))
+	}
 	field := w.fields[top]
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is %s", field, short(p.x[top]))
@@ -151,7 +159,11 @@ func (w *Worker) words(s *series, p point, v *verdict, field int) string {
 }
 
 func driftReason(c Change) string {
-	return fmt.Sprintf("the mean of %s has changed from %s to %s, and stays there", c.Of, short(c.Before), short(c.After))
+	what := "mean"
+	if c.Spread {
+		what = "standard deviation"
+	}
+	return fmt.Sprintf("the %s of %s has changed from %s to %s, and stays there", what, c.Of, short(c.Before), short(c.After))
 }
 
 // short writes a number as people would: whole from 1,000 up, four significant digits below, no exponent but for the very large and

@@ -15,6 +15,7 @@ type series struct {
 	points    int64 // made so far
 	detectors []watched
 	combined  threshold.Tail  // of several detectors' combination
+	pace      *pace           // where false alarms are asked for by time
 	monitors  []drift.Monitor // see series.monitor
 	anomaly   incident
 	drift     incident
@@ -61,6 +62,9 @@ func newSeries(p *plan, key string) *series {
 		d := p.newDetector(i)
 		_, ranked := d.(detectors.Ranked)
 		s.detectors[i] = watched{d, ranked, threshold.NewTail()}
+	}
+	if p.config.Alert.FalseAlarms.Every > 0 {
+		s.pace = &pace{}
 	}
 	for i, d := range p.config.Drift {
 		for range p.monitored(d.On) {
@@ -119,25 +123,8 @@ func (s *series) append(b []byte) ([]byte, error) {
 	b = append(b, s.hits.n)
 	b = appendInt(b, int64(s.hits.age)) //nolint:gosec // a count
 	var err error
-	for i := range s.detectors {
-		d := &s.detectors[i]
-		if b, err = appendPart(b, d.Detector); err != nil {
-			return nil, err
-		}
-		if d.ranked {
-			continue
-		}
-		if b, err = appendPart(b, &d.tail); err != nil {
-			return nil, err
-		}
-	}
-	if len(s.detectors) > 1 {
-		if b, err = appendPart(b, &s.combined); err != nil {
-			return nil, err
-		}
-	}
-	for _, m := range s.monitors {
-		if b, err = appendPart(b, m); err != nil {
+	for part := range s.parts {
+		if b, err = appendPart(b, part); err != nil {
 			return nil, err
 		}
 	}
@@ -150,7 +137,8 @@ func (s *series) append(b []byte) ([]byte, error) {
 	return appendFloats(appendFloats(b, s.past), s.before), nil
 }
 
-func readSeries(r *stateReader, p *plan) *series {
+// readSeries reads a series whose parts are laid out so: for each of them the part of p that it is, or none.
+func readSeries(r *stateReader, p *plan, layout []int) *series {
 	s := newSeries(p, r.text())
 	s.points = r.int()
 	s.last = r.int()
@@ -161,18 +149,13 @@ func readSeries(r *stateReader, p *plan) *series {
 	if s.hits.n > mostFrequent || s.hits.age > math.MaxInt64 {
 		r.fail("%d hits in age %d", s.hits.n, s.hits.age)
 	}
-	for i := range s.detectors {
-		d := &s.detectors[i]
-		r.part(d.Detector)
-		if !d.ranked {
-			r.part(&d.tail)
+	parts := slices.AppendSeq(make([]part, 0, len(p.parts)), s.parts)
+	for _, at := range layout {
+		if at == none {
+			r.part(nil)
+		} else {
+			r.part(parts[at])
 		}
-	}
-	if len(s.detectors) > 1 {
-		r.part(&s.combined)
-	}
-	for _, m := range s.monitors {
-		r.part(m)
 	}
 	s.anomaly.read(r)
 	s.drift.read(r)

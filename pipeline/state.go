@@ -112,12 +112,13 @@ func (r *stateReader) text() string {
 	return string(r.take(int(n))) //nolint:gosec // at most len(r.b)
 }
 
+// part reads what appendPart wrote; nil skips it.
 func (r *stateReader) part(into encoding.BinaryUnmarshaler) {
 	head := r.take(4)
 	if head == nil {
 		return
 	}
-	if b := r.take(int(binary.LittleEndian.Uint32(head))); r.err == nil {
+	if b := r.take(int(binary.LittleEndian.Uint32(head))); r.err == nil && into != nil {
 		if err := into.UnmarshalBinary(b); err != nil {
 			r.fail("%T: %v", into, err)
 		}

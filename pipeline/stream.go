@@ -29,15 +29,17 @@ type Options struct {
 
 // Stream is the Handler of one configured path: a Worker for each assigned partition, and their checkpoints.
 type Stream struct {
-	name  string
-	plan  *plan
-	o     Options
-	log   *slog.Logger
-	saves sync.WaitGroup
+	name    string
+	plan    *plan
+	o       Options
+	log     *slog.Logger
+	saves   sync.WaitGroup
+	crowded sync.Once // said that there may be no room
 
 	mu         sync.RWMutex
 	partitions map[Partition]*partition
 	waiting    map[Partition]waiting
+	before     []string            // configurations whose states were taken over
 	unsaved    map[Partition]error // what the last checkpoint of a partition failed with
 }
 
@@ -53,12 +55,14 @@ type partition struct {
 	labels  []string
 	saving  chan struct{} // holds a token while a checkpoint is under way
 	revoked chan struct{} // closed when the partition is no longer ours
+	latest  bool          // it was to begin at the end of its log
 
 	// turn guards the worker: it belongs to whoever the source lets call, and now and then, for a moment, to the checkpoint under way.
 	turn    sync.Mutex
 	worker  *Worker
 	counted Counts // what the metrics have
 	saved   saved
+	later   bool      // a checkpoint will be tried when it is due
 	warned  time.Time // that keys find no room
 
 	// Guarded by Stream.mu.
@@ -92,6 +96,8 @@ const (
 	snapshotPause = time.Millisecond // between two steps
 	saveTimeout   = 30 * time.Second
 
+	revokeAttempts = 3 // at the last checkpoint
+
 	warnEvery = time.Minute
 )
 
@@ -104,6 +110,7 @@ func NewStream(o Options) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Metrics.begin(o.Name)
 	return &Stream{
 		name: o.Name, plan: p, o: o, log: o.Log.With("stream", o.Name),
 		partitions: map[Partition]*partition{}, waiting: map[Partition]waiting{}, unsaved: map[Partition]error{},
@@ -134,7 +141,7 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 	w.Trace = s.o.Trace
 	part := &partition{
 		p: p, labels: s.labels(p), saving: make(chan struct{}, 1), revoked: make(chan struct{}),
-		worker: w, counted: newCounts(), saved: kept, committed: max(committed, 0), position: w.position,
+		worker: w, counted: newCounts(), saved: kept, committed: max(committed, 0), position: w.position, latest: from == FromLatest,
 	}
 	part.saved.next = time.Now().Add(s.o.CheckpointEvery)
 	s.mu.Lock()
@@ -144,6 +151,7 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 	s.partitions[p] = part
 	delete(s.waiting, p)
 	s.mu.Unlock()
+	s.checkRoom()
 	s.o.Metrics.checkpointAge.set(part.labels, time.Now())
 	s.o.Metrics.series.WithLabelValues(part.labels...).Set(float64(len(w.all)))
 	return from, nil
@@ -151,34 +159,26 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 
 // restore makes a partition's worker, from what is stored or without a state, and says where it is to read from.
 func (s *Stream) restore(ctx context.Context, p Partition, committed int64) (*Worker, saved, int64, error) {
-	atMost := committed
-	if committed < 0 {
-		atMost = math.MaxInt64 // the group's offset may have expired; the state has not
-	}
 	begin := time.Now()
-	states, err := s.o.Checkpoints.Load(ctx, Log{s.o.Group, p}, atMost, s.plan.learned)
+	w, kept, err := s.stored(ctx, p, committed)
 	if err == nil {
-		w, kept, bad := s.unpack(p, states)
-		if bad == nil && states[len(states)-1].Config != s.stamp() {
-			bad = s.changed(p, kept.offset, committed)
+		if committed < 0 {
+			s.log.Warn("the group has no committed offset: going on from the checkpoint, alerts since then may repeat",
+				"partition", p.String(), "offset", kept.offset)
 		}
-		if bad == nil {
-			if committed < 0 {
-				s.log.Warn("the group has no committed offset: going on from the checkpoint, alerts since then may repeat",
-					"partition", p.String(), "offset", kept.offset)
-			}
-			s.log.Info("restored", "partition", p.String(), "checkpoint", kept.offset, "committed", committed, "series", len(w.all),
-				"bytes", kept.whole+kept.changes, "seconds", time.Since(begin).Seconds())
-			s.o.Metrics.restores.WithLabelValues(s.name, "checkpoint").Inc()
-			return w, kept, kept.offset, nil
-		}
-		err = errors.Join(ErrNoCheckpoint, bad)
+		s.log.Info("restored", "partition", p.String(), "checkpoint", kept.offset, "committed", committed, "series", len(w.all),
+			"bytes", kept.whole+kept.changes, "seconds", time.Since(begin).Seconds())
+		s.o.Metrics.restores.WithLabelValues(s.name, "checkpoint").Inc()
+		return w, kept, kept.offset, nil
 	}
 	if !errors.Is(err, ErrNoCheckpoint) && !s.waited(p) {
 		return nil, saved{}, 0, err
 	}
 	w, none := newWorker(s.plan, p), saved{offset: -1}
-	switch {
+	switch before := s.get(p); {
+	case committed > 0 && before != nil && before.latest:
+		s.o.Metrics.restores.WithLabelValues(s.name, "history").Inc()
+		return w, none, FromStart, nil
 	case committed > 0:
 		s.log.Warn("no usable checkpoint: rebuilding the state from the log", "partition", p.String(), "committed", committed, "why", err)
 		s.o.Metrics.restores.WithLabelValues(s.name, "log").Inc()
@@ -191,18 +191,32 @@ func (s *Stream) restore(ctx context.Context, p Partition, committed int64) (*Wo
 	return w, none, FromStart, nil
 }
 
-// stamp is what stands in a checkpoint for the configuration.
-func (s *Stream) stamp() string { return s.plan.learned + "-" + s.plan.hash }
-
-// changed says whether a state that was learned under other alert settings can go on under these. It can where nothing was told since: a
-// change takes effect at the committed offset. Else what is to be folded in silence was told under the settings before, and what is open
-// of it would be ended under an id that nobody knows.
-func (s *Stream) changed(p Partition, offset, committed int64) error {
-	if committed >= 0 && offset != committed {
-		return fmt.Errorf("the alert settings have changed, and the state at %d is not that of the committed offset %d", offset, committed)
+// stored restores the newest state that is stored and can be used, or wraps ErrNoCheckpoint. Bytes that are sound and yet no state of this
+// program, such as those of a newer one, leave the piece before them, and then the chain before.
+func (s *Stream) stored(ctx context.Context, p Partition, committed int64) (*Worker, saved, error) {
+	atMost := committed
+	if committed < 0 {
+		atMost = math.MaxInt64 // the group's offset may have expired; the state has not
 	}
-	s.log.Info("the alert settings have changed: what was learned is kept", "partition", p.String(), "offset", offset, "config_hash", s.plan.hash)
-	return nil
+	for {
+		states, err := s.o.Checkpoints.Load(ctx, Log{s.o.Group, p}, atMost, s.plan.hashes)
+		if err != nil {
+			return nil, saved{}, err
+		}
+		for n := len(states); n > 0; n-- {
+			last := states[n-1]
+			w, kept, err := s.unpack(p, states[:n])
+			if err != nil {
+				s.log.Warn("checkpoint cannot be restored: going back to the one before", "partition", p.String(), "offset", last.Offset, "error", err)
+				continue
+			}
+			if last.Config != s.plan.hashes {
+				kept, err = s.adopt(ctx, w, last.Config, committed)
+			}
+			return w, kept, err
+		}
+		atMost = states[0].Offset - 1
+	}
 }
 
 // unpack restores a worker.
@@ -305,6 +319,7 @@ func (s *Stream) Committed(_ context.Context, p Partition, offset int64) error {
 	part.turn.Lock()
 	defer part.turn.Unlock()
 	if time.Now().Before(part.saved.next) {
+		s.later(part)
 		return nil
 	}
 	select {
@@ -323,10 +338,35 @@ func (s *Stream) Committed(_ context.Context, p Partition, offset int64) error {
 		err := s.save(ctx, part, snapshot)
 		<-part.saving
 		if err != nil {
-			s.retry(part)
+			part.turn.Lock()
+			defer part.turn.Unlock()
+			s.later(part)
 		}
 	})
 	return nil
+}
+
+// later has a checkpoint made when one is due, for the next commit may be long in coming. The worker's turn is held.
+func (s *Stream) later(part *partition) {
+	if part.later {
+		return
+	}
+	part.later = true
+	due := time.After(time.Until(part.saved.next))
+	s.saves.Go(func() {
+		select {
+		case <-due:
+		case <-part.revoked:
+			return
+		}
+		part.turn.Lock()
+		part.later = false
+		part.turn.Unlock()
+		s.mu.RLock()
+		committed := part.committed
+		s.mu.RUnlock()
+		_ = s.Committed(context.Background(), part.p, committed)
+	})
 }
 
 // cut begins a checkpoint of what is committed, or returns nil where there is nothing new. The worker's turn is held.
@@ -357,7 +397,7 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 		}
 	}
 	state, err := snapshot.Bytes()
-	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.stamp(), State: state}
+	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.plan.hashes, State: state}
 	part.turn.Lock()
 	if !snapshot.Whole {
 		c.After = part.saved.offset
@@ -373,7 +413,7 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 	case err != nil:
 		part.worker.Undo(snapshot)
 		if errors.Is(err, ErrBroken) {
-			k.whole = 0
+			k.whole, k.next = 0, time.Time{}
 		}
 	case snapshot.Whole:
 		*k = saved{offset: c.Offset, whole: max(1, len(state)), next: k.next}
@@ -395,18 +435,23 @@ func (s *Stream) step(part *partition) (done bool) {
 	return done
 }
 
-// tell counts a checkpoint, and says when they begin to fail and when they are stored again.
+// tell counts a checkpoint, and says when they begin to fail and when they are stored again. That a whole one is wanted is no failure.
 func (s *Stream) tell(part *partition, c Checkpoint, begin time.Time, err error) {
 	s.mu.Lock()
 	before := s.unsaved[part.p]
 	current := s.partitions[part.p] == part
-	if err != nil && current {
-		s.unsaved[part.p] = err
-	} else {
+	broken := errors.Is(err, ErrBroken)
+	switch {
+	case err == nil || !current:
 		delete(s.unsaved, part.p)
+	case !broken:
+		s.unsaved[part.p] = err
 	}
 	s.mu.Unlock()
 	switch {
+	case broken:
+		s.o.Metrics.checkpoints.WithLabelValues(s.name, "broken").Inc()
+		return
 	case err != nil:
 		s.o.Metrics.checkpoints.WithLabelValues(s.name, "failed").Inc()
 		if before == nil {
@@ -431,20 +476,6 @@ func (s *Stream) tell(part *partition, c Checkpoint, begin time.Time, err error)
 	}
 }
 
-// retry has a checkpoint that failed tried again, for it may be the last before a partition falls idle: the next record may be long in
-// coming.
-func (s *Stream) retry(part *partition) {
-	select {
-	case <-time.After(s.o.CheckpointEvery):
-	case <-part.revoked:
-		return
-	}
-	s.mu.RLock()
-	committed := part.committed
-	s.mu.RUnlock()
-	s.saves.Go(func() { _ = s.Committed(context.Background(), part.p, committed) })
-}
-
 // Revoke forgets a partition. See Handler.
 func (s *Stream) Revoke(ctx context.Context, p Partition) error {
 	s.mu.Lock()
@@ -467,11 +498,15 @@ func (s *Stream) Revoke(ctx context.Context, p Partition) error {
 		return nil
 	}
 	defer func() { <-part.saving }()
-	part.turn.Lock()
-	snapshot := s.cut(part)
-	part.turn.Unlock()
-	if snapshot != nil {
-		_ = s.save(ctx, part, snapshot) // it is counted and said
+	// No later one makes up for it: connections that a restart of the store has left dead must not cost it. But a rebalance waits for us,
+	// so that a store that stays away costs a replay. A failure is counted and said.
+	for range revokeAttempts {
+		part.turn.Lock()
+		snapshot := s.cut(part)
+		part.turn.Unlock()
+		if snapshot == nil || s.save(ctx, part, snapshot) == nil || ctx.Err() != nil {
+			break
+		}
 	}
 	return nil
 }
@@ -483,12 +518,24 @@ func (s *Stream) Wait() { s.saves.Wait() }
 func (s *Stream) Ready() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var missing []string
+	missing := s.unstored()
 	for p, part := range s.partitions {
 		if max(part.position, 0) < part.committed { // the position is -1 before the first record
 			missing = append(missing, fmt.Sprintf("%v: restoring, at offset %d of %d", p, max(part.position, 0), part.committed))
 		}
 	}
+	return s.lacks(missing)
+}
+
+// Stored is nil while checkpoints can be read and stored, as far as is known. A change of the configuration wants that: it begins with one.
+func (s *Stream) Stored() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.lacks(s.unstored())
+}
+
+// unstored says which checkpoints cannot be read or stored. The lock is held.
+func (s *Stream) unstored() (missing []string) {
 	for p, w := range s.waiting {
 		if !w.over() {
 			missing = append(missing, fmt.Sprintf("%v: its checkpoints cannot be read since %s", p, w.since.UTC().Format(time.RFC3339)))
@@ -497,6 +544,10 @@ func (s *Stream) Ready() error {
 	for p, err := range s.unsaved {
 		missing = append(missing, fmt.Sprintf("%v: %v", p, err))
 	}
+	return missing
+}
+
+func (s *Stream) lacks(missing []string) error {
 	if len(missing) == 0 {
 		return nil
 	}

@@ -55,6 +55,9 @@ func (t *table) room(n int) bool {
 	return len(t.all) < t.config.MaxSeries && t.bytes+t.seriesBytes+2*int64(n) <= t.config.MaxBytes
 }
 
+// crowded says whether there is more than the bounds let in: they were wider under a configuration before.
+func (t *table) crowded() bool { return len(t.all) > t.config.MaxSeries || t.bytes > t.config.MaxBytes }
+
 // deserves counts a new key's coming, and says whether it is to take the place of s.
 func (t *table) deserves(key []byte, s *series) bool {
 	often := t.misses.add(xxhash.Sum64(key), t.capacity)

@@ -26,8 +26,11 @@ func TestFloodPushesNothingOut(t *testing.T) {
 	c := settingsOf(t, boundedSettings+"max_series: 100")
 	scores := func(flood bool) (map[string][]float64, *pipeline.Worker) {
 		w := newWorker(t, c)
-		scores := map[string][]float64{}
+		scores, refused := map[string][]float64{}, uint64(0)
 		w.Trace = func(t pipeline.Trace) {
+			if t.Untold == "not_admitted" {
+				refused++
+			}
 			if strings.HasPrefix(t.Key, "hot") {
 				scores[t.Key] = append(scores[t.Key], t.Score)
 			}
@@ -46,6 +49,9 @@ func TestFloodPushesNothingOut(t *testing.T) {
 					one(fmt.Sprintf("once-%d-%d", i, j), at, 1)
 				}
 			}
+		}
+		if n := w.Counts().Outcomes[pipeline.NotAdmitted]; n != refused {
+			t.Errorf("%d traces say that there was no room, want %d", refused, n)
 		}
 		return scores, w
 	}

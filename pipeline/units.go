@@ -7,31 +7,65 @@ import (
 	"time"
 )
 
-// Rate is a share of points: "1 per 10000 points".
-type Rate struct{ Alarms, Points float64 }
+// Rate is how many false alarms are asked for: of points, "1 per 10000 points"; or of event time, for each key, "1 per day", or for all keys of
+// a partition together, "1 per day per partition".
+type Rate struct {
+	Alarms, Points float64
+	Every          time.Duration `json:",omitempty"` // else Points are 0
+	Partition      bool          `json:",omitempty"`
+}
 
-// PerPoint is the rate as a probability, in (0, 1).
-func (r Rate) PerPoint() float64 { return r.Alarms / r.Points }
+// spans are the times that have a name.
+var spans = []struct {
+	name string
+	time time.Duration
+}{{"minute", time.Minute}, {"hour", time.Hour}, {"day", 24 * time.Hour}, {"week", 7 * 24 * time.Hour}}
 
 func (r Rate) String() string {
-	return strconv.FormatFloat(r.Alarms, 'g', -1, 64) + " per " + strconv.FormatFloat(r.Points, 'f', -1, 64) + " points"
+	of := strconv.FormatFloat(r.Points, 'f', -1, 64) + " points"
+	if r.Every > 0 {
+		of = r.Every.String()
+		for _, s := range spans {
+			if r.Every == s.time {
+				of = s.name
+			}
+		}
+	}
+	if r.Partition {
+		of += " per partition"
+	}
+	return strconv.FormatFloat(r.Alarms, 'g', -1, 64) + " per " + of
 }
 
 // MarshalText spells the rate as UnmarshalText reads it.
 func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// UnmarshalText reads "1 per 10000 points".
+// UnmarshalText reads what String writes.
 func (r *Rate) UnmarshalText(b []byte) error {
-	f := strings.Fields(string(b))
-	if len(f) != 4 || f[1] != "per" || (f[3] != "points" && f[3] != "point") {
-		return fmt.Errorf("%q, want a rate such as 1 per 10000 points", b)
+	number, of, _ := strings.Cut(string(b), " per ")
+	n, err := strconv.ParseFloat(number, 64)
+	if err != nil || !(n > 0) {
+		return fmt.Errorf("%q, want a rate such as 1 per 10000 points, or 1 per day", b)
 	}
-	n, err1 := strconv.ParseFloat(f[0], 64)
-	m, err2 := strconv.ParseFloat(strings.ReplaceAll(f[2], ",", ""), 64)
-	if err1 != nil || err2 != nil || !(n > 0) || !(m >= 10*n) || m/n > 1e9 {
-		return fmt.Errorf("%q, want between 1 per 10 points and 1 per 1000000000 points", b)
+	if points, ok := strings.CutSuffix(strings.TrimSuffix(of, "s"), " point"); ok {
+		m, err := strconv.ParseFloat(strings.ReplaceAll(points, ",", ""), 64)
+		if err != nil || !(m >= 10*n) || m/n > 1e9 {
+			return fmt.Errorf("%q, want between 1 per 10 points and 1 per 1000000000 points", b)
+		}
+		*r = Rate{Alarms: n, Points: m}
+		return nil
 	}
-	*r = Rate{n, m}
+	of, partition := strings.CutSuffix(of, " per partition")
+	every, err := time.ParseDuration(of)
+	for _, s := range spans {
+		if of == s.name {
+			every, err = s.time, nil
+		}
+	}
+	if err != nil || every <= 0 || !(n <= 1e9) {
+		return fmt.Errorf("%q, want a rate such as 1 per 10000 points, 1 per day, or 1 per 12h per partition", b)
+	}
+	*r = Rate{Alarms: n, Every: every, Partition: partition}
 	return nil
 }
 
@@ -78,3 +112,9 @@ const (
 	Up   Direction = "up"
 	Down Direction = "down"
 )
+
+// has says whether a value above what it is held against, or one below, lies on that side.
+func (d Direction) has(above bool) bool { return d == Both || above == (d == Up) }
+
+// known says whether a configuration may have it.
+func (d Direction) known() bool { return d == Both || d == Up || d == Down }

@@ -103,18 +103,33 @@ func (c *WindowConfig) startOf(t int64) int64 {
 }
 
 func newWindow(c *WindowConfig, start int64, values int) *window {
-	w := &window{start: start, values: make([]aggregate, values)}
+	w := &window{values: make([]aggregate, values)}
 	for i := range w.values {
 		a := &w.values[i]
-		a.min, a.max = math.Inf(1), math.Inf(-1)
 		if slices.Contains(c.Aggregate, aggP50) {
-			a.p50 = &quantile{p: 0.5}
+			a.p50 = &quantile{}
 		}
 		if slices.Contains(c.Aggregate, aggP99) {
-			a.p99 = &quantile{p: 0.99}
+			a.p99 = &quantile{}
 		}
 	}
+	w.begin(start)
 	return w
+}
+
+// begin empties w, for the window that starts at start.
+func (w *window) begin(start int64) {
+	w.start, w.count = start, 0
+	for i := range w.values {
+		a := &w.values[i]
+		*a = aggregate{min: math.Inf(1), max: math.Inf(-1), p50: a.p50, p99: a.p99}
+		if a.p50 != nil {
+			*a.p50 = quantile{p: 0.5}
+		}
+		if a.p99 != nil {
+			*a.p99 = quantile{p: 0.99}
+		}
+	}
 }
 
 // add takes a sample in. before is the series' sample before it, nil for its first: a counter's increase spans windows.

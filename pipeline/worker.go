@@ -39,7 +39,7 @@ type Counts struct {
 	Reasons  map[decode.Reason]uint64   // of dead letters
 	Points   uint64                     // made of records or windows
 	Alerts   map[Kind]map[Status]uint64 // told
-	Opposite uint64                     // points over the limit in the direction that nobody asked for
+	Untold   map[Kind]map[Untold]uint64 // points, or changes
 	Evicted  map[Eviction]uint64        // series
 }
 
@@ -52,7 +52,16 @@ const (
 )
 
 func newCounts() Counts {
-	return Counts{Reasons: map[decode.Reason]uint64{}, Alerts: map[Kind]map[Status]uint64{Anomaly: {}, Drift: {}}, Evicted: map[Eviction]uint64{}}
+	c := Counts{
+		Reasons: map[decode.Reason]uint64{}, Evicted: map[Eviction]uint64{},
+		Alerts: map[Kind]map[Status]uint64{Anomaly: {}, Drift: {}}, Untold: map[Kind]map[Untold]uint64{Anomaly: {}, Drift: {}},
+	}
+	for k, reasons := range reasonsUntold {
+		for _, why := range reasons {
+			c.Untold[k][why] = 0
+		}
+	}
+	return c
 }
 
 // Worker is the state machine of one partition. It belongs to one goroutine at a time.
@@ -63,8 +72,10 @@ type Worker struct {
 	sample    decode.Sample
 
 	// The state.
-	position  int64 // the next offset wanted; -1 before the first record of a worker without state
-	watermark int64 // event time that windows and cool-downs have reached, Unix nanoseconds
+	position  int64  // the next offset wanted; -1 before the first record of a worker without state
+	watermark int64  // event time that windows and cool-downs have reached, Unix nanoseconds
+	since     int64  // alerts of records below it were told under another configuration,
+	before    string // of this hash
 	table
 
 	// Derived from the state.
@@ -72,6 +83,10 @@ type Worker struct {
 	ghosts    int       // windows in it whose series is gone
 	disturbed []*series // with an open incident that a time ends
 	nextQuiet int64     // no such incident is over before this watermark
+
+	// Of the whole state that it was restored from, which may be another configuration's.
+	stored []string // names of a series' parts
+	layout []int    // where they are in plan.parts
 
 	// Of snapshots.
 	generation uint32    // of snapshots; it grows with each
@@ -85,8 +100,9 @@ type Worker struct {
 	told    []Message
 	verdict verdict
 	x       []float64
+	spare   []*window // closed ones, to be opened again
 
-	// Trace, if set, is called for every point, and for samples that are too few for one.
+	// Trace, if set, is called for every point, for samples that are too few for one, and for those of keys that find no room.
 	Trace func(Trace)
 }
 
@@ -166,8 +182,12 @@ func (w *Worker) apply(r *Record) Outcome {
 		return DeadLettered
 	}
 	w.advance(w.sample.Time)
+	for w.crowded() {
+		w.evict(w.oldest(), Bound)
+	}
 	s := w.lookup(w.sample.Key)
 	if s == nil {
+		w.unscored(r, string(w.sample.Key), NotAdmitted)
 		return NotAdmitted
 	}
 	switch c := w.config.Window; {
@@ -175,9 +195,7 @@ func (w *Worker) apply(r *Record) Outcome {
 		return w.point(s, point{time: w.sample.Time, x: w.sample.Values})
 	case c.Last > 0:
 		if w.x = s.shingle(w.x[:0], w.sample.Values, c.Last); len(w.x) == 0 {
-			if w.Trace != nil {
-				w.Trace(Trace{Offset: r.Offset, Key: s.key, Time: w.sample.Time})
-			}
+			w.unscored(r, s.key, Warming)
 			return Warming
 		}
 		return w.point(s, point{time: w.sample.Time, x: w.x})
@@ -272,7 +290,7 @@ func (w *Worker) aggregate(s *series) Outcome {
 	}
 	in := s.windowAt(start)
 	if in == nil {
-		in = newWindow(c, start, len(w.sample.Values))
+		in = w.open(start)
 		s.windows = append(s.windows, in)
 		w.closeAt(end, s)
 	}
@@ -281,6 +299,18 @@ func (w *Worker) aggregate(s *series) Outcome {
 		s.before = append(s.before[:0], w.sample.Values...)
 	}
 	return Aggregated
+}
+
+// open is an empty window, where it can be one that was closed.
+func (w *Worker) open(start int64) *window {
+	end := len(w.spare) - 1
+	if end < 0 {
+		return newWindow(w.config.Window, start, len(w.sample.Values))
+	}
+	in := w.spare[end]
+	w.spare = w.spare[:end]
+	in.begin(start)
+	return in
 }
 
 // closeAt notes that s has a window that ends at end.
@@ -316,7 +346,11 @@ func (w *Worker) advance(t int64) {
 				continue
 			}
 			w.touch(s)
-			w.x = s.closeWindow(start).appendFields(w.x[:0], w.config.Window)
+			in := s.closeWindow(start)
+			w.x = in.appendFields(w.x[:0], w.config.Window)
+			if len(w.spare) < len(w.all) {
+				w.spare = append(w.spare, in)
+			}
 			w.point(s, point{time: due.end, start: start, x: w.x})
 		}
 	}

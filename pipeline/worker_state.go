@@ -5,10 +5,11 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 )
 
-// workerVersion changes with the layout of the state; a worker reads its own only, and rebuilds from the log otherwise.
-const workerVersion = 1
+// workerVersion changes with the layout of the state.
+const workerVersion = 2
 
 // A state is whole, or says what has changed since another.
 const (
@@ -31,8 +32,9 @@ func (w *Worker) AppendBinary(b []byte) ([]byte, error) {
 // tailBytes is the size of what follows the series: their number.
 const tailBytes = 8
 
-// appendHead appends what a state has besides series: version, whether it is whole, position, watermark, what the table counts, and
-// the keys that are gone since the state that it changes.
+// appendHead appends what a state has besides series: version, whether it is whole, position, watermark, since when its configuration
+// tells and which one told before, what the table counts, the keys that are gone since the state that it changes, and, where it is whole,
+// the names of a series' parts.
 func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) []byte {
 	kind := byte(changed)
 	if isWhole {
@@ -41,6 +43,8 @@ func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) []byte {
 	b = append(b, workerVersion, kind)
 	b = appendInt(b, w.position)
 	b = appendInt(b, w.watermark)
+	b = appendInt(b, w.since)
+	b = appendText(b, w.before)
 	b = appendInt(b, int64(len(w.misses.counters)))
 	b = append(b, w.misses.counters...)
 	b = appendInt(b, int64(w.misses.added)) //nolint:gosec // a count
@@ -49,14 +53,20 @@ func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) []byte {
 	for _, key := range gone {
 		b = appendText(b, key)
 	}
+	if isWhole {
+		b = appendInt(b, int64(len(w.parts)))
+		for _, p := range w.parts {
+			b = appendText(b, p.name)
+		}
+	}
 	return b
 }
 
-// UnmarshalBinary restores a whole state of a worker of the same configuration. After an error the worker is not to be used.
+// UnmarshalBinary restores a whole state, as Restore does.
 func (w *Worker) UnmarshalBinary(b []byte) error { return w.Restore([][]byte{b}) }
 
-// Restore restores the states of a worker of the same configuration: a whole one first, then what changed since, in order. After an error
-// the worker is not to be used.
+// Restore restores the states of a worker: a whole one first, then what changed since, in order. They may be of another configuration that
+// makes the same points: then parts that both have go on, and others begin anew. After an error the worker is not to be used.
 func (w *Worker) Restore(states [][]byte) error {
 	w.table = newTable(w.plan)
 	w.generation, w.dirty, w.gone, w.snapshot = 2, nil, nil, nil // what a snapshot has was taken in generation 1
@@ -64,6 +74,11 @@ func (w *Worker) Restore(states [][]byte) error {
 		r := &stateReader{b: b}
 		if err := w.restore(r, i == 0); err != nil {
 			return err
+		}
+	}
+	if w.unsettled(w.stored) {
+		for _, s := range w.all {
+			s.combined.Unsettle()
 		}
 	}
 	w.derive()
@@ -85,9 +100,10 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 		r.fail("position %d after %d", position, w.position)
 	}
 	w.position, w.watermark = position, r.int()
+	w.since, w.before = r.int(), r.text()
 	counters := r.take(r.count(1))
-	if want := sketchBytes(w.capacity); len(counters) > 0 && len(counters) != want {
-		r.fail("counters in %d bytes, want %d", len(counters), want)
+	if len(counters) != sketchBytes(w.capacity) {
+		counters = nil // there are none, or they are for room of another size
 	}
 	w.misses = sketch{counters: append([]byte(nil), counters...), added: uint64(max(0, r.int())), age: uint64(max(0, r.int()))}
 	for range r.count(1) {
@@ -95,24 +111,31 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 			w.remove(s)
 		}
 	}
-	seen := map[string]bool{}
-	for r.err == nil && len(r.b) > tailBytes {
-		s := readSeries(r, w.plan)
-		if r.err == nil && seen[s.key] {
+	if first {
+		w.stored = make([]string, r.count(1))
+		for i := range w.stored {
+			w.stored[i] = r.text()
+		}
+		w.layout = w.plan.layout(w.stored)
+	}
+	n, seen := int64(0), map[string]bool{} // of a whole state all that is held was seen
+	for ; r.err == nil && len(r.b) > tailBytes; n++ {
+		s := readSeries(r, w.plan, w.layout)
+		old := w.byKey[s.key]
+		if r.err == nil && (first && old != nil || seen[s.key]) {
 			r.fail("series %q twice", s.key)
 		}
-		seen[s.key] = true
-		if old := w.byKey[s.key]; old != nil {
+		if !first {
+			seen[s.key] = true
+		}
+		if old != nil {
 			w.remove(old)
 		}
 		s.taken = 1
 		w.add(s)
-		if len(w.all) > w.config.MaxSeries {
-			r.fail("%d series, want at most %d", len(w.all), w.config.MaxSeries)
-		}
 	}
-	if n := r.int(); r.err == nil && n != int64(len(seen)) {
-		r.fail("%d series, want %d", len(seen), n)
+	if want := r.int(); r.err == nil && n != want {
+		r.fail("%d series, want %d", n, want)
 	}
 	return r.err
 }
@@ -121,8 +144,14 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 func (w *Worker) derive() {
 	w.closing, w.ghosts, w.disturbed, w.nextQuiet = nil, 0, nil, math.MaxInt64
 	coolDown := w.config.Alert.CoolDown
-	for _, key := range slices.Sorted(maps.Keys(w.byKey)) {
-		s := w.byKey[key]
+	var active []*series
+	for _, s := range w.all {
+		if len(s.windows) > 0 || s.anomaly.open() || s.drift.open() {
+			active = append(active, s)
+		}
+	}
+	slices.SortFunc(active, func(a, b *series) int { return strings.Compare(a.key, b.key) })
+	for _, s := range active {
 		for _, in := range s.windows {
 			w.closeAt(in.start+int64(w.config.Window.Every), s)
 		}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ import (
 //	want ALERT              the next alert: kind status key, and what else is to be compared as field=text
 //	want nothing            no alert since the last want
 //	dead REASON             the next dead letter has this reason
+//	untold KIND REASON N    so many were not told for this reason since the last restart
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -135,6 +137,11 @@ func (s *script) play(t *testing.T) {
 			s.clocks[words[1]] = clock(t, at, words[2])
 		case "restart":
 			s.worker = restored(t, s.worker, s.config)
+		case "untold":
+			n := s.worker.Counts().Untold[pipeline.Kind(words[1])][pipeline.Untold(words[2])]
+			if got := strconv.FormatUint(n, 10); got != words[3] {
+				t.Errorf("%s: got %s", at, got)
+			}
 		case "want", "dead":
 			if err := s.want(words); err != nil {
 				t.Fatalf("%s: %v", at, err)
@@ -189,6 +196,9 @@ func (s *script) record(value []byte) {
 	s.told = append(s.told, s.worker.Process([]pipeline.Record{r}, 0)...)
 }
 
+// sizes are the numbers in a reason, which are compared as integers.
+var sizes = regexp.MustCompile(`[0-9]+\.[0-9]+`)
+
 // want compares the next message with the words of a command.
 func (s *script) want(words []string) error {
 	if words[1] == "nothing" {
@@ -225,7 +235,12 @@ func (s *script) want(words []string) error {
 	}
 	if a.Change != nil {
 		got["of"] = a.Change.Of
+		got["before"], got["after"] = fmt.Sprintf("%.0f", a.Change.Before), fmt.Sprintf("%.0f", a.Change.After)
 	}
+	got["reason"] = sizes.ReplaceAllStringFunc(strings.ReplaceAll(a.Reason, " ", "_"), func(x string) string {
+		v, _ := strconv.ParseFloat(x, 64)
+		return fmt.Sprintf("%.0f", v)
+	})
 	is := []string{"want", string(a.Kind), string(a.Status), a.Key}
 	for _, w := range words[min(4, len(words)):] {
 		name, _, _ := strings.Cut(w, "=")
@@ -250,7 +265,7 @@ func ids(t *testing.T, messages []pipeline.Message) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ids = append(ids, fmt.Sprintf("%s %s %s %s", a.ID, a.Kind, a.Status, a.Key))
+		ids = append(ids, fmt.Sprintf("%s %s %s %s of %s", a.ID, a.Kind, a.Status, a.Key, a.Incident))
 	}
 	return ids
 }

@@ -36,7 +36,7 @@ func Play(ctx context.Context, c *config.Config, s config.Stream, input string, 
 	if err != nil {
 		return err
 	}
-	env, err := newEnv(c)
+	env, err := newEnv(c, reg)
 	if err != nil {
 		return err
 	}

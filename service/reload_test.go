@@ -1,13 +1,19 @@
 package service_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/service"
 	"github.com/gonomaly/gonomaly/sinks"
 )
@@ -50,7 +56,7 @@ func TestReloadRefuses(t *testing.T) {
 	}
 }
 
-// A stream that has changed goes on where it was, with what it would know had it always been so; others are not disturbed.
+// A stream that has changed goes on where it was, and keeps what it knows but for the detector that is new; others are not disturbed.
 func TestReloadChangesAStream(t *testing.T) {
 	w := newWorld(t, settings, "machines")
 	p := w.start()
@@ -61,7 +67,7 @@ func TestReloadChangesAStream(t *testing.T) {
 	from := w.committed(old)
 	undisturbed, _ := p.metric("gonomaly_restores_total", `stream="windows"`)
 
-	w.edit("half_life: 100", "half_life: 30", "alerts.jsonl", "more.jsonl")
+	w.edit("{kind: ewma, half_life: 100}", "{kind: ewma, half_life: 30}, {kind: ewma, half_life: 100}", "alerts.jsonl", "more.jsonl")
 	p.want(post, "/-/reload", http.StatusOK, "reloaded")
 	changed := w.stream("records")
 	if x, n := p.metric("gonomaly_config_info", `stream="records"`, changed.Hash()); x != 1 || n != 1 || changed.Hash() == old.Hash() {
@@ -70,7 +76,7 @@ func TestReloadChangesAStream(t *testing.T) {
 	w.produce("machines", 3000)
 	w.caughtUp(changed)
 	w.caughtUp(windows)
-	after := w.fold(changed, from)
+	after := w.foldChanged(old, changed, from, from)
 	w.compare("the alerts topic", w.told(changed.Alert.Topic), append(before, after...))
 	all := w.fold(windows, everything)
 	w.compare("the other alerts topic", w.told(windows.Alert.Topic), all)
@@ -89,6 +95,116 @@ func TestReloadChangesAStream(t *testing.T) {
 	}
 	if n, _ := p.metric("gonomaly_restores_total", `stream="windows"`); n != undisturbed {
 		t.Errorf("the stream that has not changed is restored %v times, want %v", n, undisturbed)
+	}
+}
+
+// A change of what is learned waits while the state cannot be stored; sinks change all the same.
+func TestReloadIsPending(t *testing.T) {
+	w := newWorld(t, settings, "machines")
+	p := w.start()
+	w.produce("machines", 2000)
+	w.caughtUp(w.stream("records"))
+	state := filepath.Join(w.dir, "state")
+	if err := os.Rename(state, state+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(state, nil, 0o600); err != nil { // in its place
+		t.Fatal(err)
+	}
+	w.produce("machines", 500)
+	p.eventually("not ready", func() error {
+		return p.says(get, "/-/ready", http.StatusServiceUnavailable, "stream records: machines/0: save checkpoint")
+	})
+	w.edit("half_life: 100", "half_life: 30")
+	p.want(post, "/-/reload", http.StatusUnprocessableEntity, "stays pending")
+	w.edit("half_life: 30", "half_life: 100", "alerts.jsonl", "more.jsonl")
+	p.want(post, "/-/reload", http.StatusOK, "reloaded")
+	w.edit("half_life: 100", "half_life: 30")
+	if err := errors.Join(os.Remove(state), os.Rename(state+".away", state)); err != nil {
+		t.Fatal(err)
+	}
+	p.eventually("ready", func() error { return p.says(get, "/-/ready", http.StatusOK, "ready") })
+	p.want(post, "/-/reload", http.StatusOK, "reloaded")
+}
+
+// Processes with the configuration before and after take partitions from each other, as in a rolling deployment: nothing is lost or told
+// twice, each goes on from the state that the other has left, and incidents go on under their ids. The change adds a monitor that finds
+// nothing, so that what is to be told does not depend on who has a partition when.
+func TestRollingChange(t *testing.T) {
+	before, _, _ := strings.Cut(settings, "  - name: windows")
+	before = strings.NewReplacer(`store: file, directory: "${DIR}/state"`, "store: redis", "kafka:", "redis: {address: "+miniredis.RunT(t).Addr()+", key_prefix: rolling}\nkafka:",
+		`{kind: file, path: "${DIR}/alerts.jsonl"}`, "").Replace(before)
+	w := newWorld(t, before, "machines")
+	old := w.stream("records")
+	w.edit("    alert:", "    drift: [{kind: page_hinkley, on: values, lambda: 1e9}]\n    alert:", "instance: one", "instance: two")
+	loaded := map[string]*config.Config{}
+	load := func(instance, yaml string) {
+		w.configure(yaml)
+		c, err := w.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		loaded[instance] = c
+	}
+	load("two", w.yaml)
+	load("one", before)
+	as := func(instance string) func(*service.Options) {
+		return func(o *service.Options) { o.Load = func() (*config.Config, error) { return loaded[instance], nil } }
+	}
+	var all []*process
+	running := map[string]*process{}
+	for turn, change := range []string{"one", "two", "-one", "one", "-two", "two", "-one"} {
+		if instance, leaves := strings.CutPrefix(change, "-"); leaves {
+			running[instance].wantNoRebuild(change, turn)
+			running[instance].quit()
+			delete(running, instance)
+		} else {
+			running[change] = w.start(as(change))
+			all = append(all, running[change])
+		}
+		for instance, p := range running {
+			p.eventually(fmt.Sprintf("turn %d, %s: %s has its partitions", turn, change, instance), func() error {
+				if _, n := p.metric("gonomaly_series"); n != partitions/len(running) {
+					return fmt.Errorf("it has %d", n)
+				}
+				return nil
+			})
+		}
+		w.produce("machines", 1000)
+		w.caughtUp(old)
+	}
+	for _, p := range running {
+		p.wantNoRebuild("the end", len(all))
+		p.quit()
+	}
+	seen, opened := func(alerts []pipeline.Alert) (seen []string) {
+		for _, a := range alerts {
+			seen = append(seen, fmt.Sprintf("%d/%d %s %s %d", a.Origin.Partition, a.Origin.Offset, a.Key, a.Status, a.Revision))
+		}
+		return seen
+	}, map[string]bool{}
+	told := w.toldAlerts(old.Alert.Topic)
+	w.compare("the alerts topic", seen(told), seen(w.alerts(old, old, everything, everything)))
+	hashes := map[string]int{}
+	for _, a := range told {
+		opened[a.ID] = a.Status == pipeline.Open
+		hashes[a.ConfigHash]++
+	}
+	for _, a := range told {
+		if !opened[a.Incident] {
+			t.Errorf("%s of incident %s, which nobody has opened", a.Status, a.Incident)
+		}
+	}
+	if len(hashes) != 2 {
+		t.Errorf("alerts by configuration are %v, want some of both", hashes)
+	}
+}
+
+// wantNoRebuild wants that each partition was taken over from its checkpoint, or is new.
+func (p *process) wantNoRebuild(when string, turn int) {
+	p.Helper()
+	if n, _ := p.metric("gonomaly_restores_total", `from="log"`); n != 0 {
+		p.Errorf("turn %d, %s: %v partitions were rebuilt from the log, want none", turn, when, n)
 	}
 }
 

@@ -129,14 +129,14 @@ func (k *carrier) start(ctx context.Context, failed chan<- error) {
 }
 
 // newEnv makes what sinks are made of. The caller closes its Redis client.
-func newEnv(c *config.Config) (sinks.Env, error) {
+func newEnv(c *config.Config, reg prometheus.Registerer) (sinks.Env, error) {
 	env := sinks.Env{Stdout: os.Stdout}
 	if c.Redis != nil {
-		client, err := c.Redis.Client()
+		client, err := c.Redis.Client(reg)
 		if err != nil {
 			return env, err
 		}
-		env.Redis, env.KeyPrefix = client, c.Redis.KeyPrefix
+		env.Redis, env.KeyPrefix = client, c.Redis.SinkPrefix()
 	}
 	return env, nil
 }
@@ -145,7 +145,7 @@ func newEnv(c *config.Config) (sinks.Env, error) {
 func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
 	r := &running{o: o, metrics: m, failed: make(chan error, 1)}
 	var err error
-	if r.env, err = newEnv(c); err != nil {
+	if r.env, err = newEnv(c, reg); err != nil {
 		return nil, err
 	}
 	switch c.Checkpoints.Store {
@@ -199,6 +199,9 @@ func (r *running) stop() error {
 // be made changes nothing. Streams that are the same go on undisturbed.
 func (r *running) change(ctx context.Context, before, after *config.Config) error {
 	d := config.Diff(before, after)
+	if err := r.pending(after); err != nil {
+		return err
+	}
 	made := map[string]*path{}
 	for _, s := range after.Streams {
 		if slices.Contains(d.Added, s.Name) || slices.Contains(d.Changed, s.Name) {
@@ -259,6 +262,22 @@ func (r *running) change(ctx context.Context, before, after *config.Config) erro
 		r.router.start(ctx, r.failed)
 	}
 	return nil
+}
+
+// pending is why a change of what streams learn or tell has to wait: it takes effect where their state is stored.
+func (r *running) pending(after *config.Config) error {
+	var errs []error
+	for _, p := range r.streams {
+		for _, s := range after.Streams {
+			if s.Name != p.config.Name || s.Hash() == p.config.Hash() {
+				continue
+			}
+			if err := p.stream.Stored(); err != nil {
+				errs = append(errs, fmt.Errorf("the change takes effect at a checkpoint, and stays pending while there is none; reload again then: %w", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r *running) healthy() error {

@@ -141,6 +141,7 @@ func (s *Service) reload(ctx context.Context) error {
 		s.o.Log.Error("reload refused: the last good configuration stays in force", "error", err)
 		return err
 	}
+	s.foretell(c)
 	s.setLevel(c)
 	s.mu.Lock()
 	s.config = c
@@ -148,6 +149,17 @@ func (s *Service) reload(ctx context.Context) error {
 	s.metrics.loaded(c)
 	s.o.Log.Info("reloaded", "streams", strings.Join(names(c), ", "))
 	return nil
+}
+
+// foretell says what a change does to what was learned, as validate --against does.
+func (s *Service) foretell(c *config.Config) {
+	fates, err := config.Foretell(s.config, c)
+	if err != nil {
+		s.o.Log.Warn("what becomes of the states is not known", "error", err)
+	}
+	for _, f := range fates {
+		s.o.Log.Info("reload: what becomes of the state", "stream", f.Stream, "says", f.String())
+	}
 }
 
 // Gatherer has the metrics of the process.

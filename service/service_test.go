@@ -59,6 +59,33 @@ func TestAlertsOnce(t *testing.T) {
 	}
 }
 
+// A stream that begins at the end of a topic knows what is before it, where it is to: it tells there what one tells that has always been
+// there. It is not ready before, and says where its state came from.
+func TestWarmUp(t *testing.T) {
+	w := newWorld(t, strings.ReplaceAll(settings, "topics: [machines]", "topics: [machines]\n    start: latest\n    warm_up: 10000h"), "machines")
+	w.produce("machines", 8000)
+	p := w.start()
+	p.eventually("ready", func() error { return p.says(get, "/-/ready", http.StatusOK, "ready") })
+	var want []string
+	begins := map[string]map[int32]int64{}
+	for _, stream := range []string{"records", "windows"} {
+		s := w.stream(stream)
+		w.caughtUp(s)
+		if n := len(w.told(s.Alert.Topic)); n > 0 {
+			t.Errorf("stream %s tells %d alerts of what is before it", stream, n)
+		}
+		if n, _ := p.metric("gonomaly_restores_total", `from="history"`, "stream=\""+stream+"\""); n != partitions {
+			t.Errorf("stream %s: %v partitions have warmed up, want %d", stream, n, partitions)
+		}
+		begins[stream] = w.committed(s)
+	}
+	w.produce("machines", 4000)
+	for stream, from := range begins {
+		want = append(want, w.fold(w.stream(stream), from)...)
+	}
+	w.wantOnce("alerts.jsonl", want, "records", "windows")
+}
+
 // wantAccounts checks a process's metrics after its round.
 func (p *process) wantAccounts(stream string, round int, replays bool) {
 	p.Helper()

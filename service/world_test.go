@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -147,6 +148,22 @@ func (w *world) committed(s config.Stream) map[int32]int64 {
 // fold is what the workers of a stream say of the whole log: the ids of the alerts that records at or above from lead to.
 func (w *world) fold(s config.Stream, from map[int32]int64) []string {
 	w.Helper()
+	return w.foldChanged(s, s, from, everything)
+}
+
+// foldChanged is fold where the stream was another below the offsets at.
+func (w *world) foldChanged(before, s config.Stream, from, at map[int32]int64) []string {
+	w.Helper()
+	var ids []string
+	for _, a := range w.alerts(before, s, from, at) {
+		ids = append(ids, a.ID)
+	}
+	return ids
+}
+
+// alerts are those of foldChanged.
+func (w *world) alerts(before, s config.Stream, from, at map[int32]int64) (alerts []pipeline.Alert) {
+	w.Helper()
 	topics, err := kadm.NewClient(w.client).ListTopics(w.Context(), s.Topics[0])
 	if err != nil {
 		w.Fatal(err)
@@ -160,43 +177,60 @@ func (w *world) fold(s config.Stream, from map[int32]int64) []string {
 		record := pipeline.Record{Offset: r.Offset, Timestamp: time.Now().UnixNano(), Key: r.Key, Value: r.Value}
 		logs[r.Partition] = append(logs[r.Partition], record)
 	}
-	var ids []string
 	for id, records := range logs {
 		p := pipeline.Partition{Topic: s.Topics[0], TopicID: kafka.Topic{ID: topics[s.Topics[0]].ID}.HexID(), ID: id}
-		worker, err := pipeline.NewWorker(s.Name, s.Config, p)
+		old, err1 := pipeline.NewWorker(before.Name, before.Config, p)
+		worker, err2 := pipeline.NewWorker(s.Name, s.Config, p)
+		if err := errors.Join(err1, err2); err != nil {
+			w.Fatal(err)
+		}
+		changed := slices.IndexFunc(records, func(r pipeline.Record) bool { return r.Offset >= at[id] })
+		messages := slices.Clone(old.Process(records[:changed], from[id]))
+		state, err := old.AppendBinary(nil)
+		if err == nil {
+			err = worker.UnmarshalBinary(state)
+		}
 		if err != nil {
 			w.Fatal(err)
 		}
-		for _, m := range worker.Process(records, from[id]) {
+		for _, m := range append(messages, worker.Process(records[changed:], from[id])...) {
 			if m.Topic == s.Alert.Topic {
-				ids = append(ids, idOf(w.T, m.Value))
+				alerts = append(alerts, alertOf(w.T, m.Value))
 			}
 		}
 	}
-	return ids
+	return alerts
 }
 
-func idOf(t *testing.T, event []byte) string {
+func alertOf(t *testing.T, event []byte) pipeline.Alert {
 	t.Helper()
 	a, err := pipeline.ParseAlert(event)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.ID
+	return a
 }
 
 // told are the ids of the alerts in a topic.
-func (w *world) told(topic string) []string {
+func (w *world) told(topic string) (ids []string) {
+	w.Helper()
+	for _, a := range w.toldAlerts(topic) {
+		ids = append(ids, a.ID)
+	}
+	return ids
+}
+
+// toldAlerts are the alerts in a topic.
+func (w *world) toldAlerts(topic string) (alerts []pipeline.Alert) {
 	w.Helper()
 	records, err := kafka.ReadAll(w.Context(), w.opts, topic)
 	if err != nil {
 		w.Fatal(err)
 	}
-	var ids []string
 	for _, r := range records {
-		ids = append(ids, idOf(w.T, r.Value))
+		alerts = append(alerts, alertOf(w.T, r.Value))
 	}
-	return ids
+	return alerts
 }
 
 // written are the ids of the alerts in a file.
@@ -208,7 +242,10 @@ func (w *world) written(file string) []string {
 	}
 	var ids []string
 	for line := range strings.Lines(string(b)) {
-		ids = append(ids, idOf(w.T, []byte(line)))
+		if !strings.HasSuffix(line, "\n") {
+			break // it is being written
+		}
+		ids = append(ids, alertOf(w.T, []byte(line)).ID)
 	}
 	return ids
 }
@@ -257,7 +294,7 @@ func (w *world) caughtUp(s config.Stream) {
 func (w *world) eventually(what string, check func() error) {
 	w.Helper()
 	var err error
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if err = check(); err == nil {
 			return
 		}

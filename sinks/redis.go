@@ -12,7 +12,7 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
-// RedisConfig configures a Redis sink. Names are of keys, behind the prefix of the redis section and a colon.
+// RedisConfig configures a Redis sink. Names are of keys, behind the prefix of the redis section (on a Cluster in braces) and a colon.
 type RedisConfig struct {
 	Stream    string `yaml:"stream" jsonschema:"default=alerts" jsonschema_description:"Redis stream that gets one entry for each alert, with the fields id and data (the CloudEvent)."`
 	Incidents string `yaml:"incidents" jsonschema:"default=incidents" jsonschema_description:"Redis hash of the open incidents: id to latest alert (the CloudEvent)."`
@@ -68,7 +68,9 @@ const (
 )
 
 // deliver takes KEYS stream, incidents, positions and ARGV field of the position, offset, after, id, data, incident, revision, status,
-// max_length. The commands that read come first: they fail on a key of another type before anything is written.
+// max_length. What fails in a script leaves what was written before it, so the one write that may not happen twice stands between two
+// others: those before it change nothing when they are repeated, and fail if the one after it would, for a right that is missing or a key of
+// another type.
 var deliver = redis.NewScript(`
 local position = tonumber(redis.call('HGET', KEYS[3], ARGV[1]) or 0)
 local known = redis.call('HGET', KEYS[2], ARGV[6])
@@ -76,7 +78,7 @@ redis.call('XLEN', KEYS[1])
 if position < tonumber(ARGV[3]) then return {2, position} end
 if tonumber(ARGV[2]) < position then return {1, position} end
 
-redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[9], '*', 'id', ARGV[4], 'data', ARGV[5])
+redis.call('HSET', KEYS[3], ARGV[1], string.format('%d', position))
 local newer = false
 if known then
 	local ok, event = pcall(cjson.decode, known)
@@ -85,6 +87,7 @@ end
 if not newer then
 	if ARGV[8] == 'resolve' then redis.call('HDEL', KEYS[2], ARGV[6]) else redis.call('HSET', KEYS[2], ARGV[6], ARGV[5]) end
 end
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[9], '*', 'id', ARGV[4], 'data', ARGV[5])
 redis.call('HSET', KEYS[3], ARGV[1], string.format('%d', ARGV[2] + 1))
 return {0, ARGV[2] + 1}
 `)

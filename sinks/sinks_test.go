@@ -20,7 +20,7 @@ import (
 )
 
 // onRedis runs a test against miniredis, and a real server where there is one.
-func onRedis(t *testing.T, test func(t *testing.T, s *Redis, client *redis.Client)) {
+func onRedis(t *testing.T, test func(t *testing.T, s *Redis, client redis.UniversalClient)) {
 	for what, addr := range map[string]func(*testing.T) string{
 		"redis": func(t *testing.T) string { return miniredis.RunT(t).Addr() },
 		"real redis": func(t *testing.T) string {
@@ -30,7 +30,7 @@ func onRedis(t *testing.T, test func(t *testing.T, s *Redis, client *redis.Clien
 		t.Run(what, func(t *testing.T) {
 			c := checkpoint.DefaultRedis()
 			c.Address = addr(t)
-			client, err := c.Client()
+			client, err := c.Client(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func delivery(t *testing.T, a *pipeline.Alert, offset, after int64) *Delivery {
 }
 
 func TestRedisSkipsWhatItHas(t *testing.T) {
-	onRedis(t, func(t *testing.T, s *Redis, client *redis.Client) {
+	onRedis(t, func(t *testing.T, s *Redis, client redis.UniversalClient) {
 		for _, d := range []*Delivery{
 			delivery(t, alert(0), 0, 0), delivery(t, alert(0), 0, 0), delivery(t, alert(1), 5, 1), delivery(t, alert(0), 0, 0), delivery(t, alert(1), 5, 1),
 		} {
@@ -77,7 +77,7 @@ func TestRedisSkipsWhatItHas(t *testing.T) {
 }
 
 func TestRedisTellsWhatItLost(t *testing.T) {
-	onRedis(t, func(t *testing.T, s *Redis, client *redis.Client) {
+	onRedis(t, func(t *testing.T, s *Redis, client redis.UniversalClient) {
 		if err := s.Send(t.Context(), delivery(t, alert(0), 10, 0)); err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestRedisTellsWhatItLost(t *testing.T) {
 }
 
 func TestIncidentsGoByRevision(t *testing.T) {
-	onRedis(t, func(t *testing.T, s *Redis, client *redis.Client) {
+	onRedis(t, func(t *testing.T, s *Redis, client redis.UniversalClient) {
 		incident := alert(0).Incident
 		offset := int64(0)
 		for _, step := range []struct{ send, want int }{{0, 0}, {1, 1}, {0, 1}, {2, -1}} { // open, update, open of another partition, resolve
@@ -118,7 +118,7 @@ func TestIncidentsGoByRevision(t *testing.T) {
 
 // A key of another type must not make the script write the half of an alert, and then again with each attempt.
 func TestRedisWritesAllOrNothing(t *testing.T) {
-	onRedis(t, func(t *testing.T, s *Redis, client *redis.Client) {
+	onRedis(t, func(t *testing.T, s *Redis, client redis.UniversalClient) {
 		for _, i := range []int{1, 2} {
 			client.Del(t.Context(), s.keys...)
 			client.Set(t.Context(), s.keys[i], "not a hash", 0)
@@ -135,7 +135,7 @@ func TestRedisWritesAllOrNothing(t *testing.T) {
 }
 
 func TestStreamIsBounded(t *testing.T) {
-	onRedis(t, func(t *testing.T, s *Redis, client *redis.Client) {
+	onRedis(t, func(t *testing.T, s *Redis, client redis.UniversalClient) {
 		s.maxLength = 100
 		for i := range 1000 {
 			if err := s.Send(t.Context(), delivery(t, alert(i), int64(i), 0)); err != nil {

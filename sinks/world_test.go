@@ -60,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.client.Close)
 	c := checkpoint.DefaultRedis()
 	c.Address = w.redis.Addr()
-	rc, err := c.Client()
+	rc, err := c.Client(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

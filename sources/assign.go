@@ -9,7 +9,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/gonomaly/gonomaly/pipeline"
 )
@@ -33,15 +32,25 @@ type owned struct {
 	headers []pipeline.Header // reused
 
 	// Guarded by session.mu.
-	settled   time.Time          // when the client was told where to fetch; zero before
-	fetched   bool               // something has come of it
-	committed int64              // the group's offset: nothing below it is written or committed again; -1 where even 0 is to be committed
-	position  int64              // the next offset that the state wants; -1 while it does not care
-	from      int64              // where fetching began, negative where the broker decides
-	epoch     int32              // of the leader that the last record came from
+	settled   time.Time // when the client was told where to fetch; zero before
+	fetched   bool      // something has come of it
+	committed int64     // the group's offset: nothing below it is written or committed again; -1 where even 0 is to be committed
+	position  int64     // the next offset that the state wants; -1 while it does not care
+	begins    int64     // where a group without an offset begins, which is committed even before the state is there
+	since     int64     // the first offset that the state knows; 0 for all of the log
+	from      int64     // where fetching began, negative where the broker decides
+	epoch     int32     // of the leader that the last record came from
+	restoring progress
 	pending   []pipeline.Message // made by records below position, in no transaction that is known to have been committed
 	written   int                // so many of pending are in the open transaction
 	bytes     int                // of pending
+}
+
+// due is the offset that the next commit has. It is called with session.mu held.
+func (o *owned) due() int64 { return max(o.position, o.begins) }
+
+func (s *session) partition(at place) pipeline.Partition {
+	return pipeline.Partition{Topic: at.topic, TopicID: s.topics[at.topic].HexID(), ID: at.id}
 }
 
 // errOver is what a client is told that has outlived its session.
@@ -64,9 +73,9 @@ func (s *session) enter(ctx context.Context) (_ context.Context, leave func(), e
 	}, nil
 }
 
-// assign restores the state of newly assigned partitions, side by side, and says from where to fetch. While that cannot be done, because
-// the checkpoints are out of reach, it does not return: an error would cost the client the partitions that it has. The client ends
-// ctx when the group rebalances, and calls again.
+// assign restores the state of newly assigned partitions, side by side, and says from where to fetch. A partition whose state is long in
+// coming, because the checkpoints are out of reach, is paused until then: an error would cost the client the partitions that it has, and so
+// might a long wait. The client ends ctx when the group rebalances, and calls again.
 func (s *session) assign(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	ctx, leave, err := s.enter(ctx)
 	if err != nil {
@@ -84,27 +93,44 @@ func (s *session) assign(ctx context.Context, offsets map[string]map[int32]kgo.O
 	if err != nil {
 		return nil, err
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	assigned := make(chan *owned, len(taken))
+	all := make([]*coming, 0, len(taken))
+	paused, places := map[string][]int32{}, make([]place, 0, len(taken))
 	for at, t := range taken {
-		g.Go(func() error {
-			o, err := s.restore(ctx, at, t)
-			if err == nil {
-				assigned <- o
-			}
-			return err
-		})
+		all = append(all, s.takeOver(at, t))
+		paused[at.topic] = append(paused[at.topic], at.id)
+		places = append(places, at)
 	}
-	if err := g.Wait(); err != nil {
+	s.client.PauseFetchPartitions(paused)
+	patience, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	for _, c := range all {
+		wait := patience
+		if taken[c.at].log == nil {
+			wait = ctx // nobody knows yet where its log begins, and so where to hold it
+		}
+		select {
+		case <-c.done:
+			err = errors.Join(err, c.err)
+		case <-wait.Done():
+		}
+	}
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		s.abandon(context.Background(), places...)
 		return nil, err
 	}
-	close(assigned)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for o := range assigned {
-		offsets[o.p.Topic][o.p.ID] = fetchFrom(o.from)
-		o.settled = time.Now()
+	settled := map[string][]int32{}
+	for _, c := range all {
+		if c.late = !c.over() || c.err != nil; c.late {
+			offsets[c.at.topic][c.at.id] = kgo.NewOffset().At(taken[c.at].log.start)
+			continue
+		}
+		offsets[c.at.topic][c.at.id] = fetchFrom(c.o.from)
+		settled[c.at.topic] = append(settled[c.at.topic], c.at.id)
+		s.settle(c)
 	}
+	s.client.ResumeFetchPartitions(settled)
 	s.o.Metrics.rebalances.WithLabelValues(s.o.Stream).Inc()
 	return offsets, nil
 }
@@ -122,23 +148,31 @@ func fetchFrom(offset int64) kgo.Offset {
 // restore has the handler take a partition over. Where that asks for the start or the end of the log, it gets what they are now, as far
 // as they are known.
 func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error) {
-	p := pipeline.Partition{Topic: at.topic, TopicID: s.topics[at.topic].HexID(), ID: at.id}
+	p := s.partition(at)
 	before := s.get(at)
 	if before != nil {
 		before.turn.Lock()
 		defer before.turn.Unlock()
 	}
-	from, err := backoff.RetryNotifyWithData(func() (int64, error) {
-		return s.h.Assign(ctx, p, t.committed)
-	}, backoff.WithContext(retries(), ctx), s.unassigned("assign "+p.String()))
+	from, err := s.hand(ctx, p, t.committed)
 	if err != nil {
-		return nil, fmt.Errorf("assign %v: %w", p, err)
+		return nil, err
 	}
+	if from == pipeline.FromStart && t.committed > 0 && (s.o.Config.Rebuild > 0 || t.since > 0) {
+		if from, err = s.rebuildFrom(ctx, p, at, t); err != nil {
+			return nil, err
+		}
+	}
+	o := &owned{p: p, lag: lag{committed: t.committed}, committed: max(t.committed, 0), since: t.since, epoch: -1}
 	latest := from == pipeline.FromLatest
-	if latest && t.late {
+	switch {
+	case latest && t.late:
 		from = pipeline.FromStart
+	case latest && s.o.Config.WarmUp > 0:
+		if from, err = s.warmUp(ctx, at, o, &t); err != nil {
+			return nil, err
+		}
 	}
-	o := &owned{p: p, committed: max(t.committed, 0), epoch: -1}
 	switch {
 	case t.log == nil:
 	case from == pipeline.FromStart:
@@ -148,6 +182,17 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 		}
 	case from == pipeline.FromLatest:
 		from = t.log.end
+		o.since = from
+		if err := s.beginAt(ctx, p, from); err != nil {
+			return nil, err
+		}
+	case from < t.log.start: // said and committed now, for the next record may be long in coming
+		s.gap(p, from, t.log.start)
+		from = t.log.start
+		if err := s.beginAt(ctx, p, from); err != nil {
+			return nil, err
+		}
+	case from == t.committed && s.h.Position(p) < 0: // nothing is there to rebuild it from
 		if err := s.beginAt(ctx, p, from); err != nil {
 			return nil, err
 		}
@@ -155,12 +200,15 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 	o.position, o.from = s.h.Position(p), from
 	if t.log != nil {
 		if latest { // where it begins is committed, even before a record is seen: a later start would find another end
-			o.committed, o.position = -1, max(o.position, from)
+			o.committed, o.begins = -1, max(o.begins, from)
 		}
 		o.lag.begin(max(o.position, from), t.log.end)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := ctx.Err(); err != nil { // abandoned, which is decided with mu held
+		return nil, fmt.Errorf("assign %v: %w", p, err)
+	}
 	if before != nil && before.written > 0 {
 		s.tainted.Store(true)
 	}
@@ -169,13 +217,24 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 	return o, nil
 }
 
-// beginAt moves the handler's position to the end of a log that is to be read from its end.
-func (s *session) beginAt(ctx context.Context, p pipeline.Partition, end int64) error {
-	if end == 0 {
+// hand has the handler take a partition over, as often as it takes.
+func (s *session) hand(ctx context.Context, p pipeline.Partition, committed int64) (from int64, err error) {
+	from, err = backoff.RetryNotifyWithData(func() (int64, error) {
+		return s.h.Assign(ctx, p, committed)
+	}, backoff.WithContext(retries(), ctx), s.unassigned("assign "+p.String()))
+	if err != nil {
+		return 0, fmt.Errorf("assign %v: %w", p, err)
+	}
+	return from, nil
+}
+
+// beginAt moves the handler's position over what is not to be read, or not there to be read.
+func (s *session) beginAt(ctx context.Context, p pipeline.Partition, offset int64) error {
+	if offset == 0 {
 		return nil
 	}
-	if _, err := s.h.Process(ctx, p, []pipeline.Record{{Offset: end - 1, Control: true}}); err != nil {
-		return fmt.Errorf("begin %v at its end: %w", p, err)
+	if _, err := s.h.Process(ctx, p, []pipeline.Record{{Offset: offset - 1, Control: true}}); err != nil {
+		return fmt.Errorf("begin %v at %d: %w", p, offset, err)
 	}
 	return nil
 }

@@ -14,10 +14,10 @@ func BenchmarkDelivery(b *testing.B) {
 	benchmarkDelivery(b, func(b testing.TB) *world { return newWorldOf(b, kfake.SeedTopics(partitions, input)) })
 }
 
-// benchmarkDelivery reads topics that are there already, by a handler that does next to nothing. An iteration is a topic of 400,000
-// records; one in five makes an alert.
+// benchmarkDelivery reads topics that are there already, by a handler that does next to nothing. An iteration is a topic of 1,200,000
+// records; one in five hundred makes an alert.
 func benchmarkDelivery(b *testing.B, newWorld func(testing.TB) *world) {
-	const records = 400_000
+	const records = 1_200_000
 	for _, way := range []struct {
 		name   string
 		change func(*KafkaOptions, *handler)
@@ -41,7 +41,7 @@ func benchmarkDelivery(b *testing.B, newWorld func(testing.TB) *world) {
 					b.Fatal(err)
 				}
 				begin := time.Now()
-				p := w.start("a", way.change)
+				p := w.start("a", way.change, func(_ *KafkaOptions, h *handler) { h.rare = 100 })
 				w.caughtUp()
 				took += time.Since(begin)
 				p.quit(b)

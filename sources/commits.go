@@ -17,14 +17,20 @@ type commit struct {
 	mark   mark
 }
 
-// mark is what we write beside an offset: which log it is of. The broker keeps offsets by the topic's name.
+// mark is what we write beside an offset: which log it is of, for the broker keeps offsets by the topic's name, and which part of that the
+// state is made of.
 type mark struct {
 	topic      [16]byte // id; zero where it is not known
 	partitions int32    // that the topic had; a partition beyond them was added later
+	since      int64    // the first offset that the state knows; 0 for all of the log
 }
 
 func (m mark) String() string {
-	return fmt.Sprintf("gonomaly topic=%s partitions=%d", hex.EncodeToString(m.topic[:]), m.partitions)
+	text := fmt.Sprintf("gonomaly topic=%s partitions=%d", hex.EncodeToString(m.topic[:]), m.partitions)
+	if m.since > 0 {
+		text += fmt.Sprintf(" since=%d", m.since)
+	}
+	return text
 }
 
 // parseMark is zero for what others have written.
@@ -33,19 +39,23 @@ func parseMark(text *string) (m mark) {
 		return mark{}
 	}
 	var id string
-	if n, err := fmt.Sscanf(*text, "gonomaly topic=%s partitions=%d", &id, &m.partitions); n != 2 || err != nil {
+	if n, _ := fmt.Sscanf(*text, "gonomaly topic=%s partitions=%d since=%d", &id, &m.partitions, &m.since); n < 2 { // the last is not always there
 		return mark{}
 	}
+	m.since = max(0, m.since)
 	if b, err := hex.DecodeString(id); err == nil && len(b) == len(m.topic) {
 		m.topic = [16]byte(b)
 	}
 	return m
 }
 
-// markOf is what is written beside the offsets of a topic.
-func (s *session) markOf(topic string) *string {
-	t := s.topics[topic]
-	text := mark{t.ID, t.Partitions}.String()
+// markOf is what is written beside a partition's offset.
+func (s *session) markOf(at place) *string {
+	m := mark{topic: s.topics[at.topic].ID, partitions: s.topics[at.topic].Partitions}
+	if o := s.get(at); o != nil {
+		m.since = o.since
+	}
+	text := m.String()
 	return &text
 }
 

@@ -29,6 +29,8 @@ const (
 type KafkaConfig struct {
 	Delivery      string        `yaml:"delivery" jsonschema:"enum=exactly-once,enum=at-least-once,default=exactly-once" jsonschema_description:"exactly-once writes alerts, dead letters and offsets in one transaction. at-least-once writes first and commits the offsets then, without transactions: after a failure alerts may repeat, with the same ids."`
 	CommitEvery   time.Duration `yaml:"commit_every" jsonschema:"default=200ms" jsonschema_description:"Time between two commits, 20ms to 5s: half of it is what an alert waits on average; each costs the brokers some requests."`
+	Rebuild       time.Duration `yaml:"rebuild" jsonschema:"default=0s" jsonschema_description:"Where a partition's state is lost, it is rebuilt from so much of the log before the committed offset, in the time of the records, for example 336h; series that take longer to warm up warm up again. 0s is all that the topic has. With --input nothing is rebuilt."`
+	WarmUp        time.Duration `yaml:"warm_up" jsonschema:"default=0s" jsonschema_description:"With start: latest, a partition for which the group has no offset learns so much of the log before its end, in the time of the records, for example 336h, and alerts from the end on. 0s begins without history."`
 	GroupProtocol string        `yaml:"group_protocol" jsonschema:"enum=classic,enum=consumer,default=classic" jsonschema_description:"Protocol of the consumer group. consumer is KIP-848, which wants brokers of Kafka 4.3 or newer; there the brokers set the session's length, 45 s by default, and an instance that was killed waits for its end."`
 }
 
@@ -45,6 +47,12 @@ func (c KafkaConfig) Check() error {
 	}
 	if c.CommitEvery < minCommitEvery || c.CommitEvery > maxCommitEvery {
 		errs = append(errs, &invalid.Value{Name: "commit_every", Value: c.CommitEvery, Want: minCommitEvery.String() + " to " + maxCommitEvery.String()})
+	}
+	if c.Rebuild < 0 {
+		errs = append(errs, &invalid.Value{Name: "rebuild", Value: c.Rebuild, Want: "≥ 0s"})
+	}
+	if c.WarmUp < 0 {
+		errs = append(errs, &invalid.Value{Name: "warm_up", Value: c.WarmUp, Want: "≥ 0s"})
 	}
 	if c.GroupProtocol != Classic && c.GroupProtocol != Consumer {
 		errs = append(errs, &invalid.Value{Name: "group_protocol", Value: c.GroupProtocol, Want: "one of " + Classic + ", " + Consumer})

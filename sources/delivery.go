@@ -15,9 +15,9 @@ type delivery interface {
 	// begin makes ready for messages. again says that all that is pending has to be written again: nothing of it is durable.
 	begin(ctx context.Context) (again bool, err error)
 
-	// end makes the turn's messages and the offsets that it notes in sent durable. committed is false where that did not happen, or
-	// is not known, and the turn may be tried again; err is what the client does not survive. Without write it gives the turn up.
-	end(ctx context.Context, write bool, sent map[place]int64) (committed bool, err error)
+	// end makes the turn's messages and the offsets that it notes in sent durable. Where that did not happen, or is not known, why says so,
+	// and the turn may be tried again; err is what the client does not survive. Without write it gives the turn up.
+	end(ctx context.Context, write bool, sent map[place]int64) (why, err error)
 }
 
 // deliver makes the client that its options ask for, and how it delivers.
@@ -27,7 +27,7 @@ func (s *session) deliver(opts []kgo.Opt) (*kgo.Client, delivery, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return group.Client(), &transactions{s, group}, nil
+		return group.Client(), &transactions{session: s, group: group}, nil
 	}
 	client, err := kgo.NewClient(append(opts, kgo.DisableAutoCommit())...)
 	if err != nil {
@@ -39,15 +39,18 @@ func (s *session) deliver(opts []kgo.Opt) (*kgo.Client, delivery, error) {
 // errAbort is an error that gives a turn up without giving up the client.
 var errAbort = kerr.RebalanceInProgress
 
+// errTainted gives up a turn whose alerts would be told again.
+var errTainted = fmt.Errorf("a partition with alerts in the transaction was assigned again: %w", errAbort)
+
 // due are the partitions whose position the turn commits: those that the client still holds, for the broker checks the member and not
 // the partition; and never a position below what is committed. It is called with mu held.
 func (s *session) due(held map[string]map[int32]kgo.EpochOffset) ([]place, error) {
 	if s.tainted.Load() {
-		return nil, fmt.Errorf("a partition with alerts in the transaction was assigned again: %w", errAbort)
+		return nil, errTainted
 	}
 	var due []place
 	for at, o := range s.owned {
-		if o.settled.IsZero() || o.position < o.committed || o.position == o.committed && len(o.pending) == 0 {
+		if to := o.due(); o.settled.IsZero() || to < o.committed || to == o.committed && len(o.pending) == 0 {
 			continue // not taken over yet, folding what is committed already, or nothing new
 		}
 		if _, ours := held[at.topic][at.id]; ours {
@@ -71,15 +74,21 @@ func (s *session) dueNow(sent map[place]int64) (map[string][]int32, error) {
 	byTopic := map[string][]int32{}
 	for _, at := range due {
 		byTopic[at.topic] = append(byTopic[at.topic], at.id)
-		sent[at] = s.owned[at].position
+		sent[at] = s.owned[at].due()
 	}
 	return byTopic, nil
 }
 
+// errNotTaken is all that the client tells of a commit that brokers did not take; errRevoked is why, where partitions went in between.
+var (
+	errNotTaken = errors.New("the group rebalances, or its coordinator moves")
+	errRevoked  = fmt.Errorf("partitions were revoked: %w", errAbort)
+)
+
 // passes says of an error of a commit that the turn may be tried again, with this client: the group rebalances, or its coordinator moves.
 func passes(err error) bool {
 	for _, passing := range []error{
-		kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.StaleMemberEpoch, kerr.GroupIDNotFound, kerr.CoordinatorNotAvailable,
+		errNotTaken, kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.StaleMemberEpoch, kerr.GroupIDNotFound, kerr.CoordinatorNotAvailable,
 		kerr.CoordinatorLoadInProgress, kerr.NotCoordinator, kerr.RequestTimedOut, kerr.UnknownServerError,
 	} {
 		if errors.Is(err, passing) {
@@ -102,17 +111,14 @@ func (c *plainCommits) begin(context.Context) (bool, error) {
 	return failed, nil
 }
 
-func (c *plainCommits) end(ctx context.Context, write bool, sent map[place]int64) (bool, error) {
+func (c *plainCommits) end(ctx context.Context, write bool, sent map[place]int64) (why, err error) {
 	if !write {
 		c.failed = true
-		return false, ctx.Err()
+		return nil, ctx.Err()
 	}
 	due, err := c.dueNow(sent)
-	if err != nil {
-		return false, lasting(err)
-	}
-	if len(due) == 0 {
-		return true, nil
+	if err != nil || len(due) == 0 {
+		return lasting(err)
 	}
 	offsets := map[string]map[int32]kgo.EpochOffset{} // what they are, is said at the last moment
 	for topic, ids := range due {
@@ -136,17 +142,17 @@ func (c *plainCommits) end(ctx context.Context, write bool, sent map[place]int64
 			}
 		})
 	if failed != nil {
-		return false, lasting(fmt.Errorf("commit offsets: %w", failed))
+		return lasting(fmt.Errorf("commit offsets: %w", failed))
 	}
-	return true, nil
+	return nil, nil
 }
 
-// lasting is err, or nil where the turn may be tried again.
-func lasting(err error) error {
+// lasting tells an error after which the turn may be tried again from one that the client does not survive.
+func lasting(err error) (why, lasts error) {
 	if passes(err) {
-		return nil
+		return err, nil
 	}
-	return err
+	return nil, err
 }
 
 // offsets puts the positions of what is due into the commit.
@@ -163,7 +169,7 @@ func (c *plainCommits) offsets(sent map[place]int64) func(*kmsg.OffsetCommitRequ
 			for _, id := range ids {
 				p := kmsg.NewOffsetCommitRequestTopicPartition()
 				at := place{topic, id}
-				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, sent[at], c.epoch(at), c.markOf(topic)
+				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, sent[at], c.epoch(at), c.markOf(at)
 				t.Partitions = append(t.Partitions, p)
 			}
 			req.Topics = append(req.Topics, t)

@@ -160,6 +160,32 @@ func TestNoTransactions(t *testing.T) {
 	}
 }
 
+// Offsets are not committed while alerts are on their way.
+func TestOffsetsWaitForAlerts(t *testing.T) {
+	w := newWorld(t, input)
+	var writing, commits, early atomic.Int64
+	w.cluster.ControlKey(kmsg.Produce.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		writing.Add(1)
+		w.cluster.SleepControl(func() { time.Sleep(2 * DefaultKafka().CommitEvery) })
+		writing.Add(-1)
+		return nil, nil, false
+	})
+	w.cluster.ControlKey(kmsg.OffsetCommit.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		commits.Add(1)
+		early.Add(writing.Load())
+		return nil, nil, false
+	})
+	w.produce(1000)
+	w.start("a", atLeastOnce)
+	w.caughtUp()
+	w.compare()
+	if n := early.Load(); n > 0 || commits.Load() == 0 {
+		t.Errorf("%d messages are being written while offsets are committed, of %d commits", n, commits.Load())
+	}
+}
+
 func refusedPlainOffsets(req kmsg.Request, err *kerr.Error) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	for _, t := range req.(*kmsg.OffsetCommitRequest).Topics {

@@ -127,21 +127,18 @@ func (o *owned) convert(records []*kgo.Record) []pipeline.Record {
 // failed deals with what kept a partition from being fetched. It returns an error where only a new client helps.
 func (s *session) failed(ctx context.Context, f kgo.FetchTopicPartition) error {
 	s.o.Metrics.fetchErrors.WithLabelValues(s.o.Stream).Inc()
-	at := place{f.Topic, f.Partition}
 	stepped, err := false, error(nil)
-	if big, ok := errors.AsType[*kgo.ErrDecompressTooLarge](f.Err); ok {
-		stepped, err = true, s.stepOver(ctx, place{big.Topic, big.Partition}, big.Offset, big.NextOffset, big.Epoch, big)
-	} else if tooLarge(f.Err) {
+	if tooLarge(f.Err) {
 		stepped, err = s.inspectAll(ctx)
 	} else if undecodable(f.Err) {
-		stepped, err = s.inspect(ctx, at, true)
+		stepped, err = s.inspect(ctx, place{f.Topic, f.Partition}, true)
 	}
 	if stepped || err != nil {
 		return err
 	}
 	s.fetchFailed, s.failedAt = fmt.Errorf("fetch %s/%d: %w", f.Topic, f.Partition, f.Err), time.Now()
 	if lost, ok := errors.AsType[*kgo.ErrDataLoss](f.Err); ok {
-		s.o.Metrics.gaps.WithLabelValues(s.o.Stream).Inc()
+		s.o.Metrics.losses.WithLabelValues(s.o.Stream).Inc()
 		s.log.Error("the brokers have lost records that were processed: those written in their place, below the position, are not processed",
 			"topic", f.Topic, "partition", f.Partition, "position", lost.ConsumedTo, "log", lost.ResetTo)
 		return nil

@@ -68,12 +68,15 @@ func (s *store) forget(n int) {
 
 // handler is a pipeline.Handler over machines. It fails a test whose source breaks the contract.
 type handler struct {
-	t      testing.TB
-	store  *store
-	latest bool
-	refuse atomic.Int64           // so many calls of Assign are refused
-	before atomic.Pointer[func()] // called by Process
-	tune   []func(*Kafka)         // of the source that drives it
+	t       testing.TB
+	store   *store
+	latest  bool
+	rare    uint64                                    // so many times less alerts than a replay has
+	refuse  atomic.Int64                              // so many calls of Assign are refused
+	slow    func(context.Context, pipeline.Partition) // called by Assign
+	before  atomic.Pointer[func()]                    // called by Process
+	forgets atomic.Bool                               // it saves nothing
+	tune    []func(*Kafka)                            // of the source that drives it
 
 	mu       sync.Mutex
 	machines map[pipeline.Partition]*machine
@@ -103,8 +106,14 @@ func (h *handler) enter(p pipeline.Partition, call string) (leave func()) {
 	}
 }
 
-func (h *handler) Assign(_ context.Context, p pipeline.Partition, committed int64) (int64, error) {
+func (h *handler) Assign(ctx context.Context, p pipeline.Partition, committed int64) (int64, error) {
 	defer h.enter(p, "Assign")()
+	if h.slow != nil {
+		h.slow(ctx, p)
+		if ctx.Err() != nil {
+			return 0, ctx.Err()
+		}
+	}
 	if h.refuse.Add(-1) >= 0 {
 		return 0, errors.New("the store is out of reach")
 	}
@@ -150,7 +159,7 @@ func (h *handler) Process(_ context.Context, p pipeline.Partition, records []pip
 			continue
 		}
 		id, fired := m.fold(p, r)
-		if fired && r.Offset >= committed {
+		if fired && r.Offset >= committed && (h.rare == 0 || m.state%h.rare == 0) {
 			told = append(told, pipeline.Message{Topic: alerts, Key: r.Key, Value: []byte(id), Offset: r.Offset, Time: r.Timestamp})
 		}
 	}
@@ -178,11 +187,11 @@ func (h *handler) Committed(_ context.Context, p pipeline.Partition, offset int6
 		h.t.Errorf("Committed(%v, %d): not assigned", p, offset)
 		return nil
 	}
-	if offset < h.assigned[p] || offset > m.position {
+	if offset < h.assigned[p] || offset > max(m.position, h.assigned[p]) {
 		h.t.Errorf("Committed(%v, %d): committed %d before, position %d", p, offset, h.assigned[p], m.position)
 	}
 	h.assigned[p] = offset
-	if h.commits[p]++; m.position == offset && h.commits[p]%2 == 0 {
+	if h.commits[p]++; m.position == offset && h.commits[p]%2 == 0 && !h.forgets.Load() {
 		h.store.save(p, *m)
 	}
 	return nil
@@ -192,7 +201,7 @@ func (h *handler) Revoke(_ context.Context, p pipeline.Partition) error {
 	defer h.enter(p, "Revoke")()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m := h.machines[p]; m != nil && m.position == h.assigned[p] && m.position > 0 {
+	if m := h.machines[p]; m != nil && m.position == h.assigned[p] && m.position > 0 && !h.forgets.Load() {
 		h.store.save(p, *m)
 	}
 	delete(h.machines, p)
@@ -210,4 +219,15 @@ func (h *handler) holds() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.machines)
+}
+
+// some is one of its partitions.
+func (h *handler) some() int32 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for p := range h.machines {
+		return p.ID
+	}
+	h.t.Fatal("it has no partition")
+	return -1
 }

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -30,6 +32,9 @@ type KafkaOptions struct {
 	Clients  *kafka.Metrics
 	Metrics  *KafkaMetrics
 	Log      *slog.Logger
+
+	// Dial opens a connection to a broker; nil for the way that Client says.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Kafka reads topics as a member of a consumer group, exactly once: alerts, dead letters and the group's offsets move in one
@@ -42,6 +47,7 @@ type Kafka struct {
 	log           *slog.Logger
 	watching      watching
 	memory        memory
+	patience      time.Duration // with states that are on their way
 
 	// Of Run: what outlives a session.
 	member string              // its last id in the group
@@ -79,11 +85,9 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 		return nil, fmt.Errorf("stream %s: a Kafka source wants a group, topics to read and topics to write", o.Stream)
 	}
 	def := DefaultKafka()
-	o.Config = KafkaConfig{
-		Delivery:      cmp.Or(o.Config.Delivery, def.Delivery),
-		CommitEvery:   cmp.Or(o.Config.CommitEvery, def.CommitEvery),
-		GroupProtocol: cmp.Or(o.Config.GroupProtocol, def.GroupProtocol),
-	}
+	o.Config.Delivery = cmp.Or(o.Config.Delivery, def.Delivery)
+	o.Config.CommitEvery = cmp.Or(o.Config.CommitEvery, def.CommitEvery)
+	o.Config.GroupProtocol = cmp.Or(o.Config.GroupProtocol, def.GroupProtocol)
 	if err := o.Config.Check(); err != nil {
 		return nil, err
 	}
@@ -91,13 +95,17 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
+	if o.Dial != nil {
+		opts = append(opts, kgo.Dialer(o.Dial))
+	}
+	o.Metrics.begin(o.Stream)
 	slot := o.Instance
 	if slot == "" {
 		slot = rand.Text()
 	}
 	return &Kafka{
 		o: o, opts: opts, transactional: "gonomaly." + o.Group + "." + slot, log: o.Log.With("stream", o.Stream),
-		watching: defaultWatching, memory: processMemory, known: map[string][16]byte{}, renewed: map[string][16]byte{},
+		watching: defaultWatching, memory: processMemory, patience: restorePatience, known: map[string][16]byte{}, renewed: map[string][16]byte{},
 		turn: time.Now(), trouble: errors.New("not connected yet"),
 	}, nil
 }

@@ -21,6 +21,8 @@ type KafkaMetrics struct {
 	rebalances      *prometheus.CounterVec
 	fetchErrors     *prometheus.CounterVec
 	gaps            *prometheus.CounterVec
+	losses          *prometheus.CounterVec
+	cutRebuilds     *prometheus.CounterVec
 	recreated       *prometheus.CounterVec
 	skipped         *prometheus.CounterVec
 	skippedOffsets  *prometheus.CounterVec
@@ -31,7 +33,9 @@ type KafkaMetrics struct {
 	rests           *prometheus.CounterVec
 	overruns        *prometheus.CounterVec
 
-	records, seconds *prometheus.Desc
+	records, seconds, unfolded *prometheus.Desc
+
+	plain []*prometheus.CounterVec // with no label but the stream's
 
 	mu   sync.Mutex
 	lags map[[3]string]*lag
@@ -40,8 +44,13 @@ type KafkaMetrics struct {
 // NewKafkaMetrics registers the metrics of Kafka sources; once for each registry.
 func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 	f := promauto.With(reg)
+	var plain []*prometheus.CounterVec
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return f.NewCounterVec(prometheus.CounterOpts{Name: "gonomaly_" + name, Help: help}, append([]string{"stream"}, labels...))
+		c := f.NewCounterVec(prometheus.CounterOpts{Name: "gonomaly_" + name, Help: help}, append([]string{"stream"}, labels...))
+		if len(labels) == 0 {
+			plain = append(plain, c)
+		}
+		return c
 	}
 	histogram := func(name, help string) *prometheus.HistogramVec {
 		return f.NewHistogramVec(prometheus.HistogramOpts{
@@ -58,6 +67,8 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		rebalances:      counter("kafka_rebalances_total", "Times that partitions were assigned."),
 		fetchErrors:     counter("kafka_fetch_errors_total", "Fetches of a partition that failed."),
 		gaps:            counter("kafka_gaps_total", "Times that retention had deleted records before they were read."),
+		losses:          counter("kafka_data_losses_total", "Times that the brokers had lost records that were read already."),
+		cutRebuilds:     counter("kafka_rebuilds_cut_total", "Partitions whose state was rebuilt from a part of their log only, as rebuild has it."),
 		recreated:       counter("kafka_topics_recreated_total", "Topics found deleted and made anew."),
 		skipped:         counter("kafka_batches_skipped_total", "Batches that were stepped over because they cannot be decoded, or not within bounds."),
 		skippedOffsets:  counter("kafka_offsets_skipped_total", "Offsets of the batches that were stepped over."),
@@ -70,10 +81,20 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		records:         prometheus.NewDesc("gonomaly_kafka_lag_records", "Offsets between the next record wanted and the last stable offset.", partition, nil),
 		seconds: prometheus.NewDesc("gonomaly_time_lag_seconds",
 			"Time since the Kafka timestamp of the next unprocessed record; 0 when there is none.", partition, nil),
+		unfolded: prometheus.NewDesc("gonomaly_restore_records_left",
+			"Offsets committed before the partition was taken over that its state is still to fold; nothing is told before that.", partition, nil),
 		lags: map[[3]string]*lag{},
 	}
+	m.plain = plain
 	reg.MustRegister(m)
 	return m
+}
+
+// begin has the counters of a stream stand at 0: a rate over one that is not there yet misses what it counts first.
+func (m *KafkaMetrics) begin(stream string) {
+	for _, c := range m.plain {
+		c.WithLabelValues(stream)
+	}
 }
 
 // written counts a message whose transaction is committed.
@@ -107,6 +128,7 @@ func (m *KafkaMetrics) untrack(stream string, p pipeline.Partition, l *lag) {
 func (m *KafkaMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.records
 	ch <- m.seconds
+	ch <- m.unfolded
 }
 
 // Collect is part of prometheus.Collector.
@@ -120,5 +142,6 @@ func (m *KafkaMetrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(m.records, prometheus.GaugeValue, float64(left), labels[:]...)
 		ch <- prometheus.MustNewConstMetric(m.seconds, prometheus.GaugeValue, l.seconds(time.Now()), labels[:]...)
+		ch <- prometheus.MustNewConstMetric(m.unfolded, prometheus.GaugeValue, float64(l.unfolded()), labels[:]...)
 	}
 }

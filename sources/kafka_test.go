@@ -16,11 +16,21 @@ import (
 
 // Partitions go from one process to another and back, while records come in.
 func TestRebalances(t *testing.T) {
-	w := newWorld(t, input)
+	t.Parallel()
+	for name, change := range map[string]func(*KafkaOptions, *handler){
+		"states come at once": func(*KafkaOptions, *handler) {},
+		"states come late":    tuned(func(k *Kafka) { k.patience = 0 }),
+	} {
+		t.Run(name, func(t *testing.T) { rebalances(newWorld(t, input), t, change) })
+	}
+}
+
+func rebalances(w *world, t *testing.T, change func(*KafkaOptions, *handler)) {
+	t.Helper()
 	w.produce(2000)
-	a := w.start("a")
+	a := w.start("a", change)
 	stop := w.feed()
-	b := w.start("b")
+	b := w.start("b", change)
 	both := func(x, y *process) func() error {
 		return func() error {
 			if _, n := x.metric(t, "gonomaly_time_lag_seconds"); n != 2 {
@@ -40,10 +50,10 @@ func TestRebalances(t *testing.T) {
 		}
 		return nil
 	})
-	c := w.start("c")
+	c := w.start("c", change)
 	w.eventually("the partitions are shared again", both(b, c))
 	b.kill()
-	b = w.start("b")
+	b = w.start("b", change)
 	w.eventually("the killed one is back", both(b, c))
 	stop()
 	w.caughtUp()

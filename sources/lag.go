@@ -9,11 +9,12 @@ import (
 // by whoever scrapes. Transaction markers count as records and move the position as records do, so that nothing is left exactly when
 // the position has reached the last stable offset.
 type lag struct {
-	mu       sync.Mutex
-	known    bool
-	position int64     // next offset to process
-	end      int64     // last stable offset, as far as known
-	since    time.Time // Kafka timestamp of the next unprocessed record, or a time that it does not lie before
+	mu        sync.Mutex
+	known     bool
+	committed int64     // when the partition was taken over: what is below it is folded without output
+	position  int64     // next offset to process
+	end       int64     // last stable offset, as far as known
+	since     time.Time // Kafka timestamp of the next unprocessed record, or a time that it does not lie before
 }
 
 // begin says where a partition was taken over. How old its next record is shows when that is fetched.
@@ -56,6 +57,13 @@ func (l *lag) records() (left int64, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return max(0, l.end-l.position), l.known
+}
+
+// unfolded is how many offsets are left of those that were committed before.
+func (l *lag) unfolded() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(0, l.committed-l.position)
 }
 
 // seconds is how long the next record has waited; never negative, and 0 when there is none.

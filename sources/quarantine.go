@@ -181,14 +181,15 @@ type batch struct {
 	offset int64 // first, or of an old format's the last
 	size   int   // bytes
 	last   int64 // offset; covered by the checksum that may be wrong
+	time   int64 // of the newest record, Unix milliseconds; 0 in an old format
 	next   int64 // first offset of the batch behind it, as far as that is there; else -1
 }
 
 // first reads the header of the first batch; whole says that it is all there.
 func first(data []byte) (b batch, whole bool) {
 	const (
-		sizeAt, magicAt, deltaAt = 8, 16, 23
-		header                   = 61
+		sizeAt, magicAt, deltaAt, timeAt = 8, 16, 23, 35
+		header                           = 61
 	)
 	if len(data) <= magicAt {
 		return batch{}, false
@@ -200,6 +201,7 @@ func first(data []byte) (b batch, whole bool) {
 	}
 	if data[magicAt] >= 2 && b.size >= header {
 		b.last += int64(int32(binary.BigEndian.Uint32(data[deltaAt:]))) //nolint:gosec // as it stands there
+		b.time = int64(binary.BigEndian.Uint64(data[timeAt:]))          //nolint:gosec // as it stands there
 	}
 	if rest := data[b.size:]; len(rest) > sizeAt {
 		b.next = int64(binary.BigEndian.Uint64(rest)) //nolint:gosec // as it stands there

@@ -32,6 +32,7 @@ func (s *session) drop(ctx context.Context, _ *kgo.Client, partitions map[string
 func (s *session) forget(ctx context.Context, gone []place) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
 	defer cancel()
+	s.abandon(ctx, gone...)
 	var revoking sync.WaitGroup
 	for _, at := range gone {
 		s.mu.Lock()
@@ -44,6 +45,7 @@ func (s *session) forget(ctx context.Context, gone []place) {
 		revoking.Go(func() {
 			o.turn.Lock()
 			defer o.turn.Unlock()
+			s.log.Info("partition revoked", "partition", o.p.String(), "committed", max(o.committed, 0), "state", max(o.position, 0))
 			s.o.Metrics.untrack(s.o.Stream, o.p, &o.lag)
 			if err := s.h.Revoke(ctx, o.p); err != nil {
 				s.log.Error("revoke", "partition", o.p.String(), "error", err)

@@ -125,22 +125,28 @@ func TestUnansweredBegin(t *testing.T) {
 	w.compare()
 }
 
-// Ending a transaction does not wait for a rebalance that the poll before it holds back: that would take its whole deadline.
+// Ending a transaction does not wait for a rebalance that the poll before it holds back: where the brokers assign that would take its whole
+// deadline, and the client with it.
 func TestEndDuringARebalance(t *testing.T) {
-	w := newWorld(t, input)
-	w.produce(1000)
-	a := w.start("a", every(500*time.Millisecond))
-	w.eventually("ready", a.Ready)
-	defer w.feed()()
-	a.later()
-	b := w.start("b")
-	w.eventually("the partitions are shared", shared(t, a, b))
-	a.later()
-	if n := testutil.ToFloat64(a.o.Metrics.transactions.WithLabelValues("s", "failed")); n > 0 {
-		t.Errorf("%v transactions have failed, want none", n)
-	}
-	if n := testutil.ToFloat64(a.o.Metrics.rebuilds.WithLabelValues("s")); n > 0 {
-		t.Errorf("%v clients were made anew, want none", n)
+	t.Parallel()
+	for name, protocol := range map[string]func(*KafkaOptions, *handler){"classic": func(*KafkaOptions, *handler) {}, "consumer": consumerGroup} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, input)
+			w.produce(1000)
+			a := w.start("a", protocol, every(500*time.Millisecond)) // a poll holds rebalances back nearly all the time
+			w.eventually("ready", a.Ready)
+			defer w.feed()()
+			a.later()
+			b := w.start("b", protocol)
+			w.eventually("the partitions are shared", shared(t, a, b))
+			a.later()
+			if n := testutil.ToFloat64(a.o.Metrics.transactions.WithLabelValues("s", "failed")); n > 0 {
+				t.Errorf("%v transactions have failed, want none", n)
+			}
+			if n := testutil.ToFloat64(a.o.Metrics.rebuilds.WithLabelValues("s")); n > 0 {
+				t.Errorf("%v clients were made anew, want none", n)
+			}
+		})
 	}
 }
 

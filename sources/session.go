@@ -45,12 +45,13 @@ type session struct {
 	over    bool
 	endTurn context.CancelFunc // stops waiting for records
 	owned   map[place]*owned
+	coming  map[place]*coming // what restores them, until the client fetches them
 }
 
 func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[string]kafka.Topic) *session {
 	s := &session{
 		pressure: pressure{memory: k.memory}, Kafka: k, h: h, topics: topics, decompressor: k.o.Client.Decompressor(), connected: make(chan struct{}), suspects: make(chan place, 1),
-		endTurn: func() {}, owned: map[place]*owned{},
+		endTurn: func() {}, owned: map[place]*owned{}, coming: map[place]*coming{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx by the time that a clean end takes
 	return s
@@ -166,6 +167,9 @@ func (s *session) gather(ctx context.Context) error {
 	for turn.Err() == nil && !s.revoked.Load() {
 		if s.full() {
 			return nil
+		}
+		if err := s.join(); err != nil {
+			return err
 		}
 		select {
 		case at := <-s.suspects:

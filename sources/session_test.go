@@ -220,6 +220,9 @@ func TestFit(t *testing.T) {
 		if !cut || size(got) > maxMessage+100 {
 			t.Errorf("%s: fit leaves %d bytes, cut %v", name, size(got), cut)
 		}
+		if cap(got.Value) > 2*maxMessage {
+			t.Errorf("%s: what was cut away is still held", name)
+		}
 		if n := len(got.Headers); n < 2 || got.Headers[n-1].Key != "gonomaly.cut" || string(got.Headers[n-1].Value) != fmt.Sprint(len(m.Value)) {
 			t.Errorf("%s: headers %v do not say that it was cut", name, got.Headers)
 		}

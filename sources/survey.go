@@ -17,6 +17,7 @@ type taken struct {
 	committed int64   // the group's offset, -1 for none
 	log       *bounds // nil where its leader does not answer
 	late      bool    // it came to be while the group was reading its topic: it is read from its start, whatever a new group does
+	since     int64   // the first offset that the group's state knows; 0 for all of the log
 }
 
 // survey asks for the logs of assigned partitions, and for whose the committed offsets are. A committed offset beyond the end is of another
@@ -51,9 +52,12 @@ func (s *session) survey(ctx context.Context, offsets map[string]map[int32]kgo.O
 		for topic, partitions := range offsets {
 			for id, offset := range partitions {
 				at := place{topic, id}
-				t := taken{committed: max(offset.EpochOffset().Offset, -1), log: logs[at], late: s.late(at, commits)}
+				t := taken{committed: max(offset.EpochOffset().Offset, -1), log: logs[at], late: s.late(at, commits), since: commits[at].mark.since}
+				if t.since > t.committed {
+					t.since = 0 // the offset was set back to before the state began
+				}
 				if !commits[at].of(s.topics[topic].ID) {
-					t.committed = -1
+					t.committed, t.since = -1, 0
 					s.identify(topic, commits[at].mark.topic, s.topics[topic].ID)
 				}
 				if t.log != nil && t.committed > t.log.end {

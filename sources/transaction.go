@@ -12,7 +12,8 @@ import (
 // transactions deliver exactly once: the turn's messages and its offsets stand in one transaction.
 type transactions struct {
 	*session
-	group *kgo.GroupTransactSession
+	group   *kgo.GroupTransactSession
+	refused error // why the offsets of this turn were not even sent
 }
 
 // begin opens a transaction. The client's Begin takes no context, and without a coordinator it blocks for minutes: giving up on it means
@@ -35,12 +36,18 @@ func (t *transactions) begin(ctx context.Context) (again bool, err error) {
 	}
 }
 
-func (t *transactions) end(ctx context.Context, write bool, sent map[place]int64) (bool, error) {
+func (t *transactions) end(ctx context.Context, write bool, sent map[place]int64) (why, err error) {
+	t.refused = nil
 	committed, err := t.group.End(kgo.PreTxnCommitFnContext(ctx, t.offsets(sent)), kgo.TransactionEndTry(write))
-	if err == nil && !committed && ctx.Err() != nil {
-		err = fmt.Errorf("no answer in time: %w", ctx.Err())
+	switch {
+	case err != nil || committed:
+		return nil, err
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("no answer in time: %w", ctx.Err())
+	case t.refused != nil:
+		return t.refused, nil
 	}
-	return committed, err
+	return errNotTaken, nil
 }
 
 // offsets puts the positions into the commit, in place of the client's own list: after an abort that lacks the partitions that were not
@@ -48,7 +55,7 @@ func (t *transactions) end(ctx context.Context, write bool, sent map[place]int64
 func (t *transactions) offsets(sent map[place]int64) func(*kmsg.TxnOffsetCommitRequest) error {
 	return func(req *kmsg.TxnOffsetCommitRequest) error {
 		due, err := t.dueNow(sent)
-		if err != nil {
+		if t.refused = err; err != nil {
 			return err
 		}
 		req.Topics = req.Topics[:0]
@@ -58,7 +65,7 @@ func (t *transactions) offsets(sent map[place]int64) func(*kmsg.TxnOffsetCommitR
 			for _, id := range ids {
 				p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
 				at := place{topic, id}
-				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, sent[at], t.epoch(at), t.markOf(topic)
+				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, sent[at], t.epoch(at), t.markOf(at)
 				of.Partitions = append(of.Partitions, p)
 			}
 			req.Topics = append(req.Topics, of)

@@ -1,9 +1,11 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -75,7 +77,7 @@ func (s *session) work() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.owned {
-		if !o.settled.IsZero() && (len(o.pending) > 0 || o.position > o.committed) {
+		if !o.settled.IsZero() && (len(o.pending) > 0 || o.due() > o.committed) {
 			return true
 		}
 	}
@@ -98,15 +100,23 @@ func (s *session) end(ctx context.Context) error {
 
 	flushed := s.client.Flush(ending)
 	s.writeFailed = s.failures.take()
+	unwritten := errors.Join(flushed, s.writeFailed)
+	if unwritten == nil && s.tainted.Load() {
+		unwritten = errTainted
+	}
 	sent := map[place]int64{}
-	committed, err := s.delivery.end(ending, flushed == nil && s.writeFailed == nil && !s.tainted.Load(), sent)
+	why, err := s.delivery.end(ending, unwritten == nil, sent)
 	s.tainted.Store(false)
 	if err != nil {
 		s.o.Metrics.transactions.WithLabelValues(s.o.Stream, "failed").Inc()
 		return fmt.Errorf("commit: %w", errors.Join(err, s.writeFailed))
 	}
-	if !committed {
-		return s.aborted(ctx, rebalanced || s.revoked.Load())
+	if why = cmp.Or(unwritten, why); why != nil {
+		rebalanced = rebalanced || s.revoked.Load()
+		if rebalanced && errors.Is(why, errNotTaken) {
+			why = errRevoked
+		}
+		return s.aborted(ctx, rebalanced, why)
 	}
 	s.aborts = 0
 	s.o.Metrics.transactions.WithLabelValues(s.o.Stream, "committed").Inc()
@@ -115,13 +125,17 @@ func (s *session) end(ctx context.Context) error {
 }
 
 // aborted keeps what the turn held for the next one.
-func (s *session) aborted(ctx context.Context, rebalanced bool) error {
+func (s *session) aborted(ctx context.Context, rebalanced bool, why error) error {
 	s.o.Metrics.transactions.WithLabelValues(s.o.Stream, "aborted").Inc()
 	if ctx.Err() != nil {
-		return errors.New("the last commit failed")
+		return fmt.Errorf("the last commit failed: %w", why)
 	}
+	level := slog.LevelWarn
+	if s.writeFailed == nil && passes(why) {
+		level = slog.LevelInfo // as groups do
+	}
+	s.log.Log(ctx, level, "not committed: what the turn held is tried again", "why", why)
 	if !rebalanced {
-		s.log.Warn("not committed: what it held is tried again", "error", s.writeFailed)
 		if s.aborts++; s.aborts >= maxAborts || errors.Is(s.writeFailed, kerr.UnknownTopicOrPartition) {
 			return errors.Join(fmt.Errorf("commits failed in a row: %d", s.aborts), s.writeFailed)
 		}
@@ -141,8 +155,8 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 				s.o.Metrics.written(s.o.Stream, &o.pending[i], s.o.Outputs[0], now)
 			}
 			o.keepFrom(offset)
-			if s.h.Position(o.p) < 0 {
-				o = nil // where it begins was committed; the state knows of nothing yet
+			if s.h.Position(o.p) < offset {
+				o = nil // where it begins was committed; the state is not there yet
 			}
 		}
 		s.mu.Unlock()

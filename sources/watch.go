@@ -36,6 +36,7 @@ func (s *session) watch(ctx context.Context, stuck chan<- error) {
 			return
 		case <-tick.C:
 		}
+		s.tellProgress(time.Now())
 		asked := time.Now()
 		logs, err := s.listLogs(ctx, s.o.Topics)
 		if err != nil {

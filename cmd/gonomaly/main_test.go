@@ -152,6 +152,23 @@ func TestValidateSaysAll(t *testing.T) {
 	}
 }
 
+// Validate --against says what a change costs.
+func TestValidateAgainst(t *testing.T) {
+	text := must(t, "create", "metrics", "--detector", "ewma")
+	before := write(t, "before.yaml", text)
+	after := write(t, "after.yaml", strings.Replace(text, "kind: ewma", "kind: ewma\n        half_life: 7", 1))
+	out := must(t, "validate", "-c", after, "--against", before)
+	if !strings.Contains(out, "starts cold with detectors[0] ewma; drops detectors[0] ewma") {
+		t.Errorf("it says\n%s", out)
+	}
+	if out := must(t, "validate", "-c", before, "--against", before); !strings.Contains(out, " keeps detectors[0] ewma") {
+		t.Errorf("of no change it says\n%s", out)
+	}
+	if code, _, _ := run(t, "validate", "-c", before, "--against", before+".none"); code != exitFailed {
+		t.Errorf("exit %d, want %d", code, exitFailed)
+	}
+}
+
 // What create prints is valid, whatever it was made from.
 func TestCreatedIsValid(t *testing.T) {
 	csv := write(t, "data.csv", "timestamp,host,cpu,label\n2026-01-01 00:00:00,a,1.5,0\n2026-01-01 00:01:00,a,1.6,0\n2026-01-01 00:02:00,a,1.4,1\n")

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"syscall"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 
 	"github.com/gonomaly/gonomaly/config"
@@ -15,7 +18,7 @@ import (
 )
 
 func newRun() *cobra.Command {
-	var file, listen, input, stream string
+	var file, listen, input, stream, profile string
 	c := &cobra.Command{
 		Use:   "run -c FILE",
 		Short: "Run the service: read topics, write alerts",
@@ -23,7 +26,8 @@ func newRun() *cobra.Command {
 
 It waits for topics that are missing, creates the topics that it writes to, and logs JSON to standard error. SIGTERM or SIGINT end it
 within ten seconds: what is under way is committed and checkpointed. SIGHUP, or POST to /-/reload, takes the configuration anew; a bad
-one is refused, and the last good one stays in force. The HTTP port has /metrics, /-/healthy and /-/ready.
+one is refused, and the last good one stays in force. The HTTP port has /metrics, /-/healthy and /-/ready. In a container with a memory
+limit GOMEMLIMIT is nine tenths of that, unless it is set: near it fetching rests.
 
 With --input it reads a file, or standard input, instead of Kafka, and ends when that does: alerts go to the configuration's sinks, or to
 standard output where there is none.`,
@@ -32,15 +36,23 @@ standard output where there is none.`,
   gonomaly run -c gonomaly.yaml --listen 127.0.0.1:0      a free port, logged as listen
   tail -f app.jsonl | gonomaly run -c gonomaly.yaml --input -      without Kafka`,
 		Args: usage(cobra.NoArgs),
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if file == "" {
 				return usageError{errors.New("which configuration? Name it with -c FILE")}
 			}
 			level := new(slog.LevelVar)
 			log := slog.New(slog.NewJSONHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+			if profile != "" {
+				stop, err := profileCPU(profile)
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, stop()) }()
+			}
 			if input != "" {
 				return play(c.Context(), file, stream, input, log)
 			}
+			limitMemory(log)
 			s, err := service.New(service.Options{
 				Load: func() (*config.Config, error) { return config.Load(file) }, Listen: listen, Log: log, Level: level,
 			})
@@ -55,8 +67,34 @@ standard output where there is none.`,
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE`")
 	c.Flags().StringVar(&listen, "listen", "", "`ADDRESS` of the HTTP port, instead of where the configuration says")
 	c.Flags().StringVar(&input, "input", "", "`FILE` to read instead of Kafka, - for standard input")
+	c.Flags().StringVar(&profile, "cpuprofile", "", "`FILE` for a profile of the CPU until the end, for go tool pprof")
 	c.Flags().StringVar(&stream, "stream", "", "with --input, `NAME` of the stream to run, where the configuration has several")
 	return c
+}
+
+// profileCPU writes a profile of the CPU to a file until it is stopped.
+func profileCPU(path string) (stop func() error, err error) {
+	f, err := os.Create(path) //nolint:gosec // a file that the user names
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return f.Close()
+	}, nil
+}
+
+// limitMemory sets GOMEMLIMIT, unless it is set, to what the process's container leaves it: fetching rests before that is reached.
+func limitMemory(log *slog.Logger) {
+	limit, err := memlimit.Set()
+	if err != nil && !errors.Is(err, memlimit.ErrNoCgroup) && !errors.Is(err, memlimit.ErrCgroupsNotSupported) {
+		log.Warn("find the memory limit of the container: set GOMEMLIMIT", "error", err)
+	} else if limit < math.MaxInt64 {
+		log.Info("memory is limited", "bytes", limit)
+	}
 }
 
 func play(ctx context.Context, file, stream, input string, log *slog.Logger) error {

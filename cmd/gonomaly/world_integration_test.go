@@ -13,12 +13,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/redis/go-redis/v9"
@@ -73,7 +75,8 @@ type world struct {
 	dir     string
 	brokers string
 	opts    kafka.Options
-	redis   string // address
+	redis   string   // address
+	within  []string // command that runs the service as its argument
 }
 
 func newWorld(t testing.TB) *world {
@@ -163,7 +166,8 @@ type process struct {
 // run starts the service, and returns when its HTTP port is open.
 func (w *world) run(config string, env ...string) *process {
 	w.Helper()
-	p := &process{w: w, cmd: exec.Command(binary, "run", "-c", config, "--listen", "127.0.0.1:0"), exited: make(chan error, 1)}
+	command := append(slices.Clone(w.within), binary, "run", "-c", config, "--listen", "127.0.0.1:0")
+	p := &process{w: w, cmd: exec.Command(command[0], command[1:]...), exited: make(chan error, 1)}
 	p.cmd.Env = append(append(os.Environ(), "KAFKA_BROKERS="+w.brokers, "REDIS_ADDR="+w.redis), env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
@@ -261,19 +265,9 @@ func (p *process) ready() error {
 // metric sums the samples of a metric that have the labels, given as name, value, name, value.
 func (p *process) metric(name string, labels ...string) float64 {
 	p.w.Helper()
-	_, body := p.get("/metrics")
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
-	if err != nil {
-		p.w.Fatalf("metrics: %v", err)
-	}
-	f := families[name]
-	if f == nil {
-		p.w.Fatalf("there is no metric %s", name)
-	}
 	sum := 0.0
 sample:
-	for _, m := range f.Metric {
+	for _, m := range p.family(name).Metric {
 		has := map[string]string{}
 		for _, l := range m.Label {
 			has[l.GetName()] = l.GetValue()
@@ -286,6 +280,21 @@ sample:
 		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 	}
 	return sum
+}
+
+// family has the samples of a metric, which must be there.
+func (p *process) family(name string) *dto.MetricFamily {
+	p.w.Helper()
+	_, body := p.get("/metrics")
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(body))
+	if err != nil {
+		p.w.Fatalf("metrics: %v", err)
+	}
+	if families[name] == nil {
+		p.w.Fatalf("there is no metric %s", name)
+	}
+	return families[name]
 }
 
 // eventually polls until a check holds.

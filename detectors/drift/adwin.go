@@ -51,14 +51,6 @@ type ADWIN struct {
 // Bytes implements Monitor.
 func (m *ADWIN) Bytes() int { return sizeOf[ADWIN]() + (maxBuckets+1)*sizeOf[bucket]() }
 
-// bucket sums up n consecutive points.
-type bucket struct {
-	n      float64 // a power of two
-	mean   float64
-	square float64 // sum of squared deviations from the mean
-	steps  float64 // sum of squared steps from the point before, the first of a stream apart
-}
-
 const (
 	perSize    = 5            // buckets of one size, the paper's M
 	maxSize    = 1 << 17      // points in a bucket
@@ -101,76 +93,43 @@ func (m *ADWIN) compress() {
 // drop forgets the n oldest buckets.
 func (m *ADWIN) drop(n int) { m.buckets = append(m.buckets[:0], m.buckets[n:]...) }
 
-// merge returns the sums over the points of both (Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance", The
-// American Statistician 37(3), eq. 2.1).
-func (b bucket) merge(c bucket) bucket {
-	n, d := b.n+c.n, c.mean-b.mean
-	return bucket{
-		n:      n,
-		mean:   b.mean + d*(c.n/n),
-		square: b.square + c.square + d*d*(b.n*c.n/n),
-		steps:  b.steps + c.steps,
-	}
-}
-
 // cut drops what is older than the most significant change of mean, if there is one.
-func (m *ADWIN) cut() (c Change, changed bool) {
-	var newer [maxBuckets + 1]bucket // newer[i] sums up all buckets from i on
-	for i := len(m.buckets) - 1; i >= 0; i-- {
-		newer[i] = m.buckets[i].merge(newer[i+1])
+func (m *ADWIN) cut() (Change, bool) {
+	points := 0.0
+	for _, b := range m.buckets {
+		points += b.n
 	}
-	certainty := math.Log(2 * math.Log(newer[0].n) / m.delta)
-	var older bucket
-	most, at := 1.0, 0
-	for i, b := range m.buckets {
-		if older.n >= m.minWindow && newer[i].n >= m.minWindow {
-			d := deviation(newer[0].n, older.square+newer[i].square, older.steps+newer[i].steps)
-			// 0/0, of two parts that are alike and do not vary, is not more.
-			if r := math.Abs(newer[i].mean-older.mean) / bound(d, older.n, newer[i].n, certainty); r > most {
-				most, at = r, i
-				c = Change{Before: older.mean, After: newer[i].mean}
-			}
-		}
-		older = older.merge(b)
-	}
+	certainty := math.Log(2 * math.Log(points) / m.delta)
+	older, newer, at := split(m.buckets, m.minWindow, func(older, newer bucket) float64 {
+		// 0/0, of two parts that are alike and do not vary, is not more.
+		return math.Abs(newer.mean-older.mean)/bound(older, newer, certainty) - 1
+	})
 	m.drop(at)
-	return c, at > 0
-}
-
-// bound returns the difference of means that is still chance, the paper's section 3.1: with m = 1/(1/n0 + 1/n1) and δ' = δ/ln n,
-//
-//	ε = √(2/m · σ² · ln(2/δ')) + 2/(3m) · ln(2/δ')
-//
-// where the second term is for values in [0, 1]; here σ takes the place of that range, and is the deviation within the two parts, so that
-// a large change does not hide itself.
-func bound(deviation, n0, n1, certainty float64) float64 {
-	c := certainty * (1/n0 + 1/n1)
-	return deviation * (math.Sqrt(2*c) + 2./3*c)
+	return Change{Before: older.mean, After: newer.mean}, at > 0
 }
 
 const (
 	adwinVersion = 1
 	adwinHead    = 1 + 1 + 8 // version, sinceCheck, last
-	adwinBucket  = 4 * 8
 )
 
 // AppendBinary appends the state, 10 bytes and 32 for each bucket.
 func (m *ADWIN) AppendBinary(b []byte) ([]byte, error) {
 	b = appendFloats(append(b, adwinVersion, m.sinceCheck), m.last)
 	for _, s := range m.buckets {
-		b = appendFloats(b, s.n, s.mean, s.square, s.steps)
+		b = s.append(b)
 	}
 	return b, nil
 }
 
 // UnmarshalBinary restores what AppendBinary wrote.
 func (m *ADWIN) UnmarshalBinary(b []byte) error {
-	if len(b) < adwinHead || (len(b)-adwinHead)%adwinBucket != 0 || b[0] != adwinVersion || b[1] >= checkEvery {
+	if len(b) < adwinHead || (len(b)-adwinHead)%bucketSize != 0 || b[0] != adwinVersion || b[1] >= checkEvery {
 		return fmt.Errorf("%w: %d bytes are not an adwin of version %d", detectors.ErrState, len(b), adwinVersion)
 	}
 	m.sinceCheck = b[1]
 	ok := floats(b[2:], &m.last) && value(m.last)
-	n := (len(b) - adwinHead) / adwinBucket
+	n := (len(b) - adwinHead) / bucketSize
 	if !ok || n > maxBuckets {
 		return fmt.Errorf("%w: adwin of %d buckets, last point %v", detectors.ErrState, n, m.last)
 	}
@@ -178,13 +137,13 @@ func (m *ADWIN) UnmarshalBinary(b []byte) error {
 	alike := 0 // buckets of one size so far
 	for i := range m.buckets {
 		s := &m.buckets[i]
-		ok := floats(b[adwinHead+i*adwinBucket:], &s.n, &s.mean, &s.square, &s.steps)
+		ok := readBucket(b[adwinHead+i*bucketSize:], s)
 		alike++
 		if i > 0 && s.n != m.buckets[i-1].n {
 			alike = 1
 			ok = ok && s.n < m.buckets[i-1].n
 		}
-		if !ok || alike > perSize || !size(s.n) || !value(s.mean) || !squares(s.square) || !squares(s.steps) {
+		if !ok || alike > perSize || !size(s.n) {
 			return fmt.Errorf("%w: bucket %d of adwin is %+v", detectors.ErrState, i, *s)
 		}
 	}

@@ -32,8 +32,13 @@ func TestADWINBuckets(t *testing.T) {
 
 // With n0 = n1 = 2, 1/m is 1; ln(2/δ') = 2 and σ = 3 give 3·(√4 + 4/3) = 10.
 func TestADWINBound(t *testing.T) {
-	if got := bound(3, 2, 2, 2); !near(got, 10) {
+	half := bucket{n: 2, square: 18, steps: 36} // variance 9, autocorrelation 1 - 36/(2·18) = 0
+	if got := bound(half, half, 2); !near(got, 10) {
 		t.Errorf("bound = %v, want 10", got)
+	}
+	// Of one part that varies, the error is by both √(18/6·(1/4 + 1/2)) = 1.5 and by its own √(9/2) = 2.1.
+	if got := difference(bucket{n: 4, steps: 1}, half); !near(got, math.Sqrt(4.5)) {
+		t.Errorf("difference = %v, want %v", got, math.Sqrt(4.5))
 	}
 	// Squared deviations 4 and steps 4 of 4 points: variance 1, autocorrelation 1 - 4/8 = 1/2, and 1·(3/2)/(1/2) = 3.
 	if got := deviation(4, 4, 4); !near(got, math.Sqrt(3)) {

@@ -23,8 +23,11 @@ type Monitor interface {
 	encoding.BinaryUnmarshaler
 }
 
-// Change is a change of mean, in the unit of the numbers.
-type Change struct{ Before, After float64 }
+// Change is one of the mean, or else of the spread, in the unit of the numbers.
+type Change struct {
+	Before, After float64
+	Spread        bool // Before and After are standard deviations, not means
+}
 
 // Config makes Monitors of one kind; New refuses values with *invalid.Value.
 type Config interface {
@@ -34,7 +37,12 @@ type Config interface {
 // Kinds maps the name of each kind, as a configuration spells it, to a function that returns its defaults.
 var Kinds = map[string]func() Config{
 	"adwin":        func() Config { return &ADWINConfig{Delta: 0.002, MinWindow: 16} },
+	"hddm_a":       func() Config { return &HDDMAConfig{Delta: 1e-5} },
+	"hddm_w":       func() Config { return &HDDMWConfig{Delta: 1e-7, Weight: 0.05} },
 	"page_hinkley": func() Config { return &PageHinkleyConfig{Delta: 0.5, Lambda: 20, WarmUp: 50} },
+	"psi":          func() Config { return &PSIConfig{Window: 100, Delta: 1e-7} },
+	"seed":         func() Config { return &SEEDConfig{Delta: 0.01, Block: 16} },
+	"stepd":        func() Config { return &STEPDConfig{Window: 100, Limit: 4} },
 }
 
 // maxValue bounds what a monitor takes in, so that sums of squares stay finite: 1e200 times any count is a float.

@@ -107,7 +107,7 @@ func TestAddDoesNotAllocate(t *testing.T) {
 	})
 }
 
-// A shift of 3 standard deviations is found within 40 points, either way, in any unit; and both means are told, the new one roughly: it
+// A shift of 3 standard deviations is found within 64 points, either way, in any unit; and both means are told, the new one roughly: it
 // is that of a few points, some of which may lie before the shift.
 func TestShiftIsFound(t *testing.T) {
 	each(t, func(t *testing.T, fresh func() Monitor) {
@@ -120,11 +120,31 @@ func TestShiftIsFound(t *testing.T) {
 					}
 				}
 				c, changed, delay := Change{}, false, 0
-				for delay = 1; !changed && delay <= 40; delay++ {
+				for delay = 1; !changed && delay <= 64; delay++ {
 					c, changed = m.Add(unit * (100 + shift + next()))
 				}
 				if !changed || math.Abs(c.Before/unit-100) > 0.2 || math.Abs(c.After/unit-100-shift) > 1.5 {
 					t.Errorf("shift of %v in units of %v: %+v, %v after %d points", shift, unit, c, changed, delay)
+				}
+			}
+		}
+	})
+}
+
+// However far off, one point is no change.
+func TestOutlierIsNoChange(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Monitor) {
+		for _, outlier := range []float64{20, -1e6} {
+			m, next := fresh(), noise(7, 0)
+			for range 5000 {
+				m.Add(next())
+			}
+			if c, changed := m.Add(outlier); changed {
+				t.Errorf("%+v at an outlier of %v", c, outlier)
+			}
+			for i := range 1000 {
+				if c, changed := m.Add(next()); changed {
+					t.Errorf("%+v %d points after an outlier of %v", c, i, outlier)
 				}
 			}
 		}

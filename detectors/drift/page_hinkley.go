@@ -47,26 +47,12 @@ type PageHinkley struct {
 	delta, lambda float64 // standard deviations
 	warmUp        float64 // points
 
-	n      float64 // points since the last change
-	mean   float64 // of these, in units of x
-	square float64 // sum of their squared deviations from the mean
-	steps  float64 // sum of their squared steps, each from the one before
-	last   float64 // the newest of them
-	up     run
-	down   run
+	running  // since the last change
+	up, down run
 }
 
 // Bytes implements Monitor.
 func (m *PageHinkley) Bytes() int { return sizeOf[PageHinkley]() }
-
-// run is the test on one side.
-type run struct {
-	sum  float64 // deviations piled up, in standard deviations, ≥ 0
-	n    float64 // points since the sum was 0: those after the change, if there is one
-	mean float64 // of these points, in units of x
-}
-
-const maxDeviation = 8 // standard deviations
 
 // Add takes x in. Values beyond ±1e100 count as these.
 func (m *PageHinkley) Add(x float64) (c Change, changed bool) {
@@ -84,6 +70,7 @@ func (m *PageHinkley) Add(x float64) (c Change, changed bool) {
 			}
 		}
 	}
+	// Not by running.add, which rounds otherwise: a saved state goes on as it always did.
 	if m.n > 0 {
 		m.steps += (x - m.last) * (x - m.last)
 	}
@@ -95,24 +82,6 @@ func (m *PageHinkley) Add(x float64) (c Change, changed bool) {
 	return Change{}, false
 }
 
-// standard returns x less the mean in standard deviations.
-func (m *PageHinkley) standard(x float64) float64 {
-	if x == m.mean {
-		return 0 // also where nothing varies
-	}
-	return min(max((x-m.mean)/deviation(m.n, m.square, m.steps), -maxDeviation), maxDeviation)
-}
-
-func (r *run) add(x, deviation float64) {
-	r.sum += deviation
-	if r.sum <= 0 {
-		*r = run{}
-		return
-	}
-	r.n++
-	r.mean += (x - r.mean) / r.n
-}
-
 // change takes the run's points, all but x itself, out of the mean. There are others: a run begins after the warm-up.
 func (m *PageHinkley) change(r run, x float64) Change {
 	rest := m.n - (r.n - 1)
@@ -121,13 +90,12 @@ func (m *PageHinkley) change(r run, x float64) Change {
 
 const (
 	pageHinkleyVersion = 1
-	pageHinkleySize    = 1 + 11*8
+	pageHinkleySize    = 1 + runningSize + 2*runSize
 )
 
 // AppendBinary appends the state, 89 bytes.
 func (m *PageHinkley) AppendBinary(b []byte) ([]byte, error) {
-	return appendFloats(append(b, pageHinkleyVersion),
-		m.n, m.mean, m.square, m.steps, m.last, m.up.sum, m.up.n, m.up.mean, m.down.sum, m.down.n, m.down.mean), nil
+	return m.down.append(m.up.append(m.append(append(b, pageHinkleyVersion)))), nil
 }
 
 // UnmarshalBinary restores what AppendBinary wrote.
@@ -135,13 +103,9 @@ func (m *PageHinkley) UnmarshalBinary(b []byte) error {
 	if len(b) != pageHinkleySize || b[0] != pageHinkleyVersion {
 		return fmt.Errorf("%w: page_hinkley needs %d bytes of version %d", detectors.ErrState, pageHinkleySize, pageHinkleyVersion)
 	}
-	ok := floats(b[1:], &m.n, &m.mean, &m.square, &m.steps, &m.last, &m.up.sum, &m.up.n, &m.up.mean, &m.down.sum, &m.down.n, &m.down.mean)
-	if !ok || !count(m.n) || !value(m.mean) || !value(m.last) || !squares(m.square) || !squares(m.steps) || !m.up.valid(m) || !m.down.valid(m) {
+	ok := readRunning(b[1:], &m.running) && readRun(b[1+runningSize:], &m.up, m.n) && readRun(b[1+runningSize+runSize:], &m.down, m.n)
+	if !ok || m.up.sum > m.lambda || m.down.sum > m.lambda {
 		return fmt.Errorf("%w: page_hinkley is out of range", detectors.ErrState)
 	}
 	return nil
-}
-
-func (r run) valid(m *PageHinkley) bool {
-	return r.sum >= 0 && r.sum <= m.lambda && count(r.n) && r.n <= m.n && value(r.mean)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/gonomaly/gonomaly/detectors"
@@ -32,6 +33,10 @@ var laws = map[string]func(r *rand.Rand) func() float64{
 			return r.NormFloat64() / math.Sqrt(a*a+b*b+c*c)
 		}
 	},
+	"Student t2": func(r *rand.Rand) func() float64 {
+		return func() float64 { return r.NormFloat64() / math.Sqrt(2*r.ExpFloat64()) }
+	},
+	"Pareto 1": func(r *rand.Rand) func() float64 { return func() float64 { return 1 / (1 - r.Float64()) } },
 	"lognormal": func(r *rand.Rand) func() float64 {
 		return func() float64 { return (math.Exp(r.NormFloat64()) - math.Sqrt(math.E)) / math.Sqrt((math.E-1)*math.E) }
 	},
@@ -76,9 +81,9 @@ func alarms(law func(r *rand.Rand) func() float64, p float64, series uint64, fro
 }
 
 // The false alarms that are asked for are those that come, whatever the law: at most twice as many, and not so few that anomalies are
-// muted. Where the law ends (uniform) or has few values (rounded) there may be none.
+// muted. Where the law has few values there may be none.
 func TestFalseAlarms(t *testing.T) {
-	least := map[string]float64{"uniform": 0, "rounded to 1": 0, "rounded to 1/4": 0.3}
+	least := map[string]float64{"rounded to 1": 0, "rounded to 1/4": 0.3}
 	for name, law := range laws {
 		t.Run(name, func(t *testing.T) {
 			low, ok := least[name]
@@ -94,18 +99,56 @@ func TestFalseAlarms(t *testing.T) {
 	}
 }
 
-// At the default rate, which takes many points to see. Measured over 4 million points of each: normal 0.9, t3 1.5, on the safe side lognormal 0.5 and
-// exponential 0.3.
+// At the default rate, which takes many points to see.
 func TestFalseAlarmsAtTheDefaultRate(t *testing.T) {
 	if testing.Short() {
-		t.Skip("800,000 points of each law")
+		t.Skip("600,000 points of each law")
 	}
 	for name, law := range laws {
 		t.Run(name, func(t *testing.T) {
-			if got := alarms(law, 1e-4, 4, 10_000, 210_000); got > 2 {
-				t.Errorf("%.2f times as many as asked for, want at most 2", got)
+			low := 0.5
+			if strings.HasPrefix(name, "rounded") {
+				low = 0
+			}
+			if got := alarms(law, 1e-4, 2, 100_000, 300_000); got < low || got > 2 {
+				t.Errorf("%.2f times as many as asked for, want %v to 2", got, low)
 			}
 		})
+	}
+}
+
+// When the law becomes another, of another width, the false alarms are again those asked for after 10 of them have had time to come.
+func TestFalseAlarmsAfterDrift(t *testing.T) {
+	for name, law := range laws {
+		before, after := law(rand.New(rand.NewPCG(1, 7))), laws["lognormal"](rand.New(rand.NewPCG(2, 7)))
+		tail, n := NewTail(), 0
+		for range 50_000 {
+			tail.Learn(decades(before()))
+		}
+		for i := range 60_000 {
+			u := decades(2 * after())
+			if i >= 10_000 && tail.P(u) <= 1e-3 {
+				n++
+			}
+			tail.Learn(u)
+		}
+		if n < 25 || n > 100 {
+			t.Errorf("from %s: %d alarms in 50,000 points, want about 50", name, n)
+		}
+	}
+}
+
+// With 100 points that weigh, a point of 2.5 decades moves the first rung, of 1 in 100, up by its gain of 2·log10(e)/(2 + 100·p) times
+// 1 - p. The others fall by their own gains times p, and are taken along with those below.
+func TestRungsByHand(t *testing.T) {
+	tail := NewTail()
+	tail.climb(2.5)
+	shift := 2 * math.Log10E / 3 * 0.99
+	for k, fall := range []float64{0, 1e-3 / 2.1, 1e-4 / 2.01, 1e-5 / 2.001} {
+		shift -= 2 * math.Log10E * fall
+		if got, want := tail.rung[k], 2+float64(k)+shift; math.Abs(got-want) > 1e-12 {
+			t.Errorf("rung %d is at %v, want %v", k, got, want)
+		}
 	}
 }
 
@@ -248,6 +291,7 @@ func TestLearnByHand(t *testing.T) {
 		scale: math.Log10E * math.Exp(0.1*(2*z-z*z/2)),
 		shape: 0.1 * (z*z/2 - z),
 	}
+
 	for _, v := range []struct {
 		name      string
 		got, want float64
@@ -279,11 +323,26 @@ func TestRestoreContinues(t *testing.T) {
 	}
 }
 
+// A state of version 1 is one without rungs, which are nominal then.
+func TestStateWithoutRungs(t *testing.T) {
+	next, tail := laws["Student t3"](rand.New(rand.NewPCG(1, 8))), NewTail()
+	for range 3000 {
+		tail.Learn(decades(next()))
+	}
+	b := append([]byte{1}, state(t, &tail)[1:1+6*8]...)
+	want := tail
+	want.rung = NewTail().rung
+	var got Tail
+	if err := got.UnmarshalBinary(b); err != nil || got != want {
+		t.Errorf("UnmarshalBinary of version 1: %+v, %v, want %+v", got, err, want)
+	}
+}
+
 func TestBadStateIsAnError(t *testing.T) {
 	fresh := NewTail()
 	good := state(t, &fresh)
-	bad := [][]byte{nil, good[:len(good)-1], append(state(t, &fresh), 0), append([]byte{2}, good[1:]...)}
-	for field := range 6 {
+	bad := [][]byte{nil, good[:len(good)-1], append(state(t, &fresh), 0), append([]byte{9}, good[1:]...)}
+	for field := range 6 + rungs {
 		for _, v := range []float64{math.NaN(), math.Inf(1), -1, 1e300} {
 			b := state(t, &fresh)
 			binary.LittleEndian.PutUint64(b[1+8*field:], math.Float64bits(v))
@@ -305,7 +364,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
-// FuzzTail: what is taken for a state is saved as the same bytes, keeps the laws of P, and stays a state whatever is learned.
+// FuzzTail: what is taken for a state of this version is saved as the same bytes, keeps the laws of P, and stays a state whatever is learned.
 func FuzzTail(f *testing.F) {
 	for _, tail := range tails() {
 		f.Add(state(f, tail), 3.0)
@@ -315,7 +374,7 @@ func FuzzTail(f *testing.F) {
 		if tail.UnmarshalBinary(b) != nil {
 			return
 		}
-		if again := state(t, &tail); string(again) != string(b) {
+		if again := state(t, &tail); b[0] == tailVersion && string(again) != string(b) {
 			t.Fatalf("%x is saved as %x", b, again)
 		}
 		if !(u >= 0 && u <= math.MaxFloat64) {

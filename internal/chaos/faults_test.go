@@ -19,7 +19,7 @@ type fault struct {
 	do         func(*world, *rand.Rand) error // it draws before it waits, so that the schedule is the seed's alone
 }
 
-var faults = []fault{
+var faults = append([]fault{
 	{"worker-kill", "workers", (*world).killWorker},
 	{"worker-freeze", "workers", (*world).freezeWorker},
 	{"worker-term", "workers", (*world).termWorker},
@@ -34,7 +34,7 @@ var faults = []fault{
 	{"kafka-replies", "network", func(w *world, r *rand.Rand) error { return w.cutKafka(r, "kafka-replies", replies) }},
 	{"redis-requests", "network", func(w *world, r *rand.Rand) error { return w.cutRedis(r, "redis-requests", requests) }},
 	{"redis-replies", "network", func(w *world, r *rand.Rand) error { return w.cutRedis(r, "redis-replies", replies) }},
-}
+}, stepFaults()...)
 
 func kinds(all []fault) []string {
 	var names []string
@@ -79,28 +79,39 @@ func between(r *rand.Rand, a, b int) time.Duration {
 	return time.Duration(a+r.IntN(b-a+1)) * time.Millisecond
 }
 
+// outage draws how long a process is away: now and then longer than its session.
+func outage(r *rand.Rand) time.Duration {
+	short, long := between(r, 0, 700), between(r, 7000, 10_000)
+	if r.IntN(3) == 0 {
+		return long
+	}
+	return short
+}
+
 // strike counts a fault that is about to hit some of the slots, and says it.
 func (w *world) strike(kind, what string, at ...*slot) {
 	busy := false
 	for _, s := range at {
 		busy = busy || s.busy()
 	}
+	w.hit(kind, busy, what)
+}
+
+// hit counts a fault, and says it.
+func (w *world) hit(kind string, inFlight bool, what string) {
 	w.count(func() {
 		h := w.struck[kind]
 		h.N++
-		if busy {
+		if inFlight {
 			h.InFlight++
 		}
 		w.struck[kind] = h
 	})
-	w.say("%s: %s%s", kind, what, map[bool]string{false: " (idle)"}[busy])
+	w.say("%s: %s%s", kind, what, map[bool]string{false: " (idle)"}[inFlight])
 }
 
 func (w *world) killWorker(r *rand.Rand) error {
-	s, away := w.slots[r.IntN(len(w.slots))], between(r, 0, 700)
-	if longer := between(r, 7000, 10_000); r.IntN(3) == 0 { // than its session
-		away = longer
-	}
+	s, away := w.slots[r.IntN(len(w.slots))], outage(r)
 	s.turn.Lock()
 	defer s.turn.Unlock()
 	w.strike("worker-kill", fmt.Sprintf("%s, back after %v", s.name, away), s)

@@ -11,8 +11,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/oracle"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sinks"
 )
@@ -34,18 +36,25 @@ func (w *world) judge(s settings, r *result) {
 	}
 	r.Drain = math.Round(10*time.Since(begin).Seconds()) / 10
 
-	alerts, letters, incidents := output{}, output{}, map[string]bool{}
+	got, told := oracle.NewOutput(), newAlerts()
 	for _, s := range w.streams {
-		n, err := w.alerts(s.Alert.Topic, alerts, incidents)
-		if err != nil {
-			w.Fatal(err)
+		w.read(r, s.Alert.Topic, func(k *kgo.Record, committed bool) error {
+			if committed {
+				if _, err := got.AddAlert(k.Key, k.Value); err != nil {
+					return err
+				}
+			}
+			return told.add(k, committed)
+		})
+	}
+	w.read(r, pipeline.DeadLetterTopic(input), func(k *kgo.Record, committed bool) error {
+		if committed {
+			letter(got, k)
 		}
-		r.Disordered += n
-	}
-	if err := w.letters(letters); err != nil {
-		w.Fatal(err)
-	}
-	r.RedisWrong = w.inRedis(alerts, incidents)
+		return nil
+	})
+	r.Alerts, r.DeadLetters = told.Len(), got.Len()-told.Len()
+	w.inRedis(r, told)
 	r.Miscounted = w.miscounted()
 
 	for _, s := range w.slots {
@@ -54,26 +63,35 @@ func (w *world) judge(s settings, r *result) {
 			w.Fatal(err)
 		}
 	}
-	r.Exits, r.Hung = w.exits, w.hung
+	r.Exits, r.CutShort, r.Hung = w.exits, w.cutShort, w.hung
 	stored, err := w.checkpoints()
 	if err != nil {
 		w.Fatal(err)
 	}
-	o, err := w.fold(stored)
+	want, err := w.fold(stored, r)
 	if err != nil {
 		w.Fatal(err)
 	}
-	r.Records, r.Alerts, r.DeadLetters = o.records, len(o.alerts), len(o.letters)
-	r.States, r.StatesWrong = o.states, o.statesWrong+partitions*len(w.streams)-o.states
-	for _, c := range []struct{ got, want output }{{alerts, o.alerts}, {letters, o.letters}} {
-		lost, wrong, doubled, examples := c.got.against(c.want)
-		r.Lost, r.Wrong, r.Doubled = r.Lost+lost, r.Wrong+wrong, r.Doubled+doubled
-		for _, e := range examples {
-			w.say("%s", e)
-		}
+	d := got.Against(want)
+	r.Lost, r.Wrong, r.Doubled, r.Disordered = r.Lost+d.Lost, d.Wrong, d.Doubled, d.Disordered
+	for _, e := range d.Examples {
+		w.say("%s", e)
 	}
-	if r.Undisturbed, err = w.undisturbed(o.alerts, bound); err != nil {
+	if r.Undisturbed, err = w.undisturbed(told.Output, r.Records, bound); err != nil {
 		w.Fatal(err)
+	}
+}
+
+// read reads a topic that the processes write, as told does.
+func (w *world) read(r *result, topic string, f func(k *kgo.Record, committed bool) error) {
+	w.Helper()
+	shown, hidden, err := w.told(topic, f)
+	if err != nil {
+		w.Fatal(err)
+	}
+	r.Shown, r.Lost = r.Shown+shown, r.Lost+hidden
+	if shown+hidden > 0 {
+		w.say("%s: %d aborted records are shown to readers of committed ones, %d committed ones are not", topic, shown, hidden)
 	}
 }
 
@@ -146,58 +164,69 @@ func (w *world) noneOpen() error {
 	return errors.Join(err, ends.Error(), committed.Error())
 }
 
-// inRedis counts the alerts that do not stand in the Redis stream exactly once, and the incidents that are there and over, or the
-// reverse.
-func (w *world) inRedis(alerts output, incidents map[string]bool) (wrong int) {
+// inRedis counts what the Redis stream tells otherwise than the topics, and the incidents that are there and over, or the reverse. An
+// alert may stand in it again for each time that a transaction with it was aborted: then the broker has shown it to the sink.
+func (w *world) inRedis(r *result, told alerts) {
 	w.Helper()
 	client := redis.NewClient(&redis.Options{Addr: w.redis.main.Address()})
 	defer client.Close() //nolint:errcheck // only read
 	err := w.until(time.Minute, func() error {
 		n, err := client.XLen(w.Context(), prefix+":alerts").Result()
-		if err == nil && n < int64(len(alerts)) {
-			err = fmt.Errorf("%d of %d alerts", n, len(alerts))
+		if err == nil && n < int64(told.Len()) {
+			err = fmt.Errorf("%d of %d alerts", n, told.Len())
 		}
 		return err
 	})
 	if err != nil {
 		w.say("Redis has %v", err)
 	}
-	times := map[string]int{}
+	got, times := oracle.NewOutput(), map[string]int{}
 	for from := "-"; ; {
 		entries, err := client.XRangeN(w.Context(), prefix+":alerts", from, "+", 1000).Result()
 		if err != nil {
 			w.Fatal(err)
 		}
 		for _, e := range entries {
-			times[fmt.Sprint(e.Values["id"])]++
 			from = "(" + e.ID
+			id, data := fmt.Sprint(e.Values["id"]), []byte(fmt.Sprint(e.Values["data"]))
+			if times[id]++; times[id] > 1 && times[id] <= 1+told.aborted[id] {
+				r.Shown++
+				continue
+			}
+			a, err := pipeline.ParseAlert(data)
+			if err == nil && a.ID != id {
+				err = fmt.Errorf("it has id %s, and tells of %s", id, a.ID)
+			}
+			if err == nil {
+				_, err = got.AddAlert([]byte(a.Key), data)
+			}
+			if err != nil {
+				w.Fatalf("entry %s of the Redis stream: %v", e.ID, err)
+			}
 		}
 		if len(entries) == 0 {
 			break
 		}
 	}
-	for id := range alerts {
-		if times[id] != 1 {
-			wrong++
-			w.say("alert %s stands in Redis %d times", id, times[id])
-		}
-		delete(times, id)
+	d := got.Against(told.Output)
+	for _, e := range d.Examples {
+		w.say("in Redis: %s", e)
 	}
+	r.RedisWrong = d.Sum()
 	held, err := client.HKeys(w.Context(), prefix+":incidents").Result()
 	if err != nil {
 		w.Fatal(err)
 	}
 	open := 0
 	for _, id := range held {
-		if incidents[id] {
+		if told.open[id] {
 			open++
 		}
 	}
-	if n := len(held) + len(incidents) - 2*open; n > 0 {
-		w.say("Redis has %d incidents, %d are open, %d are both", len(held), len(incidents), open)
-		wrong += n
+	if n := len(held) + len(told.open) - 2*open; n > 0 {
+		w.say("Redis has %d incidents, %d are open, %d are both", len(held), len(told.open), open)
+		r.RedisWrong += n
 	}
-	return wrong + len(times)
 }
 
 // miscounted counts the streams of processes whose records do not add up, and the processes that are not ready.
@@ -230,8 +259,8 @@ func (w *world) miscounted() (n int) {
 	return n
 }
 
-// undisturbed counts the alerts in which a process that nobody disturbs differs from the oracle.
-func (w *world) undisturbed(want output, bound time.Duration) (int, error) {
+// undisturbed counts the alerts in which a process that nobody disturbs differs from those that were, and the records that it lacks.
+func (w *world) undisturbed(want oracle.Output, records int64, bound time.Duration) (n int, err error) {
 	const run = ".undisturbed"
 	p, err := w.launch("undisturbed", "RUN="+run, "INSTANCE=undisturbed",
 		"KAFKA_BROKERS="+strings.Join(w.cluster.Addresses(), ","), "REDIS_ADDR="+w.redis.main.Address())
@@ -239,20 +268,32 @@ func (w *world) undisturbed(want output, bound time.Duration) (int, error) {
 		return 0, err
 	}
 	defer p.kill() //nolint:errcheck // nothing is lost
-	got := output{}
+	got := newAlerts()
 	for _, s := range w.streams {
 		if _, err := w.settle(s.Group+run, bound); err != nil {
 			return 0, fmt.Errorf("the undisturbed run is stuck: %w", err)
 		}
-		if _, err := w.alerts(undisturbedTopic(s, run), got, map[string]bool{}); err != nil {
+		if err := w.decided(undisturbedTopic(s, run), got.add); err != nil {
 			return 0, err
 		}
 	}
-	lost, wrong, doubled, examples := got.against(want)
-	for _, e := range examples {
+	d := got.Against(want)
+	for _, e := range d.Examples {
 		w.say("undisturbed: %s", e)
 	}
-	return lost + wrong + doubled, p.terminate()
+	m, err := p.metrics(w.Context())
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range w.streams {
+		for _, name := range []string{"gonomaly_records_received_total", "gonomaly_records_total"} {
+			if got := m.sum(name, "stream", s.Name); got != float64(records) {
+				n++
+				w.say("undisturbed: %s of stream %s is %v, want %d", name, s.Name, got, records)
+			}
+		}
+	}
+	return n + d.Sum(), p.terminate()
 }
 
 // undisturbedTopic is where the alerts of a stream go in another run.

@@ -3,22 +3,20 @@
 package chaos
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gonomaly/gonomaly/internal/oracle"
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
-// scan calls f with the committed records of a topic up to where it ends now, of each partition in order.
-func (w *world) scan(topic string, f func(*kgo.Record) error) error {
+// scan calls f with the records of a topic up to where it ends now, of each partition in order, and with the markers of transactions.
+func (w *world) scan(topic string, level kgo.IsolationLevel, f func(*kgo.Record) error) error {
 	ends, err := w.admin.ListCommittedOffsets(w.Context(), topic)
 	if err = errors.Join(err, ends.Error()); err != nil {
 		return fmt.Errorf("scan %s: %w", topic, err)
@@ -30,7 +28,7 @@ func (w *world) scan(topic string, f func(*kgo.Record) error) error {
 		}
 	})
 	client, err := kgo.NewClient(append(slices.Clone(w.direct), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
+		kgo.FetchIsolationLevel(level), kgo.KeepControlRecords())...)
 	if err != nil {
 		return fmt.Errorf("scan %s: %w", topic, err)
 	}
@@ -42,7 +40,7 @@ func (w *world) scan(topic string, f func(*kgo.Record) error) error {
 		}
 		for r := range fetches.RecordsAll() {
 			end, ok := left[r.Partition]
-			if ok && r.Offset < end && !r.Attrs.IsControl() {
+			if ok && r.Offset < end {
 				if err := f(r); err != nil {
 					return fmt.Errorf("%s/%d at %d: %w", topic, r.Partition, r.Offset, err)
 				}
@@ -55,97 +53,99 @@ func (w *world) scan(topic string, f func(*kgo.Record) error) error {
 	return nil
 }
 
-// output is what was told: under each alert's id, or each dead letter's origin, a digest of each record that tells it.
-type output map[string][]uint64
-
-func (o output) add(name string, key, value []byte) {
-	sum := sha256.Sum256(slices.Concat(binary.AppendUvarint(nil, uint64(len(key))), key, value))
-	o[name] = append(o[name], binary.LittleEndian.Uint64(sum[:]))
+// decided calls f with the records of a topic that is written in transactions, of each partition in order. Whether a record was
+// committed is what the markers in the log say. A broker's list of aborts may lack some (TestAbortsThatAFollowerMisplaces).
+func (w *world) decided(topic string, f func(r *kgo.Record, committed bool) error) error {
+	logs := map[int32][]*kgo.Record{}
+	err := w.scan(topic, kgo.ReadUncommitted(), func(r *kgo.Record) error {
+		logs[r.Partition] = append(logs[r.Partition], r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, log := range logs {
+		committed, ends := make([]bool, len(log)), map[int64]bool{} // by producer, how the transaction ends that is walked through
+		for i, r := range slices.Backward(log) {
+			if r.Attrs.IsControl() {
+				ends[r.ProducerID] = isCommit(r)
+			}
+			committed[i] = ends[r.ProducerID]
+		}
+		for i, r := range log {
+			if r.Attrs.IsControl() {
+				continue
+			}
+			if err := f(r, committed[i]); err != nil {
+				return fmt.Errorf("%s/%d at %d: %w", topic, r.Partition, r.Offset, err)
+			}
+		}
+	}
+	return nil
 }
 
-// against counts what was lost of what should be told, told wrongly, and told more than once.
-func (o output) against(want output) (lost, wrong, doubled int, examples []string) {
-	note := func(what, name string) {
-		if len(examples) < 20 {
-			examples = append(examples, what+" "+name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(want)) {
-		if len(o[name]) == 0 {
-			lost++
-			note("lost", name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(o)) {
-		if n := len(o[name]) - 1; n > 0 {
-			doubled += n
-			note("doubled", name)
-		}
-		if len(want[name]) == 0 || o[name][0] != want[name][0] {
-			wrong++
-			note("wrong", name)
-		}
-	}
-	return lost, wrong, doubled, examples
+// isCommit says how a marker ends its transaction.
+func isCommit(marker *kgo.Record) bool {
+	return len(marker.Key) >= 4 && binary.BigEndian.Uint16(marker.Key[2:]) == 1
 }
 
-// alertID is the id of an alert on the wire.
-func alertID(value []byte) (string, error) {
-	var e struct{ ID string }
-	err := json.Unmarshal(value, &e)
-	if err == nil && e.ID == "" {
-		err = errors.New("an alert without id")
+// told is decided, and holds what a reader of committed records is shown against it: records that were aborted, and those that are
+// hidden from it although they were committed.
+func (w *world) told(topic string, f func(r *kgo.Record, committed bool) error) (shown, hidden int, err error) {
+	type place struct {
+		partition int32
+		offset    int64
 	}
-	return e.ID, err
-}
-
-// letterID names a dead letter by its origin and its stream: each stream sets aside for itself.
-func letterID(headers map[string]string) string {
-	of := func(name string) string { return headers["gonomaly."+name] }
-	return fmt.Sprintf("%s of %s/%s at %s for %s", of("stream"), of("topic"), of("partition"), of("offset"), of("reason"))
-}
-
-// alerts reads a topic of alerts into o, and counts those that stand behind a later one of their key.
-func (w *world) alerts(topic string, o output, incidents map[string]bool) (disordered int, err error) {
-	type line struct {
-		in, of int32
-		key    string
+	missing := map[place]bool{}
+	err = w.decided(topic, func(r *kgo.Record, committed bool) error {
+		if committed {
+			missing[place{r.Partition, r.Offset}] = true
+		}
+		return f(r, committed)
+	})
+	if err != nil {
+		return 0, 0, err
 	}
-	last := map[line]int64{}
-	err = w.scan(topic, func(r *kgo.Record) error {
-		a, err := pipeline.ParseAlert(r.Value)
-		if err != nil {
-			return err
-		}
-		again := len(o[a.ID]) > 0
-		o.add(a.ID, r.Key, r.Value)
-		if again {
-			return nil
-		}
-		at := line{r.Partition, a.Origin.Partition, a.Key}
-		if before, ok := last[at]; ok && a.Origin.Offset < before {
-			disordered++
-			w.say("disordered: alert %s of %s/%d at %d stands behind one at %d", a.ID, a.Origin.Topic, a.Origin.Partition, a.Origin.Offset, before)
-		}
-		last[at] = a.Origin.Offset
-		if a.Status == pipeline.Resolve {
-			delete(incidents, a.Incident)
-		} else {
-			incidents[a.Incident] = true
+	err = w.scan(topic, kgo.ReadCommitted(), func(r *kgo.Record) error {
+		if at := (place{r.Partition, r.Offset}); missing[at] {
+			delete(missing, at)
+		} else if !r.Attrs.IsControl() {
+			shown++
 		}
 		return nil
 	})
-	return disordered, err
+	return shown, len(missing), err
 }
 
-// letters reads the dead letters of the input into o.
-func (w *world) letters(o output) error {
-	return w.scan(pipeline.DeadLetterTopic(input), func(r *kgo.Record) error {
-		headers := map[string]string{}
-		for _, h := range r.Headers {
-			headers[h.Key] = string(h.Value)
-		}
-		o.add(letterID(headers), r.Key, r.Value)
-		return nil
-	})
+// alerts is what a topic of alerts tells.
+type alerts struct {
+	oracle.Output
+	open    map[string]bool // incidents, at the end
+	aborted map[string]int  // how often an alert stands in a transaction that was aborted
+}
+
+func newAlerts() alerts { return alerts{oracle.NewOutput(), map[string]bool{}, map[string]int{}} }
+
+func (a alerts) add(r *kgo.Record, committed bool) error {
+	if !committed {
+		alert, err := pipeline.ParseAlert(r.Value)
+		a.aborted[alert.ID]++
+		return err
+	}
+	alert, err := a.AddAlert(r.Key, r.Value)
+	if alert.Status == pipeline.Resolve {
+		delete(a.open, alert.Incident)
+	} else {
+		a.open[alert.Incident] = true
+	}
+	return err
+}
+
+// letter adds a dead letter to an output.
+func letter(o oracle.Output, r *kgo.Record) {
+	headers := map[string]string{}
+	for _, h := range r.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	o.AddLetter(r.Key, r.Value, headers)
 }

@@ -14,10 +14,11 @@ import (
 	"github.com/gonomaly/gonomaly/internal/local"
 )
 
-// network are the proxies between each process and each broker, and Redis.
+// network are the proxies between each process and each broker, and Redis, and behind each proxy a tap.
 type network struct {
 	server  *toxiproxy.ApiServer
 	proxies map[string]*toxiproxy.Proxy
+	taps    map[string]*tap
 }
 
 // Directions in which a proxy can be cut: then what is sent is dropped, and the connection neither breaks nor answers. When the cut heals
@@ -31,20 +32,25 @@ func newNetwork() *network {
 	return &network{
 		server:  toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop()),
 		proxies: map[string]*toxiproxy.Proxy{},
+		taps:    map[string]*tap{},
 	}
 }
 
 // front makes a proxy, and returns its address. It leads nowhere yet.
-func (n *network) front(name string) (string, error) {
+func (n *network) front(name string, over wire, by *watch) (string, error) {
 	ports, err := local.FreePorts(1)
 	if err != nil {
 		return "", err
 	}
-	p := toxiproxy.NewProxy(n.server, name, fmt.Sprintf("127.0.0.1:%d", ports[0]), "")
+	t, err := newTap(over, by)
+	if err != nil {
+		return "", err
+	}
+	p := toxiproxy.NewProxy(n.server, name, fmt.Sprintf("127.0.0.1:%d", ports[0]), t.listener.Addr().String())
 	if err := p.Start(); err != nil {
 		return "", fmt.Errorf("proxy %s: %w", name, err)
 	}
-	n.proxies[name] = p
+	n.proxies[name], n.taps[name] = p, t
 	return p.Listen, nil
 }
 
@@ -69,7 +75,7 @@ func (n *network) accept(names ...string) error {
 func (n *network) lead(to string, names ...string) error {
 	n.refuse(names...)
 	for _, name := range names {
-		n.proxies[name].Upstream = to
+		n.taps[name].lead(to)
 	}
 	return n.accept(names...)
 }
@@ -90,8 +96,9 @@ func (n *network) heal(name string) error {
 }
 
 func (n *network) close() {
-	for _, p := range n.proxies {
+	for name, p := range n.proxies {
 		p.Stop()
+		_ = n.taps[name].listener.Close()
 	}
 }
 

@@ -14,85 +14,70 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/oracle"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 )
 
-// oracle knows what should have been told: it folds the log with the production's worker, and without any of the way that records and
-// alerts take in production. One goroutine folds one partition after the other's records, from the first to the last.
-type oracle struct {
-	records     int64 // of the log
-	alerts      output
-	letters     output
-	states      int // compared
-	statesWrong int
-	say         func(string, ...any)
-}
-
-// replay is one partition of one stream.
+// replay is one partition of one stream, and its newest checkpoint, nil for none.
 type replay struct {
-	stream config.Stream
-	worker *pipeline.Worker
-	stored *pipeline.Worker // restored from a checkpoint, to be compared with the worker where it passes that; nil for none
+	*oracle.Replay
+	stream string
+	stored *pipeline.Worker
 }
 
-// fold folds the whole input for each stream. What is stored is by stream and partition.
-func (w *world) fold(stored map[string]map[int32]*pipeline.Worker) (*oracle, error) {
-	o := &oracle{alerts: output{}, letters: output{}, say: w.say}
-	replays := map[int32][]*replay{}
+// fold folds the whole input for each stream, and holds what is stored, by stream and partition, against the states at the end.
+func (w *world) fold(stored map[string]map[int32]*pipeline.Worker, r *result) (want oracle.Output, err error) {
+	want = oracle.NewOutput()
+	replays := map[int32][]replay{}
 	for _, s := range w.streams {
 		for id := range int32(partitions) {
-			worker, err := pipeline.NewWorker(s.Name, s.Config, pipeline.Partition{Topic: input, ID: id})
+			one, err := oracle.NewReplay(s.Name, s.Config, pipeline.Partition{Topic: input, ID: id}, want)
 			if err != nil {
-				return nil, err
+				return want, err
 			}
-			replays[id] = append(replays[id], &replay{s, worker, stored[s.Name][id]})
+			replays[id] = append(replays[id], replay{one, s.Name, stored[s.Name][id]})
 		}
 	}
-	err := w.scan(input, func(r *kgo.Record) error {
-		o.records++
-		for _, p := range replays[r.Partition] {
-			if err := o.take(p, r); err != nil {
+	err = w.scan(input, kgo.ReadCommitted(), func(k *kgo.Record) error {
+		r.Records++
+		for _, p := range replays[k.Partition] {
+			if err := p.Take(pipeline.Record{Offset: k.Offset, Timestamp: k.Timestamp.UnixNano(), Key: k.Key, Value: k.Value}); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return o, err
+	if err != nil {
+		return want, err
+	}
+	for id, all := range replays {
+		for _, p := range all {
+			r.States++
+			if err := p.compare(); err != nil {
+				r.StatesWrong++
+				w.say("stream %s, partition %d: %v", p.stream, id, err)
+			}
+		}
+	}
+	return want, nil
 }
 
-func (o *oracle) take(p *replay, r *kgo.Record) error {
-	rec := pipeline.Record{Offset: r.Offset, Timestamp: r.Timestamp.UnixNano(), Key: r.Key, Value: r.Value}
-	for _, m := range p.worker.Process([]pipeline.Record{rec}, 0) {
-		if m.Topic == p.stream.Alert.Topic {
-			id, err := alertID(m.Value)
-			if err != nil {
-				return err
-			}
-			o.alerts.add(id, m.Key, m.Value)
-			continue
-		}
-		headers := map[string]string{}
-		for _, h := range m.Headers {
-			headers[h.Key] = string(h.Value)
-		}
-		o.letters.add(letterID(headers), m.Key, m.Value)
+// compare is nil when the stored state is that of the whole log.
+func (p replay) compare() error {
+	if p.stored == nil {
+		return errors.New("there is no checkpoint")
 	}
-	if p.stored == nil || p.stored.Position() != p.worker.Position() {
-		return nil
+	if got, want := p.stored.Position(), p.Position(); got != want {
+		return fmt.Errorf("the checkpoint is at %d, the log ends at %d", got, want)
 	}
-	want, err := p.worker.AppendBinary(nil)
-	if err != nil {
-		return fmt.Errorf("state of stream %s: %w", p.stream.Name, err)
+	want, err1 := p.State()
+	got, err2 := p.stored.AppendBinary(nil)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
 	}
-	got, err := p.stored.AppendBinary(nil)
-	if err != nil {
-		return fmt.Errorf("stored state of stream %s: %w", p.stream.Name, err)
-	}
-	o.states++
 	if !bytes.Equal(got, want) {
-		o.statesWrong++
-		o.say("stream %s, partition %d: the checkpoint at %d is not the state of the log", p.stream.Name, r.Partition, p.stored.Position())
+		return fmt.Errorf("the checkpoint at %d is not the state of the log", p.Position())
 	}
 	return nil
 }
@@ -112,9 +97,8 @@ func (w *world) checkpoints() (map[string]map[int32]*pipeline.Worker, error) {
 		found[s.Name] = map[int32]*pipeline.Worker{}
 		for id := range int32(partitions) {
 			p := pipeline.Partition{Topic: input, TopicID: hex.EncodeToString(topicID[:]), ID: id}
-			states, err := store.Load(w.Context(), pipeline.Log{Group: s.Group, Partition: p}, math.MaxInt64, s.LearnedHash())
+			states, err := store.Load(w.Context(), pipeline.Log{Group: s.Group, Partition: p}, math.MaxInt64, s.Hashes())
 			if errors.Is(err, pipeline.ErrNoCheckpoint) {
-				w.say("stream %s, partition %d: %v", s.Name, id, err)
 				continue
 			}
 			if err != nil {

@@ -172,6 +172,8 @@ type slot struct {
 	name string
 	env  []string
 
+	watch watch // of its process's requests
+
 	turn sync.Mutex // of who ends the process and starts its successor
 
 	mu        sync.Mutex
@@ -205,6 +207,8 @@ func (s *slot) end() error {
 	switch {
 	case errors.Is(err, errHung):
 		s.w.count(func() { s.w.hung++ })
+	case errors.As(err, &exit) && exit.ExitCode() == 1 && s.saidWhy():
+		s.w.count(func() { s.w.cutShort++ })
 	case errors.As(err, &exit):
 		s.w.count(func() { s.w.exits++ })
 	default:
@@ -212,6 +216,16 @@ func (s *slot) end() error {
 	}
 	s.w.say("%s was told to end: %v", s.name, err)
 	return nil
+}
+
+// saidWhy says whether the last that a process said is that not all could end by its deadline: what it owes to brokers that do not answer.
+func (s *slot) saidWhy() bool {
+	b, err := os.ReadFile(filepath.Join(s.w.dir, s.name+".log"))
+	if err != nil {
+		return false
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Contains(lines[len(lines)-1], "not everything ended within")
 }
 
 // revive starts a successor of a process that has ended by itself.

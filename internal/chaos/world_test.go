@@ -70,10 +70,11 @@ type world struct {
 	admin   *kadm.Client
 	slots   []*slot
 
-	mu     sync.Mutex
-	struck map[string]hits // by kind of fault
-	exits  int
-	hung   int
+	mu       sync.Mutex
+	struck   map[string]hits // by kind of fault
+	exits    int
+	cutShort int
+	hung     int
 }
 
 var instances = []string{"one", "two", "three"}
@@ -122,13 +123,13 @@ func (w *world) startServers(brokers int) {
 	}}
 	for _, name := range instances {
 		c.Listeners = append(c.Listeners, strings.ToUpper(name))
+		s := &slot{w: w, name: name}
 		var seeds []string
 		for i := range brokers {
-			seeds = append(seeds, w.front(toKafka(name, i)))
+			seeds = append(seeds, w.front(toKafka(name, i), kafkaWire, &s.watch))
 		}
-		w.slots = append(w.slots, &slot{w: w, name: name, env: []string{
-			"INSTANCE=" + name, "REDIS_ADDR=" + w.front(toRedis(name)), "KAFKA_BROKERS=" + strings.Join(seeds, ","),
-		}})
+		s.env = []string{"INSTANCE=" + name, "REDIS_ADDR=" + w.front(toRedis(name), redisWire, &s.watch), "KAFKA_BROKERS=" + strings.Join(seeds, ",")}
+		w.slots = append(w.slots, s)
 	}
 	var err error
 	if w.redis, err = startPair(w.Context(), w.dir); err != nil {
@@ -153,9 +154,9 @@ func (w *world) startServers(brokers int) {
 	w.admin = kadm.NewClient(client)
 }
 
-func (w *world) front(name string) (address string) {
+func (w *world) front(name string, over wire, by *watch) (address string) {
 	w.Helper()
-	address, err := w.network.front(name)
+	address, err := w.network.front(name, over, by)
 	if err != nil {
 		w.Fatal(err)
 	}

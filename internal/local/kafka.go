@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,7 +43,9 @@ type Cluster struct{ Brokers []*Kafka }
 
 // ClusterConfig describes a cluster.
 type ClusterConfig struct {
-	Brokers int // with three, all topics have three replicas, two of which must be in sync
+	Brokers    int      // with three, all topics have three replicas, two of which must be in sync
+	Properties []string // further ones, each name=value
+	Heap       int      // of each broker's Java, in MiB; 512 where it is 0
 
 	// Listeners names further ways in, each with a port of its own at every broker. A client that comes in by one is told of the brokers
 	// what Advertise says for it, and so stays on it.
@@ -52,6 +55,7 @@ type ClusterConfig struct {
 
 // StartCluster formats the brokers' directories and starts them, side by side.
 func StartCluster(ctx context.Context, dir string, c ClusterConfig) (*Cluster, error) {
+	heap := cmp.Or(c.Heap, 512)
 	jars := os.Getenv(JarsVariable)
 	if found, err := filepath.Glob(filepath.Join(jars, "kafka_*.jar")); jars == "" || err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("%s is %q, want a directory with Kafka's jars: run make kafka, or set KAFKA_BROKERS to use a broker that runs", JarsVariable, jars)
@@ -79,14 +83,14 @@ func StartCluster(ctx context.Context, dir string, c ClusterConfig) (*Cluster, e
 			}
 		}
 		file := filepath.Join(own, "server.properties")
-		if err := os.WriteFile(file, []byte(properties+"log.dirs="+filepath.Join(own, "data")+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(properties+strings.Join(append(c.Properties, "log.dirs="+filepath.Join(own, "data")), "\n")+"\n"), 0o600); err != nil {
 			return nil, err
 		}
 		logging := filepath.Join(own, "log4j2.properties")
 		if err := os.WriteFile(logging, []byte(loggingProperties), 0o600); err != nil {
 			return nil, err
 		}
-		java := []string{"java", "-Xms512m", "-Xmx512m", "-Dlog4j2.configurationFile=" + logging, "-cp", filepath.Join(jars, "*")}
+		java := []string{"java", fmt.Sprintf("-Xms%dm", heap), fmt.Sprintf("-Xmx%dm", heap), "-Dlog4j2.configurationFile=" + logging, "-cp", filepath.Join(jars, "*")}
 		cluster.Brokers = append(cluster.Brokers, &Kafka{
 			server: server{
 				name: "Kafka", address: address(ports[i*width+1]), log: filepath.Join(own, "broker.log"), command: append(slices.Clone(java), "kafka.Kafka", file),

@@ -98,8 +98,9 @@ func tail(path string) string {
 	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }
 
-// Where servers listen: below the ports that a system gives to connections, for one of those might be taken while a server is down.
-const firstPort, lastPort = 10_000, 30_000
+// Where servers listen: below the ports that a system gives to connections, for one of those might be taken while a server is down. So is
+// what a node of a Redis cluster listens on besides, which is 10,000 above.
+const firstPort, lastPort = 10_000, 20_000
 
 // FreePorts returns ports that nothing listens on now.
 func FreePorts(n int) ([]int, error) {

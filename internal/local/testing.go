@@ -6,22 +6,28 @@ import (
 )
 
 // RedisFor returns the address of the Redis of REDIS_ADDR, or else of one that lasts as long as the test. Without the build tag
-// integration, and without REDIS_ADDR, it skips the test: make test needs nothing but Go.
+// integration, and without REDIS_ADDR, it skips the test.
 func RedisFor(t testing.TB) string {
 	t.Helper()
 	if address := os.Getenv("REDIS_ADDR"); address != "" {
 		return address
 	}
-	if !integration {
-		t.Skip("a real Redis is for make integration, or for REDIS_ADDR")
-	}
+	NeedsServers(t)
 	return OwnRedis(t).Address()
 }
 
-// OwnRedis starts a Redis that a test may stop and flush. It lasts as long as the test.
-func OwnRedis(t testing.TB) *Redis {
+// NeedsServers skips a test that starts servers of its own without the build tag integration: make test needs nothing but Go.
+func NeedsServers(t testing.TB) {
 	t.Helper()
-	r, err := StartRedis(t.Context(), t.TempDir())
+	if !integration {
+		t.Skip("real servers are for make integration")
+	}
+}
+
+// OwnRedis starts a Redis that a test may stop and flush, with settings as for StartRedis. It lasts as long as the test.
+func OwnRedis(t testing.TB, settings ...string) *Redis {
+	t.Helper()
+	r, err := StartRedis(t.Context(), t.TempDir(), settings...)
 	if err != nil {
 		t.Fatal(err)
 	}

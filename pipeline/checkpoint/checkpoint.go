@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -67,8 +68,11 @@ type shelf interface {
 	put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (newest chain, err error)
 }
 
-// errDamaged marks bytes that are there but are no checkpoint.
+// errDamaged marks bytes that are there but are no checkpoint, or not the one that is looked for.
 var errDamaged = errors.New("damaged")
+
+// errVersion marks a checkpoint that is sound, and that this version of Gonomaly cannot read.
+var errVersion = errors.New("written by another version of Gonomaly")
 
 // Store implements pipeline.Checkpoints on a shelf.
 type Store struct {
@@ -79,7 +83,10 @@ type Store struct {
 
 	mu     sync.Mutex
 	epochs map[pipeline.Log]int64 // of the owner's line of states, set by Load
+	warned time.Time              // that checkpoints are lost: all partitions lose theirs at once
 }
+
+const warnEvery = time.Minute
 
 var _ pipeline.Checkpoints = (*Store)(nil)
 
@@ -89,10 +96,23 @@ func newStore(s shelf, reg prometheus.Registerer, log *slog.Logger) *Store {
 
 // Load implements pipeline.Checkpoints. What was wrong with a newer checkpoint than the last one returned is logged and counted; where
 // none is returned the error says it.
-func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, learned string) ([]pipeline.Checkpoint, error) {
+func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+	states, err := s.load(ctx, l, atMost, config)
+	if err == nil {
+		return states, nil
+	}
+	if !errors.Is(err, pipeline.ErrNoCheckpoint) { // whose line of states it is may have changed since it was read last
+		s.mu.Lock()
+		delete(s.epochs, l)
+		s.mu.Unlock()
+	}
+	return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
+}
+
+func (s *Store) load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
 	stored, err := s.shelf.list(ctx, l)
 	if err != nil && !errors.Is(err, errDamaged) {
-		return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
+		return nil, err
 	}
 	var passed error // why the newer ones could not be used
 	if err != nil {
@@ -103,13 +123,13 @@ func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, learned 
 		newest = stored[0]
 	}
 	for _, c := range stored {
-		states, err := s.open(ctx, l, c, atMost, learned)
+		states, err := s.open(ctx, l, c, atMost, config)
 		if err != nil && !errors.Is(err, pipeline.ErrNoCheckpoint) {
-			return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
+			return nil, err
 		}
 		passed = errors.Join(passed, err)
 		if len(states) > 0 {
-			s.begin(l, newest, passed == nil)
+			s.begin(l, newest, passed == nil && states[0].Config == config)
 			return states, nil
 		}
 	}
@@ -117,11 +137,11 @@ func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, learned 
 	if passed == nil {
 		passed = fmt.Errorf("%w: nothing is stored", pipeline.ErrNoCheckpoint)
 	}
-	return nil, fmt.Errorf("load checkpoint of %v: %w", l, passed)
+	return nil, passed
 }
 
 // open reads a chain as far as it is of use. An error that wraps ErrNoCheckpoint says why the rest is not.
-func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64, learned string) ([]pipeline.Checkpoint, error) {
+func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64, config string) ([]pipeline.Checkpoint, error) {
 	var states []pipeline.Checkpoint
 	after := int64(pipeline.Whole)
 	for _, p := range c.pieces {
@@ -132,7 +152,7 @@ func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64,
 		var state pipeline.Checkpoint
 		var epoch int64
 		if err == nil {
-			state, epoch, err = decode(b, maxState)
+			state, epoch, err = decode(b, l, maxState)
 		}
 		if err == nil && (state.Offset != p.offset || epoch != c.epoch || state.After != after) {
 			err = fmt.Errorf("%w: it is of epoch %d and offset %d, after %d", errDamaged, epoch, state.Offset, state.After)
@@ -140,26 +160,32 @@ func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64,
 		switch {
 		case errors.Is(err, errDamaged):
 			return states, s.damaged(l, p.offset, err)
+		case errors.Is(err, errVersion):
+			s.log.Warn("checkpoint is of another version", "group", l.Group, "partition", l.String(), "offset", p.offset, "error", err,
+				"remedy", otherVersion.remedy)
+			return states, fmt.Errorf("%w: offset %d: %w", pipeline.ErrNoCheckpoint, p.offset, err)
 		case err != nil:
 			return nil, err
-		case learnedHash(state) != learned:
-			return states, fmt.Errorf("%w: offset %d is of configuration %q, want %q", pipeline.ErrNoCheckpoint, p.offset, learnedHash(state), learned)
+		case !continues(state.Config, config):
+			return states, fmt.Errorf("%w: offset %d is of configuration %q, want the points of %q", pipeline.ErrNoCheckpoint, p.offset, state.Config, config)
 		}
 		states, after = append(states, state), p.offset
 	}
 	return states, nil
 }
 
-// learnedHash is the first of a checkpoint's two hashes.
-func learnedHash(c pipeline.Checkpoint) string {
-	learned, _, _ := strings.Cut(c.Config, "-")
-	return learned
+// continues says whether a state of one configuration can go on under another: where both make the same points.
+func continues(state, config string) bool {
+	points, _, _ := strings.Cut(state, "-")
+	want, _, _ := strings.Cut(config, "-")
+	return points == want
 }
 
 // damaged says that a checkpoint was lost to the log's owner, who may still find an older one, and so might never hear of it.
 func (s *Store) damaged(l pipeline.Log, offset int64, err error) error {
 	s.metrics.damaged.Inc()
-	s.log.Error("checkpoint is damaged", "group", l.Group, "partition", l.String(), "offset", offset, "error", err)
+	s.log.Error("checkpoint is damaged", "group", l.Group, "partition", l.String(), "offset", offset, "error", err,
+		"remedy", damagedState.remedy)
 	return fmt.Errorf("%w: offset %d: %w", pipeline.ErrNoCheckpoint, offset, err)
 }
 
@@ -200,9 +226,12 @@ func (s *Store) save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint)
 	}
 	if newest.before(epoch, c.Offset) {
 		if c.After != pipeline.Whole && (newest.epoch != epoch || newest.end() != c.After) {
+			if newest.before(epoch, c.After) {
+				s.lost(l, c.After, newest)
+			}
 			return fmt.Errorf("%w: that is at %d in epoch %d, want %d in %d", pipeline.ErrBroken, newest.end(), newest.epoch, c.After, epoch)
 		}
-		b, err := s.codec.encode(nil, c, epoch)
+		b, err := s.codec.encode(nil, c, l, epoch)
 		if err != nil {
 			return err
 		}
@@ -216,6 +245,19 @@ func (s *Store) save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint)
 	return nil
 }
 
+// lost says that the store has less than it has confirmed. Nobody else is told: the next checkpoint is a whole one, and all is well.
+func (s *Store) lost(l pipeline.Log, confirmed int64, newest chain) {
+	s.metrics.lost.Inc()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.warned) < warnEvery {
+		return
+	}
+	s.warned = time.Now()
+	s.log.Warn("the store has lost checkpoints: whole ones are written", "noticed", l.String(), "confirmed", confirmed, "stored", newest.end(),
+		"remedy", lostStates.remedy)
+}
+
 // name is a log's name in a file system or a key: its parts escaped, so that a separator never stands in one, and nothing is a brace
 // or a slash. A topic without an id, from a broker that gives none, goes by its name.
 func name(l pipeline.Log, separator string) string {
@@ -226,17 +268,18 @@ func name(l pipeline.Log, separator string) string {
 	return url.QueryEscape(l.Group) + separator + url.QueryEscape(topic) + separator + strconv.Itoa(int(l.ID))
 }
 
-type metrics struct {
-	damaged prometheus.Counter
-}
+type metrics struct{ damaged, lost prometheus.Counter }
 
 func newMetrics(reg prometheus.Registerer) metrics {
-	m := metrics{damaged: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "gonomaly_checkpoints_damaged_total",
-		Help: "Checkpoints found corrupt, or with a part missing, when they were loaded.",
-	})}
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "gonomaly_checkpoints_" + name, Help: help})
+	}
+	m := metrics{
+		damaged: counter("damaged_total", "Checkpoints found corrupt, or with a part missing, when they were loaded."),
+		lost:    counter("lost_total", "Checkpoints that could not be continued, because the store no longer has what it had confirmed. Whole ones follow."),
+	}
 	if reg != nil {
-		reg.MustRegister(m.damaged)
+		reg.MustRegister(m.damaged, m.lost)
 	}
 	return m
 }

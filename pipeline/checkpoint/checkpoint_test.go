@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
@@ -70,33 +71,60 @@ var benches = map[string]func(t *testing.T) bench{
 			}
 		}}
 	},
-	"redis":      func(t *testing.T) bench { return onRedis(t, miniredis.RunT(t).Addr()) },
-	"real redis": func(t *testing.T) bench { return onRedis(t, local.RedisFor(t)) },
+	"redis":      func(t *testing.T) bench { return onRedis(t, redisAt(miniredis.RunT(t).Addr()), nil) },
+	"real redis": func(t *testing.T) bench { return onRedis(t, redisAt(local.RedisFor(t)), nil) },
+
+	"redis with acl":         func(t *testing.T) bench { return installed(t, "acl") },
+	"redis with tls":         func(t *testing.T) bench { return installed(t, "tls") },
+	"redis cluster":          func(t *testing.T) bench { return installed(t, "cluster") },
+	"redis behind sentinels": func(t *testing.T) bench { return installed(t, "sentinel") },
 }
 
-func onRedis(t *testing.T, addr string) bench {
+func installed(t *testing.T, kind string) bench {
+	i := InstallationFor(t, kind)
+	if kind == "sentinel" && asked.Add(1) == failOverAt { // in the middle of the suite
+		if err := i.FailOver(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return onRedis(t, i.Config, i.Admin)
+}
+
+var asked atomic.Int32 // how many tests have asked for Sentinels
+
+const failOverAt = 5
+
+func redisAt(address string) RedisConfig {
 	c := DefaultRedis()
-	c.Address = addr
-	client, err := c.Client()
+	c.Address = address
+	return c
+}
+
+// onRedis makes a store with keys of its own. Admin, nil where the store's client will do, is the hand behind it.
+func onRedis(t *testing.T, c RedisConfig, admin redis.UniversalClient) bench {
+	client, err := c.Client(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = client.Close() })
 	prefix := fmt.Sprintf("test-%x", rand.Uint64())
-	t.Cleanup(func() {
-		for keys := client.Scan(context.Background(), 0, prefix+"*", 1000).Iterator(); keys.Next(context.Background()); {
-			client.Del(context.Background(), keys.Val())
-		}
-		_ = client.Close()
-	})
+	if admin == nil {
+		admin = client
+		t.Cleanup(func() {
+			for keys := client.Scan(context.Background(), 0, prefix+"*", 1000).Iterator(); keys.Next(context.Background()); {
+				client.Del(context.Background(), keys.Val())
+			}
+		})
+	}
 	fresh := func() *Store { return NewRedis(client, prefix, nil, slog.New(slog.DiscardHandler)) }
-	return bench{fresh(), fresh, func(t *testing.T, l pipeline.Log, epoch int64, p piece, change func([]byte) []byte) {
+	return bench{fresh(), fresh, func(t *testing.T, l pipeline.Log, epoch int64, p piece, change func(part []byte) []byte) {
 		for _, key := range (&shelves{client, prefix}).chunks(l, epoch, p) {
-			b, err := client.Get(t.Context(), key).Bytes()
+			b, err := admin.Get(t.Context(), key).Bytes()
 			if err == nil {
 				if b = change(b); b == nil {
-					err = client.Del(t.Context(), key).Err()
+					err = admin.Del(t.Context(), key).Err()
 				} else {
-					err = client.Set(t.Context(), key, b, redis.KeepTTL).Err()
+					err = admin.Set(t.Context(), key, b, redis.KeepTTL).Err()
 				}
 			}
 			if err != nil {
@@ -311,7 +339,7 @@ func TestOtherConfiguration(t *testing.T) {
 		s.save(t, 100, 200)
 		other := pipeline.Checkpoint{Offset: 200, Config: "other", State: []byte("other state")}
 		_, err := s.Load(t.Context(), someLog, forever, other.Config)
-		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), `configuration "c0ffee", want "other"`) {
+		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), `configuration "c0ffee", want the points of "other"`) {
 			t.Fatalf("Load = %v, want ErrNoCheckpoint that names both configurations", err)
 		}
 		if err := s.Save(t.Context(), someLog, other); err != nil {
@@ -321,6 +349,35 @@ func TestOtherConfiguration(t *testing.T) {
 			t.Fatalf("Load = %v, %v", got, err)
 		}
 		s.want(t, forever, 200) // the one before it
+	})
+}
+
+// A state of the same points under another configuration is handed out, and the one made of it is stored at its offset: whoever still has
+// the one before is over.
+func TestChangedConfiguration(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		s.save(t, 100, 200)
+		before := bench{Store: s.again()}
+		before.want(t, forever, 200)
+		changed := pipeline.Checkpoint{Offset: 200, Config: config + "-changed", State: []byte("changed state")}
+		for range 2 { // it may be repeated
+			got, err := s.Load(t.Context(), someLog, forever, changed.Config)
+			if err != nil || len(got) != 1 || got[0].Config != config {
+				t.Fatalf("Load = %v, %v, want the state of configuration %s", got, err, config)
+			}
+		}
+		for range 2 {
+			if err := s.Save(t.Context(), someLog, changed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := before.Save(t.Context(), someLog, at(300)); err == nil {
+			t.Error("an owner with the configuration before saved without being told")
+		}
+		got, err := bench{Store: s.again()}.Load(t.Context(), someLog, forever, changed.Config)
+		if err != nil || len(got) != 1 || string(got[0].State) != "changed state" {
+			t.Errorf("Load = %v, %v, want the changed state", got, err)
+		}
 	})
 }
 
@@ -391,6 +448,23 @@ func TestChainIsUnbroken(t *testing.T) {
 			}
 		}
 		s.want(t, forever, 100, 110, 120)
+	})
+}
+
+// A piece that continues what another owner has continued in the moment between a look at the pointer and its flip is refused by the shelf.
+func TestChainOfTwoOwners(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		if _, ok := s.shelf.(*files); ok {
+			t.Skip("files serve one process")
+		}
+		s.save(t, 100)
+		if err := s.Save(t.Context(), someLog, after(110, 100)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.shelf.put(t.Context(), someLog, 1, 120, 100, []byte("piece")); !errors.Is(err, pipeline.ErrBroken) {
+			t.Errorf("what continues 100 after another continued it: %v, want ErrBroken", err)
+		}
+		s.want(t, forever, 100, 110)
 	})
 }
 

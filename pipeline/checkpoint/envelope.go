@@ -13,7 +13,7 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
-// The envelope of a checkpoint, little-endian. The checksum covers everything before it.
+// The envelope of a checkpoint, little-endian.
 //
 //	 0  "gnmy"
 //	 4  version, 1 byte
@@ -25,10 +25,17 @@ import (
 //	32  length of the state, 8 bytes
 //	40  length of the payload (the state as the codec made it), 8 bytes
 //	48  configuration hash, payload
-//	    CRC32C, 4 bytes
+//	    CRC32C, 4 bytes, of the name of the log and everything before it
+//
+// The version is that of all that is in a checkpoint. It is raised with every change of a layout, be it of the envelope, the worker's state
+// or a detector's; TestGoldenCheckpoints sees to that. A reader knows the version before as well, so that an upgrade keeps what was learned.
+// It knows a later one by magic, version and checksum, which do not change: a rollback passes over what it cannot read.
+//
+// In version 3 the laws of scores had no rungs: they begin nominal.
 const (
 	magic      = "gnmy"
-	version    = 1
+	version    = 4
+	oldest     = version - 1
 	headerSize = 48
 	crcSize    = 4
 )
@@ -44,6 +51,15 @@ const maxState = 1 << 30
 // castagnoli is the polynomial of CRC32C (RFC 3720, B.4), which processors compute.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// checksum is that of an envelope of a version. The name of the log is in it, so that one log's state is never taken for another's.
+func checksum(version byte, l pipeline.Log, body []byte) uint32 {
+	sum := uint32(0)
+	if version > 1 {
+		sum = crc32.Checksum([]byte(name(l, ":")), castagnoli)
+	}
+	return crc32.Update(sum, castagnoli, body)
+}
+
 // codec holds the compressor, whose tables are worth keeping between checkpoints. It is used from many goroutines.
 type codec struct{ zstd *zstd.Encoder }
 
@@ -55,8 +71,8 @@ func newCodec() *codec {
 	return &codec{e}
 }
 
-// encode appends c in its envelope to b. A state that compression does not shrink stays as it is.
-func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, error) { //nolint:unparam // appends, as encoders do
+// encode appends c of log l in its envelope to b. A state that compression does not shrink stays as it is.
+func (e *codec) encode(b []byte, c pipeline.Checkpoint, l pipeline.Log, epoch int64) ([]byte, error) { //nolint:unparam // appends, as encoders do
 	if len(c.State) > maxState {
 		return nil, fmt.Errorf("state has %d bytes, want at most %d", len(c.State), maxState)
 	}
@@ -84,12 +100,13 @@ func (e *codec) encode(b []byte, c pipeline.Checkpoint, epoch int64) ([]byte, er
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
 	b = append(b, c.Config...)
 	b = append(b, payload...)
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli)), nil
+	return binary.LittleEndian.AppendUint32(b, checksum(version, l, b[start:])), nil
 }
 
-// decode reads what encode wrote. Anything else is errDamaged; whatever the bytes say, it allocates no more than they unfold to, and
-// at most twice the bytes in most. The state may share memory with b.
-func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err error) {
+// decode reads what encode wrote of log l, in this version or the one before. What another version wrote is errVersion, anything else
+// errDamaged; whatever the bytes say, it allocates no more than they unfold to, and at most twice the bytes in most. The state may share
+// memory with b.
+func decode(b []byte, l pipeline.Log, most uint64) (c pipeline.Checkpoint, epoch int64, err error) {
 	fail := func(format string, args ...any) (pipeline.Checkpoint, int64, error) {
 		return pipeline.Checkpoint{}, 0, fmt.Errorf("%w: %s", errDamaged, fmt.Sprintf(format, args...))
 	}
@@ -97,11 +114,11 @@ func decode(b []byte, most uint64) (c pipeline.Checkpoint, epoch int64, err erro
 		return fail("%d bytes are not a checkpoint", len(b))
 	}
 	body, sum := b[:len(b)-crcSize], binary.LittleEndian.Uint32(b[len(b)-crcSize:])
-	if got := crc32.Checksum(body, castagnoli); got != sum {
+	if got := checksum(b[4], l, body); got != sum {
 		return fail("checksum is %08x, want %08x", got, sum)
 	}
-	if b[4] != version {
-		return fail("version is %d, want %d", b[4], version)
+	if b[4] < oldest || b[4] > version {
+		return pipeline.Checkpoint{}, 0, fmt.Errorf("%w: version is %d, want %d or %d", errVersion, b[4], oldest, version)
 	}
 	configLen := uint64(binary.LittleEndian.Uint16(b[6:]))
 	stateLen, payloadLen := binary.LittleEndian.Uint64(b[32:]), binary.LittleEndian.Uint64(b[40:])

@@ -42,7 +42,8 @@ const (
 
 // flip lists a piece, ARGV epoch, offset, chunks, tag, after, in the pointer KEYS[1]: as a chain of its own where after is 0, else at the
 // end of the newest chain. It does so if all its chunks are there and it is newer than what the pointer has, and returns the newest chain.
-// It touches chunks only through their names, never their bytes. Applied twice it changes nothing the second time.
+// It touches chunks only through their names, never their bytes. Applied twice it changes nothing the second time. What fails in a script
+// leaves what was written before it, so that UNLINK, which comes last, is first tried on nothing: the right to it may be missing.
 var flip = redis.NewScript(`
 local function parts(s)
 	local all = {}
@@ -65,6 +66,7 @@ for n = 0, ARGV[3] - 1 do
 		return redis.error_reply('ERR chunk ' .. n .. ' of ' .. ARGV[3] .. ' is not stored')
 	end
 end
+redis.call('UNLINK', KEYS[1] .. ':none')
 for n = 0, ARGV[3] - 1 do redis.call('PERSIST', chunk(ARGV[1], ARGV[2], ARGV[4], n)) end
 if continues then
 	newest = newest .. ' ' .. ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. ARGV[4]
@@ -82,6 +84,9 @@ if #old > 0 then
 end
 return newest
 `)
+
+// broken begins what flip answers to a piece that continues what is not the newest.
+const broken = "BROKEN"
 
 func (s *shelves) pointer(l pipeline.Log) string { return s.prefix + ":{" + name(l, ":") + "}" }
 
@@ -158,7 +163,7 @@ func (s *shelves) put(ctx context.Context, l pipeline.Log, epoch, offset, after 
 	keys := s.chunks(l, epoch, p)
 	defer func() {
 		if err != nil {
-			s.discard(ctx, keys)
+			s.discard(ctx, l, p.tag, keys)
 		}
 	}()
 	for n, key := range keys {
@@ -168,7 +173,7 @@ func (s *shelves) put(ctx context.Context, l pipeline.Log, epoch, offset, after 
 	}
 	newest, err := flip.Run(ctx, s.client, []string{s.pointer(l)}, epoch, offset, strconv.Itoa(len(chunks)), p.tag, after).Text()
 	switch {
-	case err != nil && strings.HasPrefix(err.Error(), "BROKEN"):
+	case redis.HasErrorPrefix(err, broken):
 		return chain{}, pipeline.ErrBroken
 	case err != nil:
 		return chain{}, fmt.Errorf("redis: %w", err)
@@ -176,16 +181,20 @@ func (s *shelves) put(ctx context.Context, l pipeline.Log, epoch, offset, after 
 	return parseChain(newest)
 }
 
-// unlinkOrphans deletes those of the KEYS that expire, which are those that the pointer does not lead to.
+// unlinkOrphans deletes those of the chunks KEYS[2…] of an attempt, ARGV tag, that the pointer KEYS[1] does not lead to. They may expire or
+// not: flip can fail halfway, such as for a lack of memory or of a right.
 var unlinkOrphans = redis.NewScript(`
-for _, key in ipairs(KEYS) do
-	if redis.call('TTL', key) >= 0 then redis.call('UNLINK', key) end
+for _, field in ipairs({'newest', 'previous'}) do
+	local chain = redis.call('HGET', KEYS[1], field)
+	if chain and string.find(chain .. ' ', ' ' .. ARGV[1] .. ' ', 1, true) then return 0 end
 end
+for i = 2, #KEYS do redis.call('UNLINK', KEYS[i]) end
+return #KEYS - 1
 `)
 
-// discard deletes the chunks of an attempt that failed, but not where only the reply was lost. What cannot be deleted expires.
-func (s *shelves) discard(ctx context.Context, keys []string) {
+// discard deletes the chunks of an attempt that failed, but not where only the reply was lost. What cannot be deleted now expires.
+func (s *shelves) discard(ctx context.Context, l pipeline.Log, tag string, chunks []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
-	_ = unlinkOrphans.Run(ctx, s.client, keys).Err()
+	_ = unlinkOrphans.Run(ctx, s.client, append([]string{s.pointer(l)}, chunks...), tag).Err()
 }

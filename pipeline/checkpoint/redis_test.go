@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
@@ -16,6 +17,9 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/alicebob/miniredis/v2/server"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/gonomaly/gonomaly/pipeline"
 )
@@ -24,7 +28,7 @@ func mini(t *testing.T) (*miniredis.Miniredis, bench) {
 	m := miniredis.RunT(t)
 	c := DefaultRedis()
 	c.Address = m.Addr()
-	client, err := c.Client()
+	client, err := c.Client(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,8 +96,8 @@ func TestPointerNeedsItsChunks(t *testing.T) {
 		return false
 	})
 	err := s.Save(t.Context(), someLog, at(200))
-	if err == nil || !strings.Contains(err.Error(), "chunk 0 of 1 is not stored") {
-		t.Fatalf("Save = %v, want an error that names the chunk", err)
+	if err == nil || !strings.Contains(err.Error(), "chunk 0 of 1 is not stored "+Told("unstored")) {
+		t.Fatalf("Save = %v, want an error that names the chunk, and %s", err, Told("unstored"))
 	}
 	m.Server().SetPreHook(nil)
 	s.want(t, forever, 100)
@@ -147,6 +151,114 @@ func TestUnreachableIsNotEmpty(t *testing.T) {
 	s.want(t, forever, 100)
 }
 
+// Where a store has lost what it confirmed, however many partitions notice, that is said once, and whole ones are stored.
+func TestLostIsSaidOnce(t *testing.T) {
+	m, s := mini(t)
+	var said bytes.Buffer
+	s.log = slog.New(slog.NewTextHandler(&said, nil))
+	logs := make([]pipeline.Log, 5)
+	for i := range logs {
+		logs[i] = pipeline.Log{Group: "g", Partition: pipeline.Partition{Topic: "t", ID: int32(i)}}
+		for _, c := range []pipeline.Checkpoint{at(100), after(110, 100)} {
+			if err := s.Save(t.Context(), logs[i], c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m.FlushAll()
+	for _, l := range logs {
+		if err := s.Save(t.Context(), l, after(120, 110)); !errors.Is(err, pipeline.ErrBroken) {
+			t.Fatalf("Save of what continues what is lost = %v, want ErrBroken", err)
+		}
+		if err := s.Save(t.Context(), l, at(120)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := said.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=WARN msg=\"the store has lost checkpoints: whole ones are written\"") ||
+		!strings.Contains(text, "confirmed=110 stored=-1") {
+		t.Errorf("said %q, want one warning", text)
+	}
+	if n := testutil.ToFloat64(s.metrics.lost); n != 5 {
+		t.Errorf("%v losses counted, want 5", n)
+	}
+	// What was stored although the reply was lost is not lost.
+	if err := s.Save(t.Context(), logs[0], after(130, 120)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(t.Context(), logs[0], after(140, 120)); !errors.Is(err, pipeline.ErrBroken) {
+		t.Errorf("Save of what continues another = %v, want ErrBroken", err)
+	}
+	if n := testutil.ToFloat64(s.metrics.lost); n != 5 {
+		t.Errorf("%v losses counted, want 5 still", n)
+	}
+}
+
+// An owner that could not load, because Redis was away, writes in the line of states that is there: it may have changed since.
+func TestOwnerThatCouldNotLoad(t *testing.T) {
+	m, s := mini(t)
+	s.save(t, 100)
+	s.want(t, forever, 100)
+	between := bench{Store: NewRedis(s.shelf.(*shelves).client, "gonomaly", nil, s.log)}
+	between.want(t, 10) // begins the next epoch
+	between.save(t, 20)
+	m.SetError("LOADING")
+	if _, err := s.Load(t.Context(), someLog, forever, config); errors.Is(err, pipeline.ErrNoCheckpoint) {
+		t.Fatalf("Load = %v", err)
+	}
+	m.SetError("")
+	s.save(t, 30)
+	s.want(t, forever, 30)
+}
+
+// The words of Redis are told apart, with the remedy and a counter; what is an answer is none of them.
+func TestWordsOfRedis(t *testing.T) {
+	m := miniredis.RunT(t)
+	c := redisAt(m.Addr())
+	reg := prometheus.NewRegistry()
+	client, err := c.Client(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()                                                   //nolint:errcheck // nothing is lost
+	if err := client.Get(t.Context(), "nothing").Err(); err != redis.Nil { //nolint:errorlint // unwrapped
+		t.Errorf("Get of nothing = %v, want redis.Nil", err)
+	}
+	said := map[string]string{
+		"OOM command not allowed when used memory > 'maxmemory'. script: a1, on @user_script:9.": "oom",
+		"READONLY You can't write against a read only replica.":                                  "readonly",
+		"NOREPLICAS Not enough good replicas to write.":                                          "noreplicas",
+		"LOADING Redis is loading the dataset in memory":                                         "loading",
+		"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.":       "masterdown",
+		"NOPERM this user has no permissions to run the 'set' command":                           "noperm",
+		"ERR The user executing the script can't run this command or subcommand":                 "noperm",
+		"NOAUTH Authentication required.":                                                        "auth",
+		"WRONGPASS invalid username-password pair or user is disabled.":                          "auth",
+		"MISCONF Redis is configured to save RDB snapshots":                                      "misconf",
+		"BUSY Redis is busy running a script.":                                                   "busy",
+		"ERR max number of clients reached":                                                      "max_clients",
+		"WRONGTYPE Operation against a key holding the wrong kind of value":                      "wrong_type",
+		"CROSSSLOT Keys in request don't hash to the same slot":                                  "cross_slot",
+		"ERR Script attempted to access a non local key in a cluster node":                       "cross_slot",
+		"MOVED 3999 127.0.0.1:6381":                                                              "moved",
+		"ASK 3999 127.0.0.1:6381":                                                                "moved",
+		"CLUSTERDOWN Hash slot not served":                                                       "cluster_down",
+		"TRYAGAIN Multiple keys request during rehashing of slot":                                "cluster_down",
+		"ERR This instance has cluster support disabled":                                         "not_cluster",
+		"ERR DB index is out of range":                                                           "db",
+		"ERR something new":                                                                      "other",
+	}
+	for words, reason := range said {
+		m.SetError(words)
+		if err := client.Get(t.Context(), "nothing").Err(); err == nil || !strings.HasPrefix(err.Error(), words) || !strings.HasSuffix(err.Error(), Told(reason)) {
+			t.Errorf("%s: Get = %v, want %s", words, err, Told(reason))
+		}
+	}
+	m.SetError("")
+	if n, err := testutil.GatherAndCount(reg, "gonomaly_redis_errors_total"); err != nil || n != len(troubles) {
+		t.Errorf("%d reasons, %v, want %d", n, err, len(troubles))
+	}
+}
+
 func TestDamagedPointer(t *testing.T) {
 	m, s := mini(t)
 	s.save(t, 100)
@@ -155,8 +267,8 @@ func TestDamagedPointer(t *testing.T) {
 }
 
 func TestRedisConfig(t *testing.T) {
-	c := RedisConfig{Address: "", DB: -1, KeyPrefix: "{a}", Password: "hunter2", TLS: TLSConfig{CertFile: "x"}}
-	_, err := c.Client()
+	c := RedisConfig{Address: "", DB: -1, KeyPrefix: "{a}", Password: "hunter2", TLS: TLSConfig{Enabled: true, CertFile: "x"}, Sentinel: SentinelConfig{Password: "hunter2"}}
+	_, err := c.Client(nil)
 	for _, want := range []string{"address is", "db is -1, want ≥ 0", "key_prefix is {a}", "tls.cert_file is"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Client() = %v, want %q", err, want)
@@ -194,7 +306,7 @@ func TestRedisOverTLS(t *testing.T) {
 		{"hunter2", TLSConfig{Enabled: true, CAFile: ca, ServerName: "other.test"}, "certificate"},
 	} {
 		config := RedisConfig{Address: m.Addr(), Username: "gonomaly", Password: c.password, KeyPrefix: "gonomaly", TLS: c.tls}
-		client, err := config.Client()
+		client, err := config.Client(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ type members struct {
 // member is one of them: a field, an object with fields in it, or both.
 type member struct {
 	name  string
+	head  string   // the name in its quotes; "" where that has escapes
 	token *token   // nil: not a field itself
 	inner *members // nil: no fields below it
 	below []*token // all fields below it
@@ -57,6 +58,9 @@ func (ms *members) add(name string) *member {
 	m := ms.byName[name]
 	if m == nil {
 		m = &member{name: name}
+		if skipPlain([]byte(name), 0) == len(name) {
+			m.head = `"` + name + `"`
+		}
 		if ms.byName == nil {
 			ms.byName = map[string]*member{}
 		}
@@ -66,12 +70,9 @@ func (ms *members) add(name string) *member {
 	return m
 }
 
-// find returns the member of that name, or nil. guess is where it looks first.
-func (ms *members) find(raw []byte, escaped bool, guess *member) *member {
+// find returns the member of that name, or nil.
+func (ms *members) find(raw []byte, escaped bool) *member {
 	if !escaped {
-		if guess != nil && guess.name == string(raw) {
-			return guess
-		}
 		if ms.sizes>>(len(raw)%64)&1 == 0 {
 			return nil
 		}

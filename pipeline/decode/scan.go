@@ -74,27 +74,33 @@ func (f *jsonFormat) object(b []byte, i, depth int, ms *members) int {
 		guess = ms.first
 	}
 	for {
-		if i >= len(b) || b[i] != '"' {
-			return f.fault(i, "a name in quotes")
-		}
-		end, escaped := f.text(b, i+1)
-		if end < 0 {
-			return -1
-		}
 		var m *member
-		if ms != nil {
-			if m = ms.find(b[i+1:end], escaped, guess); m != nil {
-				if m != guess {
-					if last == nil {
-						ms.first = m
-					} else {
-						last.next = m
-					}
-				}
-				last, guess = m, m.next
+		if guess.begins(b[i:]) {
+			m, i = guess, i+len(guess.head)
+		} else {
+			if i >= len(b) || b[i] != '"' {
+				return f.fault(i, "a name in quotes")
 			}
+			end, escaped := f.text(b, i+1)
+			if end < 0 {
+				return -1
+			}
+			if ms != nil {
+				m = ms.find(b[i+1:end], escaped)
+			}
+			i = end + 1
 		}
-		if i = skipSpace(b, end+1); i >= len(b) || b[i] != ':' {
+		if m != nil {
+			if m != guess {
+				if last == nil {
+					ms.first = m
+				} else {
+					last.next = m
+				}
+			}
+			last, guess = m, m.next
+		}
+		if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
 			return f.fault(i, "a colon")
 		}
 		if i = f.value(b, skipSpace(b, i+1), depth+1, m); i < 0 {
@@ -108,6 +114,11 @@ func (f *jsonFormat) object(b []byte, i, depth int, ms *members) int {
 		}
 		i = skipSpace(b, i+1)
 	}
+}
+
+// begins says whether b begins with the name of m, in quotes.
+func (m *member) begins(b []byte) bool {
+	return m != nil && m.head != "" && len(b) >= len(m.head) && string(b[:len(m.head)]) == m.head
 }
 
 // array scans an array from behind its bracket. No field is looked for in one.
@@ -194,7 +205,7 @@ func skipPlain(b []byte, i int) int {
 }
 
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+	for i < len(b) && b[i] <= ' ' && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') { // mostly there is none
 		i++
 	}
 	return i

@@ -36,7 +36,7 @@ alert: {false_alarms: 1 per 100 points, escalate: 1.2, cool_down: 10m}`}, // col
 
 	"several detectors": {warmUp: 10, yaml: `decode: {key: key, time: {field: ts, unit: ms}, values: v}
 detectors: [{kind: ewma, half_life: 30, warm_up: 20}, {kind: ewma, half_life: 5, warm_up: 10}]
-alert: {false_alarms: 1 per 100 points, escalate: 1.2, cool_down: 10 points, direction: up}`},
+alert: {false_alarms: 1 per 100 points, escalate: 1.05, cool_down: 20 points, direction: up}`},
 
 	"last samples": {warmUp: 32, points: 2, yaml: `decode: {key: key, time: {field: ts, unit: ms}, values: [v]}
 window: {last: 3}
@@ -47,7 +47,7 @@ alert: {false_alarms: 1 per 100 points, escalate: 1.2, cool_down: 10 points}`},
 window: {every: 3m, aggregate: [count, mean]}
 detectors: [{kind: ewma, half_life: 30, warm_up: 20}]
 drift: [{kind: page_hinkley, on: values}]
-alert: {false_alarms: 1 per 100 points, escalate: 1.2, cool_down: 30m}`},
+alert: {false_alarms: 1 per 100 points, escalate: 1.2, cool_down: 3h}`},
 }
 
 // wantRows are the time and key of each row of scores: of each sample, empty where it is refused, or of each window that a later sample
@@ -112,6 +112,7 @@ func TestScores(t *testing.T) {
 				told := r.alerts(filepath.Base(f.Path), pipeline.Open, pipeline.Update)
 				told = slices.DeleteFunc(told, func(a pipeline.Alert) bool { return a.Kind != pipeline.Anomaly })
 				checkAlerts(t, scores, told)
+				checkUntold(t, scores)
 				if f.Alerts != len(told) {
 					t.Errorf("%s has %d alerts, want %d", f.Name, f.Alerts, len(told))
 				}
@@ -131,7 +132,7 @@ func checkWarmUp(t *testing.T, scores [][]string, warmUp int) (n int) {
 	seen := map[string]int{}
 	for i, row := range scores {
 		if row[timestamp] == "" {
-			if strings.Join(row, "") != "0" {
+			if strings.Join(row, "") != "0dead_lettered" {
 				t.Fatalf("row %d is of a refused record, and says %q", i, row)
 			}
 			continue
@@ -170,7 +171,7 @@ func checkAlerts(t *testing.T, scores [][]string, told []pipeline.Alert) {
 			want = []string{exact(a.Score), exact(a.PValue), exact(a.Limit), "1"}
 			marked++
 		}
-		if !slices.Equal(row[score:], want) {
+		if !slices.Equal(row[score:untold], want) {
 			t.Errorf("row %d is %q, want score, p-value, limit and alert %q", i, row, want)
 		}
 	}
@@ -179,11 +180,38 @@ func checkAlerts(t *testing.T, scores [][]string, told []pipeline.Alert) {
 	}
 }
 
+// checkUntold checks that every row over the limit, of 1 in 100, is told or says why not; and that no other says that something kept it back.
+func checkUntold(t *testing.T, scores [][]string) {
+	t.Helper()
+	said := map[string]int{}
+	for i, row := range scores {
+		over := row[pValue] != "" && number(t, row[pValue]) <= 0.01*(1+1e-9)
+		want := []string{"", "combination", "calibration"}
+		switch {
+		case row[timestamp] == "":
+			want = []string{"dead_lettered"}
+		case row[score] == "":
+			want = []string{"warming"}
+		case row[alert] == "1":
+			want = []string{""}
+		case over:
+			want = []string{"incident", "direction"}
+		}
+		if !slices.Contains(want, row[untold]) {
+			t.Errorf("row %d is %q, want one of %q said", i, row, want)
+		}
+		said[row[untold]]++
+	}
+	if said["incident"] == 0 || said["calibration"] == 0 || said["warming"] == 0 {
+		t.Errorf("the rows say too little: %v", said)
+	}
+}
+
 // Without a field for it, time goes by the row.
 func TestRowsWithoutTimeAreASecondApart(t *testing.T) {
 	dir := folder(t, map[string]string{"x.jsonl": "{\"v\":1}\n{\"v\":null}\n\n{\"v\":2}\n"})
 	r := run(t, options(t, "decode: {values: v}\ndetectors: [{kind: ewma}]", dir))
-	want := [][]string{{"2000-01-01T00:00:00Z", "", "", "", "", "0"}, {"", "", "", "", "", "0"}, {"2000-01-01T00:00:02Z", "", "", "", "", "0"}}
+	want := [][]string{{"2000-01-01T00:00:00Z", "", "", "", "", "0", "warming"}, {"", "", "", "", "", "0", "dead_lettered"}, {"2000-01-01T00:00:02Z", "", "", "", "", "0", "warming"}}
 	if diff := cmp.Diff(want, r.scores("x")); diff != "" {
 		t.Errorf("scores (-want +got):\n%s", diff)
 	}

@@ -81,7 +81,7 @@ func narrow(x float64) float32 { return float32(min(max(x, -math.MaxFloat32), ma
 
 func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02 15:04:05") }
 
-// Size of one panel in the units of its SVG.
+// Size of one panel of a report in the units of its SVG, which are about pixels.
 const (
 	width  = 1200
 	height = 150
@@ -109,12 +109,12 @@ type drawn struct {
 func (l *lines) Panels(fields []string) []panel {
 	var panels []panel
 	for f, name := range fields {
-		panels = append(panels, l.draw(name, l.values[f], l.low[f], l.high[f], false))
+		panels = append(panels, l.draw(width, name, l.values[f], l.low[f], l.high[f], false))
 	}
-	return append(panels, l.draw("surprise (decades)", l.surprise, nil, nil, true))
+	return append(panels, l.draw(width, "surprise (decades)", l.surprise, nil, nil, true))
 }
 
-func (l *lines) draw(name string, values, low, high []float32, surprise bool) panel {
+func (l *lines) draw(width int, name string, values, low, high []float32, surprise bool) panel {
 	bottom, top := extent(values)
 	if surprise {
 		bottom, top = 0, max(top, l.limit*1.2)
@@ -126,9 +126,9 @@ func (l *lines) draw(name string, values, low, high []float32, surprise bool) pa
 	first, last := l.times[0], l.times[n-1]
 	x := func(t int64) float64 {
 		if last == first {
-			return width / 2
+			return float64(width) / 2
 		}
-		return width * (float64(t) - float64(first)) / (float64(last) - float64(first))
+		return float64(width) * (float64(t) - float64(first)) / (float64(last) - float64(first))
 	}
 	y := func(v float32) float64 {
 		at := height * (1 - (float64(v)-float64(bottom))/(float64(top)-float64(bottom)))

@@ -184,11 +184,12 @@ const (
 	pValue
 	limit
 	alert
+	untold
 )
 
 func (r results) scores(name string) [][]string {
 	r.Helper()
-	return r.rows("timestamp,key,score,p_value,limit,alert", name+".scores.csv")
+	return r.rows("timestamp,key,score,p_value,limit,alert,untold", name+".scores.csv")
 }
 
 // alerts are those that stand in alerts.jsonl of this file, or of all for "".

@@ -57,7 +57,7 @@ func newWriter(o Options, f *File) (*writer, error) {
 		return nil, err
 	}
 	w := &writer{file: f, windowed: o.Stream.Window != nil && o.Stream.Window.Every > 0, scores: scores}
-	w.scores.line([]byte("timestamp,key,score,p_value,limit,alert"))
+	w.scores.line([]byte("timestamp,key,score,p_value,limit,alert,untold"))
 	if f.nab != "" {
 		err := os.MkdirAll(filepath.Dir(f.nab), 0o750)
 		if err == nil {
@@ -94,7 +94,8 @@ func (w *writer) trace(t pipeline.Trace) {
 	} else {
 		b = append(b, ",,"...)
 	}
-	b = append(b, ',', digit(told))
+	b = append(b, ',', digit(told), ',')
+	b = append(b, t.Untold...)
 	w.scores.line(b)
 	w.row = b
 	if t.X != nil {
@@ -130,7 +131,7 @@ func (w *writer) nabRow(t pipeline.Trace, at time.Time, told bool) {
 // empty writes the rows up to offset, of records that were refused.
 func (w *writer) empty(offset int64) {
 	for ; w.next < offset; w.next++ {
-		w.scores.line([]byte(",,,,,0"))
+		w.scores.line([]byte(",,,,,0," + pipeline.DeadLettered.String()))
 		if w.nab != nil {
 			w.nab.line([]byte(",,0"))
 		}

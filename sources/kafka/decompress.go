@@ -102,11 +102,11 @@ func (d *Decompressor) open(src []byte, codec kgo.CompressionCodecType) ([]byte,
 	case kgo.CodecGzip:
 		r := d.gzips.Get().(*gzip.Reader)
 		defer d.gzips.Put(r)
-		return d.stream(func() (io.Reader, error) { return r, r.Reset(bytes.NewReader(src)) })
+		return d.stream(len(src), func() (io.Reader, error) { return r, r.Reset(bytes.NewReader(src)) })
 	case kgo.CodecLz4:
 		r := d.lz4s.Get().(*lz4.Reader)
 		defer d.lz4s.Put(r)
-		return d.stream(func() (io.Reader, error) {
+		return d.stream(len(src), func() (io.Reader, error) {
 			r.Reset(bytes.NewReader(src))
 			return r, nil
 		})
@@ -124,11 +124,9 @@ func (d *Decompressor) zstd(src []byte) ([]byte, error) {
 			return out, nil
 		} // another frame may follow
 	}
-	b := d.buffers.Get().(*bytes.Buffer)
+	b, most := d.buffer(len(src))
 	defer d.buffers.Put(b)
-	b.Reset()
-	b.Grow(min(small, d.max, likely*len(src)))
-	out, err := whole.DecodeAll(src, b.AvailableBuffer()[:0:min(small, d.max, b.Available())])
+	out, err := whole.DecodeAll(src, b.AvailableBuffer()[:0:most])
 	if err == nil {
 		return bytes.Clone(out), nil
 	}
@@ -147,16 +145,23 @@ func (d *Decompressor) zstd(src []byte) ([]byte, error) {
 	return out, err
 }
 
-// stream reads what open gives, in one go where it is small.
-func (d *Decompressor) stream(open func() (io.Reader, error)) ([]byte, error) {
+// buffer has room for what a batch of n bytes is likely to decompress to at most.
+func (d *Decompressor) buffer(n int) (b *bytes.Buffer, most int) {
+	most = min(small, d.max, max(likely*n, bytes.MinRead))
+	b = d.buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	b.Grow(most + 1 + bytes.MinRead) // else it would grow to see that there is more, or nothing
+	return b, most
+}
+
+// stream reads what open gives of n bytes, in one go where it is as small as is likely.
+func (d *Decompressor) stream(n int, open func() (io.Reader, error)) ([]byte, error) {
 	r, err := open()
 	if err != nil {
 		return nil, err
 	}
-	b := d.buffers.Get().(*bytes.Buffer)
+	b, most := d.buffer(n)
 	defer d.buffers.Put(b)
-	b.Reset()
-	most := min(small, d.max)
 	if n, err := b.ReadFrom(io.LimitReader(r, int64(most)+1)); err != nil {
 		return nil, err
 	} else if n <= int64(most) {

@@ -250,4 +250,19 @@ func TestReadAll(t *testing.T) {
 	if len(records) != 10 || len(seen) != 10 {
 		t.Errorf("%d records, %d of them distinct, want the 10 committed", len(records), len(seen))
 	}
+
+	if err := txn.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := txn.ProduceSync(t.Context(), &kgo.Record{Topic: "in", Value: []byte("open at first")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	time.AfterFunc(100*time.Millisecond, func() { ended <- txn.EndTransaction(t.Context(), kgo.TryCommit) })
+	if records, err = ReadAll(t.Context(), opts, "in"); err != nil || len(records) != 11 {
+		t.Errorf("ReadAll beside an open transaction = %d records, %v, want the 10 and the one that it commits", len(records), err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

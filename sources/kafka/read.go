@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,12 +17,14 @@ type Record struct {
 	Topic     string
 	Partition int32
 	Offset    int64
+	Timestamp time.Time
 	Key       []byte
 	Value     []byte
 	Headers   map[string]string
 }
 
-// ReadAll returns the committed records of topics up to where they end now, of each partition in order.
+// ReadAll returns the committed records of topics up to where they end now, of each partition in order. It waits for the transactions
+// that are open now: a broker says that a transaction is committed, and shows one partition's part of it, before another's.
 func ReadAll(ctx context.Context, opts Options, topics ...string) ([]Record, error) {
 	client, err := kgo.NewClient(append(slices.Clone(opts), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
@@ -29,7 +32,7 @@ func ReadAll(ctx context.Context, opts Options, topics ...string) ([]Record, err
 		return nil, fmt.Errorf("read %v: %w", topics, err)
 	}
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListCommittedOffsets(ctx, topics...)
+	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
 	if err != nil {
 		return nil, fmt.Errorf("read %v: %w", topics, err)
 	}
@@ -57,7 +60,7 @@ func ReadAll(ctx context.Context, opts Options, topics ...string) ([]Record, err
 		fetches.EachRecord(func(r *kgo.Record) {
 			end := left[r.Topic][r.Partition]
 			if r.Offset < end && !r.Attrs.IsControl() {
-				found := Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Key: r.Key, Value: r.Value, Headers: map[string]string{}}
+				found := Record{r.Topic, r.Partition, r.Offset, r.Timestamp, r.Key, r.Value, map[string]string{}}
 				for _, h := range r.Headers {
 					found.Headers[h.Key] = string(h.Value)
 				}

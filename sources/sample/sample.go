@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,9 +118,39 @@ func guess(rows []row) (Guess, error) {
 	if len(g.Values) == 0 {
 		return Guess{}, fmt.Errorf("no numeric field in %d records", len(rows))
 	}
-	g.Interval = interval(times, t.groups(g.Key))
+	groups := t.groups(g.Key)
+	g.Interval = interval(times, groups)
+	for _, c := range t.columns {
+		if slices.Contains(g.Values, c.path) && c.isCounter(groups) {
+			g.note("%s only grows: if it is a counter, say counter: true beside kind: metric", c.path)
+		}
+	}
 	return g, nil
 }
+
+// isCounter tells whether numbers rise most of the time in their series, and all but never fall.
+func (c *column) isCounter(groups []string) bool {
+	last, rises, falls, pairs := map[string]float64{}, 0, 0, 0
+	for i, group := range groups {
+		x, err := strconv.ParseFloat(c.cells[i].text, 64)
+		if err != nil {
+			continue
+		}
+		if before, ok := last[group]; ok {
+			pairs++
+			if x > before {
+				rises++
+			} else if x < before {
+				falls++
+			}
+		}
+		last[group] = x
+	}
+	return pairs >= leastPairs && rises > pairs/2 && falls <= pairs/leastPairs
+}
+
+// leastPairs is how many steps of a value show that it is a counter; one in as many may be a reset.
+const leastPairs = 100
 
 // findValues takes every number that is there in all records but a few, but for times and keys. Where there is none it settles for
 // numbers written as strings.

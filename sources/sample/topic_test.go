@@ -28,12 +28,12 @@ func TestTopic(t *testing.T) {
 	defer cl.Close()
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i := range 300 {
-		m := fmt.Sprintf("m%d", i%6)
+		m, v := fmt.Sprintf("m%d", i%6), i*7%100
 		for topic, kv := range map[string][2]string{
-			"json":   {m, fmt.Sprintf(`{"v":%d}`, i)},
-			"field":  {m, fmt.Sprintf(`{"device":"%s","v":%d}`, m, i)},
-			"unique": {fmt.Sprintf("k%d", i), fmt.Sprintf(`{"device":"%s","v":%d}`, m, i)},
-			"csv":    {m, fmt.Sprintf(`2026-01-01T00:%02d:00Z,"a, b",%d`, i/6, i)},
+			"json":   {m, fmt.Sprintf(`{"v":%d}`, v)},
+			"field":  {m, fmt.Sprintf(`{"device":"%s","v":%d}`, m, v)},
+			"unique": {fmt.Sprintf("k%d", i), fmt.Sprintf(`{"device":"%s","v":%d}`, m, v)},
+			"csv":    {m, fmt.Sprintf(`2026-01-01T00:%02d:00Z,"a, b",%d`, i/6, v)},
 		} {
 			cl.Produce(t.Context(), &kgo.Record{Topic: topic, Key: []byte(kv[0]), Value: []byte(kv[1]), Timestamp: start.Add(time.Duration(i) * time.Second)}, func(_ *kgo.Record, err error) {
 				if err != nil {

@@ -1,0 +1,129 @@
+package detectors
+
+import (
+	"fmt"
+	"math"
+)
+
+// Shares splits the score among the fields. Of a change of level the parts are those of the harmonic mean, which is a sum over the fields.
+// Of a row each view is split by itself, and counts by the square that it adds to the total: distances to the nearest, tails
+// and gaps are sums over the fields; of the Mahalanobis distance, e'C⁻¹e, a field has the part e_j (C⁻¹e)_j.
+func (d *Points) Shares(p Point, shares []float64) {
+	s := d.look(p)
+	clear(shares)
+	if s.shifted() && s.level >= s.row.calm {
+		for j, decades := range d.shifts.decades {
+			shares[j] = math.Pow(10, decades-s.level)
+		}
+		normalise(shares)
+		return
+	}
+	if d.rows.n >= untotalled {
+		parts := make([]float64, len(shares))
+		for view, z := range s.row.z {
+			d.rows.split(view, d.point, parts)
+			normalise(parts)
+			weight := max(z, 0) * max(z, 0)
+			if s.row.total == 0 {
+				weight = 1 // nothing is odd, and the views count alike
+			}
+			for j, part := range parts {
+				shares[j] += weight * part
+			}
+		}
+	}
+	normalise(shares)
+}
+
+// split puts the fields' parts in a view's number into parts; each is ≥ 0.
+func (r *rows) split(view int, x []float64, parts []float64) {
+	clear(parts)
+	switch view {
+	case nearest:
+		r.splitNearest(parts)
+	case joint:
+		r.splitJoint(x, parts)
+	default:
+		for j := range parts {
+			share, width := r.margin(j)
+			if parts[j] = max(0, -math.Log(2*share)); view == gaps {
+				parts[j] = math.Log(width / leastWidth)
+			}
+		}
+	}
+}
+
+func (r *rows) splitNearest(parts []float64) {
+	n := r.size()
+	for set := range min(n, sets) {
+		distances := r.distances(set)
+		best := 0
+		for i := range (n - set + sets - 1) / sets {
+			if distances[i] < distances[best] {
+				best = i
+			}
+		}
+		at := r.at(set + best*sets)
+		for j, x := range r.x {
+			distance := math.Abs(float64(x)-float64(r.sample[at+j*setPoints])) * float64(r.weight[j])
+			parts[j] += distance / (min(float64(distances[best]), math.MaxFloat32) + 0.001)
+		}
+	}
+}
+
+// splitJoint solves factor'·y = z, so that y = C⁻¹e.
+func (r *rows) splitJoint(x, parts []float64) {
+	r.distance(x)
+	for i := len(parts) - 1; i >= 0; i-- {
+		y := r.z[i]
+		for k := i + 1; k < len(parts); k++ {
+			y -= r.factor[k*(k+1)/2+i] * parts[k]
+		}
+		parts[i] = y / r.factor[i*(i+1)/2+i]
+	}
+	for j := range parts {
+		parts[j] = max(0, parts[j]*(x[j]-r.mean[j]))
+	}
+}
+
+// beside is the part of the range of the remembered values that the band is wider on either side.
+const beside = 0.1
+
+// Expect returns the median of the field's remembered values, and a band of their range and a tenth of it on either side.
+func (d *Points) Expect(_ Point, field int) (expected, low, high float64, ok bool) {
+	n := d.rows.size()
+	if n < untotalled {
+		return 0, 0, 0, false
+	}
+	values := d.rows.column(field)[:n]
+	low, high = float64(values[0]), float64(values[n-1])
+	wider := beside * (high - low)
+	return float64(values[n/2]), low - wider, high + wider, true
+}
+
+var viewReasons = [views]string{
+	nearest: "no remembered point is near",
+	fringe:  "it lies far out in the ranges of its values",
+	gaps:    "it lies between the common values",
+	joint:   "its values do not go together as they use to",
+}
+
+// Reason names the view, or the mean, that says most.
+func (d *Points) Reason(p Point, field int) string {
+	s := d.look(p)
+	if s.shifted() && s.level >= s.row.calm {
+		decades, scale := d.shifts.surprise(field, d.point[field])
+		return fmt.Sprintf("the mean of its last %.0f points has left that of the last %d, which happens by chance once in %s points",
+			shiftScales[scale], slowPoints, short(math.Pow(10, min(decades, 9))))
+	}
+	most := 0
+	for view, z := range s.row.z {
+		if z > s.row.z[most] {
+			most = view
+		}
+	}
+	if s.row.total == 0 {
+		return "nothing about it is odd"
+	}
+	return fmt.Sprintf("%s, by %s deviations of that", viewReasons[most], short(s.row.z[most]))
+}

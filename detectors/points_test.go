@@ -1,0 +1,290 @@
+package detectors
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func newPoints(t testing.TB, fields int) *Points {
+	t.Helper()
+	d, err := Kinds["points"]().New(fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.(*Points)
+}
+
+// Four sets of one point each, at 0, 2, 4 and 6 in units of which one is the standard deviation: from 3 the distances are 3, 1, 1 and 3,
+// and the mean of their logarithms is ln 3 / 2.
+func TestPointsNearest(t *testing.T) {
+	r := newRows(1)
+	for slot, x := range []float32{0, 2, 4, 6} {
+		r.sample[r.at(slot)] = x
+	}
+	r.n, r.weight[0], r.x[0] = 4, 1, 3
+	if got, want := r.nearest(), math.Log(3)/2; !near(got, want, 1e-3) {
+		t.Errorf("nearest is %v, want %v", got, want)
+	}
+	// A fifth set with two points, at 13 and 3.5, is as near as the nearer of them.
+	r.n = sets + 5
+	for slot := range sets + 5 {
+		r.sample[r.at(slot)] = 3 + float32(math.E)
+	}
+	r.sample[r.at(4)], r.sample[r.at(sets+4)] = 13, 3+float32(math.E)
+	if got := r.nearest(); !near(got, 1, 1e-3) {
+		t.Errorf("nearest is %v, want 1: all at a distance of e", got)
+	}
+}
+
+// Of the values 1 to 100 two are at least 99, three are above 97; the twentieth around 50 reaches from 47.. to 52.
+func TestPointsMargin(t *testing.T) {
+	r := newRows(1)
+	r.n, r.weight[0] = 100, 1
+	for i := range 100 {
+		r.sorted[i] = float32(i + 1)
+	}
+	for _, c := range []struct {
+		x            float32
+		share, width float64
+	}{
+		// 98 values below and 99 not above: the thinner side has min(99, 100-98) = 2. Neighbours 2 places away: 97 and 100 (the last).
+		{99, 2.5 / 100, 2. / 90},
+		// Ten below the first: neighbours are the first and the third.
+		{-9, 0.5 / 100, 12. / 90},
+		// Between 50 and 51: the places 48 and 52 hold 49 and 53.
+		{50.5, 50.5 / 100, 2.5 / 90},
+	} {
+		r.x[0] = c.x
+		share, width := r.margin(0)
+		if !near(share, c.share, 1e-9) || !near(width, c.width+leastWidth, 1e-6) {
+			t.Errorf("margin of %v is %v, %v, want %v, %v", c.x, share, width, c.share, c.width+leastWidth)
+		}
+	}
+}
+
+// With variances 4 and 1 and covariance 1 the inverse is (1/3)·(1 -1; -1 4): for (2, 0) the squared distance is 4/3, for (0, 1) it is
+// 4/3, for (2, 1) it is (4 - 4 + 4)/3 = 4/3; of (2, -1), (4 + 4 + 4)/3 = 4, the parts are 2·(2+1)/3 = 2 and -1·(-2-4)/3 = 2.
+func TestPointsDistance(t *testing.T) {
+	r := newRows(2)
+	r.cov = []float64{4 / (1 + ridge), 1, 1 / (1 + ridge)}
+	r.refactor()
+	for _, c := range []struct {
+		x    []float64
+		want float64
+	}{{[]float64{2, 0}, 4. / 3}, {[]float64{0, 1}, 4. / 3}, {[]float64{2, 1}, 4. / 3}, {[]float64{2, -1}, 4}} {
+		if got := r.distance(c.x); !near(got, c.want, 1e-9) {
+			t.Errorf("distance of %v is %v, want %v", c.x, got, c.want)
+		}
+	}
+	parts := make([]float64, 2)
+	r.splitJoint([]float64{2, -1}, parts)
+	if !near(parts[0], 2, 1e-9) || !near(parts[1], 2, 1e-9) {
+		t.Errorf("parts %v, want 2 and 2", parts)
+	}
+	if !near(float64(r.weight[0]), 0.5, 1e-6) || !near(float64(r.weight[1]), 1, 1e-6) {
+		t.Errorf("weights %v, want 1/2 and 1", r.weight)
+	}
+}
+
+// The logistic law of the total, and the humble one: (1 + 9)... of 11 decades one in a hundred times a tenth is claimed.
+func TestPointsHumble(t *testing.T) {
+	for _, c := range []struct{ decades, want float64 }{{0, 0}, {1.5, 1.5}, {2, 2}, {11, 3}, {101, 4}} {
+		if got := humble(c.decades); !near(got, c.want, 1e-12) {
+			t.Errorf("humble(%v) = %v, want %v", c.decades, got, c.want)
+		}
+	}
+}
+
+// Harmonic means by hand: of 1e-4 and 1e-4 it is 1e-4; of 1e-4 and 1, 2/(10000+1).
+func TestHarmonicMean(t *testing.T) {
+	for _, c := range []struct {
+		decades []float64
+		want    float64
+	}{
+		{[]float64{4, 4}, 4},
+		{[]float64{4, 0}, math.Log10(5000)},
+		{[]float64{2.9, 2.9}, 0},
+		{[]float64{400, 3, 400, 5}, 400 - math.Log10(2)},
+	} {
+		if got := harmonicMean(c.decades); !near(got, c.want, 1e-4) {
+			t.Errorf("harmonicMean(%v) = %v, want %v", c.decades, got, c.want)
+		}
+	}
+}
+
+// Student's t of a field whose departures have variance 1 and are as rough as those of white noise at scale 4: tau is 4, and of 1000
+// points nu = 1000/16 - 1 = 61.5 degrees of freedom are left. At t = 5 the surprise is 31.25·log10(1 + 25/61.5) = 4.631.
+func TestPointsShift(t *testing.T) {
+	s := shifts{n: 5000, fields: make([]shift, 1), raw: make([]float64, 1)}
+	f := &s.fields[0]
+	f.past = newExcursions(runsEnd)
+	f.fast[0] = departure{variance: 1, steps: 0.5}
+	f.fast[1] = departure{variance: 1e12, steps: 1e12}
+	_, scale := s.surprise(0, 20) // a quarter of which moves the mean over four
+	if want := 31.25 * math.Log10(1+25/61.5); !near(s.raw[0], want, 1e-9) || scale != 0 {
+		t.Errorf("surprise of 5 deviations is %v at scale %d, want %v at 0", s.raw[0], scale, want)
+	}
+	// A field that wanders for 100 points before it turns, steps/variance = 2/100, has 1.5 degrees of freedom.
+	f.fast[0].steps = 0.02
+	s.surprise(0, 20)
+	if want := 1.25 * math.Log10(1+25/1.5); !near(s.raw[0], want, 1e-9) {
+		t.Errorf("surprise of a wandering field is %v, want %v", s.raw[0], want)
+	}
+}
+
+// Ranks by hand: of 10,000 points three had excursions of 5, 3 and 2 decades.
+func TestExcursions(t *testing.T) {
+	e := newExcursions(2)
+	for i, decades := range []float64{2, 1.5, 0, 0, 3, 0, 2.5, 5, 0, 0, 3, 0, 0} { // 2.5 comes one point after 3: 3, 2.5 and 5 are one run
+		e.learn(decades, uint64(i))
+	}
+	if want := []float32{5, 3, 2}; !slices.Equal(e.top[:e.n], want) {
+		t.Fatalf("kept %v, want %v", e.top[:e.n], want)
+	}
+	for _, c := range []struct{ decades, surprise, rank float64 }{
+		{1.5, math.Log10(10000. / 4), math.Log10(10000. / 5)},
+		{3, math.Log10(10000. / 3), math.Log10(10000. / 4)},
+		{4, math.Log10(10000. / 2), math.Log10(10000. / 3)},
+		// Excesses 4, 2 and 1, and four of 1/ln 10 in advance: their mean is 1.248.
+		{10, 4 + 5/((7+4/math.Ln10)/7)/math.Ln10, math.Log10(10000./2) + math.Log10(2)},
+	} {
+		if got := e.surprise(c.decades, 10000); !near(got, c.surprise, 1e-9) {
+			t.Errorf("surprise of %v is %v, want %v", c.decades, got, c.surprise)
+		}
+		if got := e.rank(c.decades, 10000); !near(got, c.rank, 1e-9) {
+			t.Errorf("rank of %v is %v, want %v", c.decades, got, c.rank)
+		}
+	}
+	for i := 13; i < 3*horizon; i++ {
+		e.learn(0, uint64(i))
+	}
+	if e.n != 0 {
+		t.Errorf("%v are still kept after two horizons", e.top[:e.n])
+	}
+}
+
+// burst learns noise, then n points far away that are alike, and returns the scores of the last of them and of noise.
+func burst(t *testing.T, n int) (odd, ordinary float64) {
+	d := newPoints(t, 6)
+	r := rand.New(rand.NewPCG(7, 0))
+	learn(d, gauss(3000, 6, 0, r))
+	learn(d, gauss(n, 6, 8, r))
+	odd, _ = d.Score(gauss(1, 6, 8, r)[0])
+	ordinary, _ = d.Score(gauss(1, 6, 0, r)[0])
+	return odd, ordinary
+}
+
+// A burst of alike anomalies stays odd, and a lasting change is learned. Far more than `lasting` in a row, with the first of which the
+// level moves too, is the new normal.
+func TestPointsGuard(t *testing.T) {
+	if odd, ordinary := burst(t, 1000); odd < 2.5 || ordinary > 2 {
+		t.Errorf("after a burst of 1000 its like scores %v, noise %v", odd, ordinary)
+	}
+	if odd, _ := burst(t, 12_000); odd > 2 {
+		t.Errorf("after 12000 points of a new level one scores %v", odd)
+	}
+}
+
+// Scores do not depend on units: powers of two are exact in floats.
+func TestPointsIgnoreUnits(t *testing.T) {
+	a, b := newPoints(t, 2), newPoints(t, 2)
+	for i, p := range gauss(1500, 2, 3, rand.New(rand.NewPCG(3, 0))) {
+		q := Point{X: []float64{p.X[0] * 1024, p.X[1] / 64}}
+		scoreA, _ := a.Score(p)
+		scoreB, _ := b.Score(q)
+		if !near(scoreA, scoreB, 1e-5) {
+			t.Fatalf("point %d scores %v, in other units %v", i, scoreA, scoreB)
+		}
+		a.Learn(p)
+		b.Learn(q)
+	}
+}
+
+// Of noise about one point in a thousand is claimed to be as rare as that.
+func TestPointsClaims(t *testing.T) {
+	d := newPoints(t, 6)
+	claims := 0
+	for _, p := range gauss(20_000, 6, 0, rand.New(rand.NewPCG(8, 0))) {
+		if score, _ := d.Score(p); score >= 3 {
+			claims++
+		}
+		d.Learn(p)
+	}
+	if claims < 4 || claims > 40 {
+		t.Errorf("%d of 20000 points of noise score 3 decades or more, want about 20", claims)
+	}
+}
+
+// What is seen is said: a level that moves little but stays, and values that only together are odd.
+func TestPointsReasons(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 0))
+	together := func(n int) []Point {
+		ps := gauss(n, 3, 0, r)
+		for _, p := range ps {
+			p.X[1] = p.X[0] + p.X[1]/20
+		}
+		return ps
+	}
+	d := newPoints(t, 3)
+	learn(d, together(3000))
+	odd := Point{X: []float64{1.5, -1.5, 0}}
+	if score, _ := d.Score(odd); score < 2 {
+		t.Errorf("values that do not go together score %v", score)
+	}
+	shares := make([]float64, 3)
+	d.Shares(odd, shares)
+	if shares[0]+shares[1] < 0.9 {
+		t.Errorf("shares of values that do not go together: %v", shares)
+	}
+	if words := d.Reason(odd, 0); !strings.Contains(words, "go together") {
+		t.Errorf("values that do not go together: %s", words)
+	}
+	score := 0.0
+	for _, p := range together(60) {
+		p.X[2] += 2
+		if score, _ = d.Score(p); score >= 3 {
+			d.Shares(p, shares)
+			if words := d.Reason(p, 2); shares[2] < 0.9 || !strings.Contains(words, "the mean of its last") {
+				t.Errorf("shares of a level that moved: %v, %s", shares, words)
+			}
+			return
+		}
+		d.Learn(p)
+	}
+	t.Errorf("a level that moved by two deviations scores %v after 60 points", score)
+}
+
+func TestPointsAreSmall(t *testing.T) {
+	d := newPoints(t, 8)
+	learn(d, gauss(3000, 8, 0, rand.New(rand.NewPCG(5, 0))))
+	if n, held := len(state(t, d)), d.Bytes(); n > 20<<10 || held > 20<<10 {
+		t.Errorf("%d bytes of state and %d in memory with 8 fields, want ≤ 20 KB", n, held)
+	}
+}
+
+func TestPointsConfigIsChecked(t *testing.T) {
+	for want, c := range map[string]PointsConfig{
+		"memory is 10, want 256 to 1000000000\nlasting is 1, want 64 to 1000000000": {Memory: 10, Lasting: 1},
+	} {
+		if _, err := c.New(2); err == nil || err.Error() != want {
+			t.Errorf("New of %+v: %v, want %s", c, err, want)
+		}
+	}
+	c := Kinds["points"]()
+	if _, err := c.New(mostFields + 1); err == nil || err.Error() != "values is 257, want at most 256 of them" {
+		t.Errorf("New(%d): %v", mostFields+1, err)
+	}
+}
+
+func BenchmarkPointsTenFields(b *testing.B) {
+	d := newPoints(b, 10)
+	ps := gauss(4096, 10, 0, rand.New(rand.NewPCG(1, 0)))
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		d.Score(ps[i%len(ps)])
+		d.Learn(ps[i%len(ps)])
+	}
+}

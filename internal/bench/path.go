@@ -1,0 +1,441 @@
+package bench
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/internal/invalid"
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/sources/embedded"
+	"github.com/gonomaly/gonomaly/sources/generate"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+var pathBenchmark = Benchmark{
+	Name:  "path",
+	Short: "Measure the whole path, from Kafka to alerts, beside the bare client",
+	Long: `Path writes --events records of 186 bytes (of --keys machines, five fields) to a topic, and reads them to the end, run after run, by:
+
+  raw        the bare Kafka client in a process of its own, which decodes nothing: what a consumer costs at least
+  records    gonomaly run with a job that has on what a user leaves on (EWMA over five fields, calibration, incidents, alerts exactly
+             once every 200 ms, checkpoints, metrics); each record is a point
+  least      the same at least once, without transactions
+  windows    the first job, with the records gathered in windows of ten a key: mean, max and p99 of each field
+  paced      the first job while --rate records a second are written for ten seconds
+  idle       the first job with 64 partitions to which nothing is written
+
+CPU is of the whole process, from its start to its end; allocations are of the steady state, after a tenth of the events; RSS is at the end of
+the reading; latency is from when an event was due to when its alert is there for a reader of committed records. The broker is --brokers,
+or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups are deleted at the end.`,
+	flags: func(f *pflag.FlagSet, o *Options) {
+		f.StringSliceVar(&o.Only, "only", nil, "measure these `ROWS` only")
+		f.StringSliceVar(&o.Brokers, "brokers", nil, "`BROKERS` of Kafka, host:port, instead of an embedded one")
+		f.StringVar(&o.Redis, "redis", "", "`ADDRESS` of the Redis that keeps the checkpoints, instead of files")
+		f.Int64Var(&o.Events, "events", 2_000_000, "`NUMBER` of records")
+		f.IntVar(&o.Keys, "keys", 10_000, "`NUMBER` of series")
+		f.Int32Var(&o.Partitions, "partitions", 4, "`NUMBER` of partitions")
+		f.Float64Var(&o.Rate, "rate", 50_000, "`EVENTS` a second of the paced row")
+		f.StringVar(&o.Profile, "cpuprofile", "", "`FILE` for a profile of the last job's CPU")
+	},
+	run: benchPath,
+}
+
+//go:embed path.yaml
+var job string
+
+// row is one of the path's subjects.
+type row struct {
+	name string
+	run  func(*world, context.Context) error
+}
+
+// rows of the path. All runs have them in this order, so that what is compared is measured side by side.
+var rows = []row{{"raw", (*world).raw}, {"records", (*world).records}, {"least", (*world).least}, {"windows", (*world).windows}, {"paced", (*world).paced}, {"idle", (*world).idle}}
+
+const (
+	windowed = "window: {every: 10m, aggregate: [mean, max, p99], lateness: 1m}" // ten records, as a machine reports once a minute
+
+	warmUp     = 40 // points of a machine before it may fail: the EWMA scores by then
+	anomalies  = 1  // in 10,000 points
+	anomalous  = 20 // the same of the paced run, for many alerts
+	pacedFor   = 10 * time.Second
+	idleFor    = 10 * time.Second
+	idleParts  = 64
+	steadyFrom = 0.1 // of the events
+)
+
+// world is what all rows of a run have in common.
+type world struct {
+	Options
+	*Result
+	dir    string
+	opts   kafka.Options
+	client *kgo.Client
+	admin  *kadm.Client
+	topic  string
+	groups int
+}
+
+// checkPath says which option of the path is out of its range.
+func checkPath(o Options) error {
+	for _, name := range o.Only {
+		if !slices.ContainsFunc(rows, func(r row) bool { return r.name == name }) {
+			return &invalid.Value{Name: "--only", Value: name, Want: "raw, records, least, windows, paced or idle"}
+		}
+	}
+	for name, value := range map[string]float64{
+		"--events": float64(o.Events), "--keys": float64(o.Keys), "--partitions": float64(o.Partitions), "--rate": o.Rate,
+	} {
+		if !(value > 0) {
+			return &invalid.Value{Name: name, Value: value, Want: "> 0"}
+		}
+	}
+	return nil
+}
+
+func benchPath(ctx context.Context, o Options, r *Result) (err error) {
+	if err := checkPath(o); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "gonomaly-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if len(o.Brokers) == 0 {
+		broker, err := embedded.Start(o.Partitions)
+		if err != nil {
+			return err
+		}
+		defer broker.Close()
+		o.Brokers = broker.Addresses()
+	}
+	opts, err := kafka.Config{Brokers: o.Brokers}.Options()
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	w := &world{Options: o, Result: r, dir: dir, opts: opts, client: client, admin: kadm.NewClient(client), topic: fmt.Sprintf("bench-%d", time.Now().UnixNano())}
+	defer func() { err = errors.Join(err, w.clear(context.WithoutCancel(ctx))) }()
+	if slices.ContainsFunc([]string{"raw", "records", "least", "windows"}, w.wants) {
+		if err := w.fill(ctx); err != nil {
+			return err
+		}
+	}
+	return o.each(r.Benchmark, func() error {
+		for _, row := range rows {
+			if !w.wants(row.name) {
+				continue
+			}
+			w.say("%s", row.name)
+			if err := row.run(w, ctx); err != nil {
+				return fmt.Errorf("%s: %w", row.name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// clear deletes the topics and groups of the run: the broker may be one that others use.
+func (w *world) clear(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	client, err := kgo.NewClient(w.opts...) // one that does not remember which topics there were a second ago
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	topics, err := admin.ListTopics(ctx)
+	if err != nil {
+		return fmt.Errorf("topics %s* are left on the broker: %w", w.topic, err)
+	}
+	groups, err := admin.ListGroups(ctx)
+	if err != nil {
+		return fmt.Errorf("groups %s* are left on the broker: %w", w.topic, err)
+	}
+	others := func(name string) bool { return !strings.HasPrefix(name, w.topic) }
+	var errs []error
+	if names := slices.DeleteFunc(topics.Names(), others); len(names) > 0 {
+		deleted, err := admin.DeleteTopics(ctx, names...)
+		errs = append(errs, err, deleted.Error())
+	}
+	if names := slices.DeleteFunc(groups.Groups(), others); len(names) > 0 {
+		deleted, err := admin.DeleteGroups(ctx, names...)
+		errs = append(errs, err, deleted.Error())
+	}
+	return errors.Join(errs...)
+}
+
+func (w *world) wants(row string) bool { return len(w.Only) == 0 || slices.Contains(w.Only, row) }
+
+// fill writes the events that are to be read.
+func (w *world) fill(ctx context.Context) error {
+	fleet, err := generate.NewFleet(generate.FleetConfig{Seed: 1, Machines: w.Keys, Anomalies: anomalies, WarmUp: warmUp})
+	if err != nil {
+		return err
+	}
+	w.say("writing %d events", w.Events)
+	if err := kafka.Create(ctx, w.opts, w.Partitions, w.topic); err != nil {
+		return err
+	}
+	p := generate.Producer{Topic: w.topic, Events: w.Events}
+	_, err = p.Run(ctx, w.opts, fleet.Events())
+	return err
+}
+
+func (w *world) raw(ctx context.Context) error {
+	took, spent, err := raw(ctx, w.Options, strings.Join(w.Brokers, ","), w.topic)
+	if err != nil {
+		return err
+	}
+	w.Add("raw", eventRate, float64(w.Events)/took.Seconds())
+	w.cost("raw", spent)
+	return nil
+}
+
+// Names of the path's figures.
+const (
+	eventRate   = "events/s"
+	cpu         = "CPU µs/event"
+	allocations = "allocations/event"
+	resident    = "RSS MiB"
+)
+
+// cost notes what a process that has read all events took, and how many times that of the bare client before it.
+func (w *world) cost(row string, spent time.Duration) {
+	w.Add(row, cpu, float64(spent.Nanoseconds())/1e3/float64(w.Events))
+	if row == "raw" {
+		return
+	}
+	for _, f := range []string{cpu, eventRate} {
+		if floor := w.figure("raw", f); floor != nil {
+			own := w.figure(row, f)
+			w.Add(row, f+" ÷ raw", own.Runs[len(own.Runs)-1]/floor.Runs[len(floor.Runs)-1])
+		}
+	}
+}
+
+func (w *world) records(ctx context.Context) error { return w.read(ctx, "records", job) }
+
+func (w *world) least(ctx context.Context) error {
+	return w.read(ctx, "least", strings.Replace(job, "    topics:", "    delivery: at-least-once\n    topics:", 1))
+}
+
+func (w *world) windows(ctx context.Context) error {
+	return w.read(ctx, "windows", strings.Replace(job, "# window: the second job gathers the records in windows before it judges", windowed, 1))
+}
+
+// serve starts the job over a topic, as a new group.
+func (w *world) serve(ctx context.Context, job, topic string) (p *process, group string, err error) {
+	w.groups++
+	group = fmt.Sprintf("%s.%d", topic, w.groups)
+	file := filepath.Join(w.dir, group+".yaml")
+	if err := os.WriteFile(file, []byte(job), 0o600); err != nil {
+		return nil, "", err
+	}
+	store := "file"
+	if w.Redis != "" {
+		store = "redis"
+	}
+	p, err = start(ctx, w.Options, file, "BENCH_BROKERS="+strings.Join(w.Brokers, ","), "BENCH_TOPIC="+topic, "BENCH_GROUP="+group, "BENCH_STORE="+store,
+		"BENCH_DIRECTORY="+filepath.Join(w.dir, group), "BENCH_REDIS="+w.Redis)
+	return p, group, err
+}
+
+// read has the job read all events, and measures it from where it is in its stride.
+func (w *world) read(ctx context.Context, row, job string) error {
+	p, group, err := w.serve(ctx, job, w.topic)
+	if err != nil {
+		return err
+	}
+	if err := w.committed(ctx, group, int64(steadyFrom*float64(w.Events))); err != nil {
+		return errors.Join(err, p.kill())
+	}
+	first, err := p.count(ctx)
+	if err != nil {
+		return errors.Join(err, p.kill())
+	}
+	if err := w.committed(ctx, group, w.Events); err != nil {
+		return errors.Join(err, p.kill())
+	}
+	done := time.Now()
+	last, err := p.count(ctx)
+	if err != nil {
+		return errors.Join(err, p.kill())
+	}
+	spent, err := p.stop()
+	if err != nil {
+		return err
+	}
+	if last.events <= first.events {
+		return fmt.Errorf("all of the --events %d were read before it was in its stride: want several times as many", w.Events)
+	}
+	w.Add(row, eventRate, (last.events-first.events)/done.Sub(first.at).Seconds())
+	w.cost(row, spent)
+	w.Add(row, allocations, (last.allocations-first.allocations)/(last.events-first.events))
+	w.Add(row, resident, last.resident/(1<<20))
+	return nil
+}
+
+// committed waits until a group has committed so many records.
+func (w *world) committed(ctx context.Context, group string, events int64) error {
+	return eventually(ctx, func() (bool, error) {
+		offsets, err := w.admin.FetchOffsets(ctx, group)
+		if err != nil {
+			return false, ctx.Err() // the group is not there yet
+		}
+		sum := int64(0)
+		offsets.Each(func(o kadm.OffsetResponse) { sum += o.At })
+		return sum >= events, nil
+	})
+}
+
+// paced has the job read what is written at a pace, and its alerts be read.
+func (w *world) paced(ctx context.Context) error {
+	fleet, err := generate.NewFleet(generate.FleetConfig{Seed: 1, Machines: w.Keys, Anomalies: anomalous, WarmUp: warmUp})
+	if err != nil {
+		return err
+	}
+	topic := fmt.Sprintf("%s-paced-%d", w.topic, w.groups)
+	if err := kafka.Create(ctx, w.opts, w.Partitions, topic); err != nil {
+		return err
+	}
+	p, group, err := w.serve(ctx, job, topic)
+	if err != nil {
+		return err
+	}
+	if err := p.ready(ctx); err != nil {
+		return errors.Join(err, p.kill())
+	}
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	told := make(chan arrivals, 1)
+	go func() { told <- w.arrivals(reading, group+".alerts") }()
+	first, err := p.count(ctx)
+	if err != nil {
+		return errors.Join(err, p.kill())
+	}
+	producer := generate.Producer{Topic: topic, Rate: w.Rate, For: pacedFor}
+	written, err := producer.Run(ctx, w.opts, fleet.Events())
+	if err == nil {
+		err = w.committed(ctx, group, written.Events)
+	}
+	last, counting := p.count(ctx)
+	if err := errors.Join(err, counting); err != nil {
+		return errors.Join(err, p.kill())
+	}
+	time.Sleep(time.Second) // the last alerts are read
+	stop()
+	if _, err := p.stop(); err != nil {
+		return err
+	}
+	events := last.events - first.events
+	w.Add("paced", eventRate, events/last.at.Sub(first.at).Seconds())
+	w.Add("paced", cpu, 1e6*(last.cpu-first.cpu)/events)
+	w.Add("paced", resident, last.resident/(1<<20))
+	w.Add("paced", allocations, (last.allocations-first.allocations)/events)
+	if full := w.figure("records", cpu); full != nil {
+		w.Add("paced", cpu+" ÷ full speed", 1e6*(last.cpu-first.cpu)/events/full.Runs[len(full.Runs)-1])
+	}
+	return w.latency(ctx, topic, <-told)
+}
+
+// arrivals are when the alerts of records could be read.
+type arrivals struct {
+	at  map[pipeline.Origin]time.Time
+	err error
+}
+
+// arrivals reads a topic until ctx is done.
+func (w *world) arrivals(ctx context.Context, topic string) arrivals {
+	a := arrivals{at: map[pipeline.Origin]time.Time{}}
+	client, err := kgo.NewClient(append(slices.Clone(w.opts), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		a.err = err
+		return a
+	}
+	defer client.Close()
+	for ctx.Err() == nil {
+		fetches := client.PollFetches(ctx)
+		now := time.Now()
+		fetches.EachRecord(func(r *kgo.Record) {
+			alert, err := pipeline.ParseAlert(r.Value)
+			if a.err = errors.Join(a.err, err); err == nil {
+				a.at[alert.Origin] = now
+			}
+		})
+	}
+	return a
+}
+
+// latency notes how long after their events were due alerts came.
+func (w *world) latency(ctx context.Context, topic string, a arrivals) error {
+	if a.err != nil {
+		return a.err
+	}
+	events, err := kafka.ReadAll(ctx, w.opts, topic)
+	if err != nil {
+		return err
+	}
+	var took []float64 // ms
+	for _, e := range events {
+		if at, ok := a.at[pipeline.Origin{Topic: topic, Partition: e.Partition, Offset: e.Offset}]; ok {
+			took = append(took, float64(at.Sub(e.Timestamp).Microseconds())/1e3)
+		}
+	}
+	if len(took) == 0 {
+		return errors.New("no alert came: the latency is not known")
+	}
+	slices.Sort(took)
+	w.Add("paced", "alert p50 ms", took[len(took)/2])
+	w.Add("paced", "alert p99 ms", took[len(took)*99/100])
+	return nil
+}
+
+// idle has the job wait for records that do not come.
+func (w *world) idle(ctx context.Context) error {
+	topic := fmt.Sprintf("%s-idle-%d", w.topic, w.groups)
+	if err := kafka.Create(ctx, w.opts, idleParts, topic); err != nil {
+		return err
+	}
+	p, _, err := w.serve(ctx, job, topic)
+	if err != nil {
+		return err
+	}
+	if err := p.ready(ctx); err != nil {
+		return errors.Join(err, p.kill())
+	}
+	time.Sleep(2 * time.Second)
+	first, err := p.count(ctx)
+	if err != nil {
+		return errors.Join(err, p.kill())
+	}
+	time.Sleep(idleFor)
+	last, err := p.count(ctx)
+	if err != nil {
+		return errors.Join(err, p.kill())
+	}
+	if _, err := p.stop(); err != nil {
+		return err
+	}
+	w.Add("idle", "% of a core", 100*(last.cpu-first.cpu)/last.at.Sub(first.at).Seconds())
+	w.Add("idle", resident, last.resident/(1<<20))
+	return nil
+}

@@ -1,0 +1,233 @@
+package quality
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/detectors/threshold"
+)
+
+// law is one of independent values.
+type law struct {
+	name string
+	draw func(*rand.Rand) float64
+}
+
+var tailLaws = []law{
+	{"normal", (*rand.Rand).NormFloat64},
+	{"exponential", (*rand.Rand).ExpFloat64},
+	{"Pareto, 1/x³", func(r *rand.Rand) float64 { return math.Pow(1-r.Float64(), -1./3) }},
+	{"Pareto, 1/x", func(r *rand.Rand) float64 { return 1 / (1 - r.Float64()) }},
+	{"lognormal", func(r *rand.Rand) float64 { return math.Exp(r.NormFloat64()) }},
+	{"uniform", (*rand.Rand).Float64},
+	{"Student t2", func(r *rand.Rand) float64 { return r.NormFloat64() / math.Sqrt(r.ExpFloat64()) }}, // half of a χ² of 2 degrees is exponential
+}
+
+const (
+	tailSeeds = 20 // of each law
+	tailAlarm = 10 // false alarms that are waited for before they are counted
+)
+
+// scored is a detector with the law of its own scores, as a series of the product has it.
+type scored struct {
+	detectors.Detector
+	ranked bool
+	tail   threshold.Tail
+}
+
+func newScored(kind string, fields int) (*scored, error) {
+	d, err := detectors.Kinds[kind]().New(fields)
+	if err != nil {
+		return nil, err
+	}
+	_, ranked := d.(detectors.Ranked)
+	return &scored{d, ranked, threshold.NewTail()}, nil
+}
+
+// fires takes a score in, and says whether it is over the limit that a rate of 10^-decades has.
+func (s *scored) fires(score, decades float64) bool {
+	u := s.Decades(score)
+	if s.ranked {
+		return u >= decades
+	}
+	fired := s.tail.Decades(u) >= decades
+	s.tail.Learn(u)
+	return fired
+}
+
+// next takes a point in; ok is false in warm-up.
+func (s *scored) next(p detectors.Point, decades float64) (fired, ok bool) {
+	score, ok := s.Score(p)
+	fired = ok && s.fires(score, decades)
+	s.Learn(p)
+	return fired, ok
+}
+
+// stream fires or does not, point by point.
+type stream func() (fired bool)
+
+// tailStreams are what a law is asked for: the scores themselves, whose nominal law is that of an ewma; the values that an ewma scores;
+// and both after as many points of another law.
+var tailStreams = []struct {
+	name string
+	of   func(s *scored, l law, r *rand.Rand, decades float64) stream
+}{
+	{"as scores", scoresOf},
+	{"as values", valuesOf},
+	{"as scores, twice as large after normal ones", func(s *scored, l law, r *rand.Rand, decades float64) stream {
+		before := scoresOf(s, tailLaws[0], r, decades)
+		for range int(tailAlarm * math.Pow(10, decades)) {
+			before()
+		}
+		return scoresOf(s, law{draw: func(r *rand.Rand) float64 { return 2 * l.draw(r) }}, r, decades)
+	}},
+	{"as values, 5 higher and twice as large after normal ones", func(s *scored, l law, r *rand.Rand, decades float64) stream {
+		before := valuesOf(s, tailLaws[0], r, decades)
+		for range int(tailAlarm * math.Pow(10, decades)) {
+			before()
+		}
+		return valuesOf(s, law{draw: func(r *rand.Rand) float64 { return 5 + 2*l.draw(r) }}, r, decades)
+	}},
+}
+
+func scoresOf(s *scored, l law, r *rand.Rand, decades float64) stream {
+	return func() bool { return s.fires(math.Abs(l.draw(r)), decades) }
+}
+
+func valuesOf(s *scored, l law, r *rand.Rand, decades float64) stream {
+	p := detectors.Point{X: make([]float64, 1)}
+	return func() bool {
+		p.Time += int64(time.Minute)
+		p.X[0] = l.draw(r)
+		fired, _ := s.next(p, decades)
+		return fired
+	}
+}
+
+// observed is how many times the alarms that were asked for come, in the 20/rate points after the first 10/rate.
+func observed(next stream, decades float64) float64 {
+	n, first := 0, int(tailAlarm*math.Pow(10, decades))
+	for i := range 3 * first {
+		if next() && i >= first {
+			n++
+		}
+	}
+	return float64(n) / (2 * tailAlarm)
+}
+
+// askTails measures whether as many false alarms come as an operator asks for.
+func askTails(ctx context.Context, r *Report) error {
+	r.Text("False alarms that come for each that is asked for, wanted: 0.5 to 2. Independent draws of each law, scored as a stream of `kind: ewma` "+
+		"does it (score, decades by the nominal law, `threshold.Tail`, limit); 10/rate points are waited for, then 20/rate counted; median of %d seeds, "+
+		"and their range.\n", tailSeeds)
+	for _, decades := range []float64{3, 4} {
+		header := []string{fmt.Sprintf("1 in %.0f", math.Pow(10, decades))}
+		for _, s := range tailStreams {
+			header = append(header, s.name)
+		}
+		var rows [][]string
+		for i, l := range tailLaws {
+			r.progress("tails: 1 in %.0f, law %d of %d", math.Pow(10, decades), i+1, len(tailLaws))
+			row := []string{l.name}
+			for _, s := range tailStreams {
+				var got []float64
+				for seed := range uint64(tailSeeds) {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					d, err := newScored("ewma", 1)
+					if err != nil {
+						return err
+					}
+					got = append(got, observed(s.of(d, l, rand.New(rand.NewPCG(seed, 0)), decades), decades)) //nolint:gosec // draws
+				}
+				slices.Sort(got)
+				middle := (got[tailSeeds/2-1] + got[tailSeeds/2]) / 2
+				row = append(row, fmt.Sprintf("%.2f (%.2f–%.2f)", middle, got[0], got[tailSeeds-1]))
+				r.lowest("tails.least", middle)
+				r.lowest("tails.inverse_of_most", 1/middle)
+			}
+			rows = append(rows, row)
+		}
+		r.Table(header, rows)
+	}
+	if r.Data == "" {
+		return nil
+	}
+	return askTailsOfData(ctx, r)
+}
+
+// lowest keeps the lowest of several values as a figure.
+func (r *Report) lowest(name string, value float64) {
+	if before, ok := r.Figures[name]; ok {
+		value = min(value, before)
+	}
+	r.Figure(name, value)
+}
+
+// askTailsOfData does the same with the scores of every kind on real points: those that are labelled are learned, and not counted.
+func askTailsOfData(ctx context.Context, r *Report) error {
+	nab, err := readNAB(filepath.Join(r.Data, "nab"))
+	if err != nil {
+		return err
+	}
+	sets, err := readFolder(filepath.Join(r.Data, "points"), 0, 0)
+	if err != nil {
+		return err
+	}
+	kinds := [2][]*labelled{{}, sets}
+	for _, f := range nab {
+		kinds[0] = append(kinds[0], f.labelled())
+	}
+	r.Text("The same of ordinary points of real data, whose law changes and whose points depend on one another, all files together; a file's first 1,000 points are not counted.\n")
+	var rows [][]string
+	for _, kind := range slices.Sorted(maps.Keys(detectors.Kinds)) {
+		r.progress("tails: scores of %s", kind)
+		row := []string{kind}
+		for _, files := range kinds {
+			for _, decades := range []float64{3, 4} {
+				n, of := 0, 0
+				for _, f := range files {
+					if err := ctx.Err(); err != nil {
+						return err
+					}
+					fired, counted, err := f.alarms(kind, decades)
+					if err != nil {
+						return err
+					}
+					n, of = n+fired, of+counted
+				}
+				row = append(row, fmt.Sprintf("%.2f (%d in %d)", float64(n)/float64(of)*math.Pow(10, decades), n, of))
+			}
+		}
+		rows = append(rows, row)
+	}
+	r.Table([]string{"kind", "NAB, 1 in 1000", "NAB, 1 in 10000", "points, 1 in 1000", "points, 1 in 10000"}, rows)
+	return nil
+}
+
+// alarms counts those among the rows that nobody calls an anomaly.
+func (s *labelled) alarms(kind string, decades float64) (n, of int, err error) {
+	d, err := newScored(kind, len(s.x[0]))
+	if err != nil {
+		return 0, 0, err
+	}
+	for i, x := range s.x {
+		fired, ok := d.next(detectors.Point{Time: s.time(i), X: x}, decades)
+		if i < 1000 || !ok || s.y[i] {
+			continue
+		}
+		of++
+		if fired {
+			n++
+		}
+	}
+	return n, of, nil
+}

@@ -1,0 +1,180 @@
+package checkpoint
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+// Of a large checkpoint every truncation is found, and every one of ten thousand flips of a bit at random; nothing panics. TestDamagedNewest
+// does the same to every byte of a small one, on every store.
+func TestEveryDamageIsFound(t *testing.T) {
+	s := benches["memory"](t)
+	r := rand.New(rand.NewPCG(1, 2))
+	large := pipeline.Checkpoint{Offset: 200, Config: config, State: make([]byte, 48<<10)}
+	for i := range large.State {
+		large.State[i] = byte(r.Uint32())
+	}
+	s.save(t, 100)
+	if err := s.Save(t.Context(), someLog, large); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := s.shelf.list(t.Context(), someLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	place := func(b []byte) {
+		s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], func([]byte) []byte { return b })
+	}
+	good, err := s.shelf.read(t.Context(), someLog, stored[0].epoch, stored[0].pieces[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for n := range good {
+		place(good[:n])
+		s.want(t, forever, 100)
+		found++
+	}
+	for range 10_000 {
+		bad := bytes.Clone(good)
+		bit := r.IntN(8 * len(bad))
+		bad[bit/8] ^= 1 << (bit % 8)
+		place(bad)
+		s.want(t, forever, 100)
+		found++
+	}
+	if n := testutil.ToFloat64(s.metrics.damaged); n != float64(found) {
+		t.Errorf("%v damages counted, want %d", n, found)
+	}
+	place(good)
+	if got, err := s.Load(t.Context(), someLog, forever, config); err != nil || !bytes.Equal(got[0].State, large.State) {
+		t.Errorf("Load of what is whole = %v", err)
+	}
+}
+
+// Bytes that are sound and lie in the wrong place are damage too: those of another partition, of another offset, of an older checkpoint.
+func TestSwapped(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		other := someLog
+		other.ID++
+		at300 := pipeline.Checkpoint{Offset: 300, Config: config, State: []byte("the state of another partition")}
+		for l, states := range map[pipeline.Log][]pipeline.Checkpoint{
+			someLog: {at(100), at(200), after(300, 200)}, // the whole one at 200 is continued
+			other:   {at(200), {Offset: 300, After: 200, Config: config, State: at300.State}},
+		} {
+			for _, c := range states {
+				if err := s.Save(t.Context(), l, c); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		stored, err := s.shelf.list(t.Context(), someLog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others, err := s.shelf.list(t.Context(), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newest, oldest := stored[0], stored[1].pieces[0]
+		read := func(l pipeline.Log, p piece) []byte {
+			b, err := s.shelf.read(t.Context(), l, newest.epoch, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return bytes.Clone(b)
+		}
+		whole, changes, older := read(someLog, newest.pieces[0]), read(someLog, newest.pieces[1]), read(someLog, oldest)
+		theirWhole, theirChanges := read(other, others[0].pieces[0]), read(other, others[0].pieces[1])
+		for what, c := range map[string]struct {
+			whole, changes []byte
+			want           []int64
+		}{
+			"nothing":                          {whole, changes, []int64{200, 300}},
+			"the two offsets":                  {changes, whole, []int64{100}},
+			"an older one in place of a newer": {older, changes, []int64{100}},
+			"the whole of another partition":   {theirWhole, changes, []int64{100}},
+			"the changes of another":           {whole, theirChanges, []int64{200}},
+		} {
+			s.edit(t, someLog, newest.epoch, newest.pieces[0], func([]byte) []byte { return c.whole })
+			s.edit(t, someLog, newest.epoch, newest.pieces[1], func([]byte) []byte { return c.changes })
+			t.Log(what)
+			s.want(t, forever, c.want...)
+		}
+		s.edit(t, other, others[0].epoch, others[0].pieces[0], func([]byte) []byte { return whole })
+		if _, err := s.Load(t.Context(), other, forever, config); !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), "checksum") {
+			t.Errorf("Load of a partition with the state of another = %v, want ErrNoCheckpoint that tells of the checksum", err)
+		}
+	})
+}
+
+// A checkpoint of a later version is sound, and of no use: it is passed over, not counted as damage, and stays until two others are stored.
+func TestLaterVersion(t *testing.T) {
+	later := func(b []byte) []byte {
+		b = bytes.Clone(b[:len(b)-crcSize])
+		b[4] = version + 1
+		return seal(b)
+	}
+	each(t, func(t *testing.T, s bench) {
+		s.save(t, 100, 200)
+		stored, err := s.shelf.list(t.Context(), someLog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], later)
+		s.want(t, forever, 100)
+		if n := testutil.ToFloat64(s.metrics.damaged); n != 0 {
+			t.Errorf("%v damages counted, want 0", n)
+		}
+		s.save(t, 150)
+		s.want(t, forever, 150)
+		if now, err := s.shelf.list(t.Context(), someLog); err != nil || len(now) != 2 || now[1].end() != 200 {
+			t.Errorf("list = %v, %v, want 150 and the later version's 200", now, err)
+		}
+		s.edit(t, someLog, 2, s.newest(t).pieces[0], later)
+		_, err = s.Load(t.Context(), someLog, forever, config)
+		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), "written by another version of Gonomaly: version is 5, want 3 or 4") {
+			t.Errorf("Load = %v, want ErrNoCheckpoint that tells of the versions", err)
+		}
+	})
+}
+
+// newest is the newest chain.
+func (s bench) newest(t *testing.T) chain {
+	t.Helper()
+	stored, err := s.shelf.list(t.Context(), someLog)
+	if err != nil || len(stored) == 0 {
+		t.Fatalf("list = %v, %v", stored, err)
+	}
+	return stored[0]
+}
+
+// A checkpoint of the version before goes on, under any configuration that makes the same points.
+func TestVersionBefore(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		for config, want := range map[string]bool{"points-hash": true, "points-other": true, "other-hash": false} {
+			if err := s.Save(t.Context(), someLog, pipeline.Checkpoint{Offset: 100, Config: "points-hash", State: []byte("state")}); err != nil {
+				t.Fatal(err)
+			}
+			stored, err := s.shelf.list(t.Context(), someLog)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], func(b []byte) []byte {
+				b = bytes.Clone(b[:len(b)-crcSize])
+				b[4] = oldest
+				return seal(b)
+			})
+			if states, err := s.Load(t.Context(), someLog, forever, config); (err == nil && len(states) == 1) != want {
+				t.Errorf("Load under %s = %v, %v, want that it can be used: %v", config, states, err, want)
+			}
+		}
+	})
+}
