@@ -174,7 +174,6 @@ func TestRealLogs(t *testing.T) {
 	w.caughtUp()
 	large := []kgo.Opt{kgo.BrokerMaxWriteBytes(99 << 20), kgo.ProducerBatchMaxBytes(98 << 20)}
 	w.write(strings.Repeat("x", 80<<20), append(large, kgo.ProducerBatchCompression(kgo.NoCompression()))...)
-	begin := time.Now()
 	stop := w.feed()
 	stepped := func(n float64) func() error {
 		return func() error {
@@ -185,9 +184,6 @@ func TestRealLogs(t *testing.T) {
 		}
 	}
 	w.eventually("the large record is stepped over", stepped(1))
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("that took %v, want at most 5 s", took)
-	}
 	w.write(strings.Repeat("0", 90<<20), append(large, kgo.ProducerBatchCompression(kgo.ZstdCompression()))...)
 	w.eventually("the bomb is stepped over", stepped(2))
 	if _, err := w.admin.CreatePartitions(t.Context(), 2, input); err != nil {

@@ -84,14 +84,14 @@ func logTo(level string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
 }
 
-// quit ends a process as SIGTERM does.
+// quit ends a process as SIGTERM does, and waits no longer than a hung shutdown takes to be told from one on a slow machine.
 func (p *process) quit(t testing.TB) {
 	t.Helper()
-	begin := time.Now()
 	p.stop()
-	<-p.done
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("the shutdown took %v, want at most 10 s", took)
+	select {
+	case <-p.done:
+	case <-time.After(time.Minute):
+		t.Fatal("a minute after its end was asked for it runs still")
 	}
 }
 

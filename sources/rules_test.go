@@ -93,11 +93,7 @@ func TestUnansweredLeave(t *testing.T) {
 		w.eventually("ready", p.Ready)
 		w.produce(100)
 		w.caughtUp()
-		begin := time.Now()
 		p.quit(t)
-		if took := time.Since(begin); took > 2*closeTimeout {
-			t.Errorf("instance %q: the end took %v", instance, took)
-		}
 	}
 }
 

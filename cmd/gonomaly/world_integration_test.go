@@ -297,6 +297,17 @@ func (p *process) family(name string) *dto.MetricFamily {
 	return families[name]
 }
 
+// slow says that something took longer than it may. That fails the test where STRICT is set, as make endure does on a machine that has
+// nothing else to do; elsewhere a neighbour may be to blame.
+func slow(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("STRICT") != "" {
+		t.Errorf(format, args...)
+		return
+	}
+	t.Logf(format+" (allowed, without STRICT)", args...)
+}
+
 // eventually polls until a check holds.
 func (w *world) eventually(what string, check func() error) {
 	w.Helper()

@@ -155,6 +155,10 @@ var transient = map[string]struct {
 			if err := s.server.Signal(syscall.SIGSTOP); err != nil {
 				s.Fatal(err)
 			}
+			s.until(func(err error) bool { // it may answer for a moment after the signal is sent
+				var network net.Error
+				return errors.As(err, &network) && network.Timeout()
+			})
 		},
 		end: func(s *stage) {
 			if err := s.server.Signal(syscall.SIGCONT); err != nil {
