@@ -26,7 +26,7 @@ type server struct {
 }
 
 // patience is how long a server may take to listen, and to end.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 func (s *server) start(ctx context.Context) error {
 	log, err := os.OpenFile(filepath.Clean(s.log), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)

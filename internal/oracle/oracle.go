@@ -18,6 +18,7 @@ type Replay struct {
 	worker *pipeline.Worker
 	alerts string // topic
 	output Output
+	muted  int64 // offset of the first record that is told of
 }
 
 // NewReplay begins at the start of a partition. What it tells goes to o, which several may share.
@@ -26,12 +27,18 @@ func NewReplay(stream string, c pipeline.Config, p pipeline.Partition, o Output)
 	if err != nil {
 		return nil, err
 	}
-	return &Replay{w, c.Alert.Topic, o}, nil
+	return &Replay{worker: w, alerts: c.Alert.Topic, output: o}, nil
 }
+
+// Mute has what lies before an offset be learned, and nothing told of it.
+func (r *Replay) Mute(before int64) { r.muted = before }
 
 // Take folds one record.
 func (r *Replay) Take(record pipeline.Record) error {
 	for _, m := range r.worker.Process([]pipeline.Record{record}, 0) {
+		if record.Offset < r.muted {
+			continue
+		}
 		if m.Topic != r.alerts {
 			headers := map[string]string{}
 			for _, h := range m.Headers {

@@ -116,6 +116,7 @@ func (w *world) compare(v *verdict) error {
 	}
 	for id, replay := range replays {
 		slices.SortFunc(w.log[id], func(a, b pipeline.Record) int { return cmp.Compare(a.Offset, b.Offset) })
+		w.begin(v, id, replay)
 		v.records += len(w.log[id])
 		if err := w.replay(v, id, replay, stored[id]); err != nil {
 			return err

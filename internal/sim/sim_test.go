@@ -56,10 +56,12 @@ func attempt(t *testing.T, p plan) (v verdict) {
 		defer w.close()
 		end, done, watcher := make(chan struct{}), make(chan struct{}), newWatcher(w)
 		go watcher.watch(end, done)
+		go w.begins(end)
 		w.live()
 		v = w.judge()
 		close(end)
 		<-done
+		<-w.begun
 		watcher.judge(&v)
 	})
 	return v
@@ -67,11 +69,20 @@ func attempt(t *testing.T, p plan) (v verdict) {
 
 // live has records and faults come, and waits for their end.
 func (w *world) live() {
+	if err := w.feed(w.history); err != nil {
+		w.Fatal(err)
+	}
+	for id, log := range w.log {
+		w.early[id] = int64(len(log))
+	}
 	for _, s := range w.slots {
 		s.start()
 	}
 	fed := make(chan error, 1)
-	go func() { fed <- w.feed() }()
+	go func() {
+		w.hush()
+		fed <- w.feed(w.storm)
+	}()
 	begin := time.Now()
 	second := time.NewTicker(time.Second)
 	defer second.Stop()

@@ -38,6 +38,9 @@ const (
 func (p plan) schedule() string {
 	s := p.stream
 	lines := []string{fmt.Sprintf("  %d processes, named: %v, %d partitions, %s, %s, for %v", p.slots, p.static, p.partitions, s.Delivery, s.GroupProtocol, p.storm)}
+	if p.history > 0 {
+		lines = append(lines, fmt.Sprintf("  from the end of a log of %v, with %v of it learned before", p.history, s.WarmUp))
+	}
 	for _, f := range p.faults {
 		lines = append(lines, "  "+f.String())
 	}
@@ -57,7 +60,8 @@ type plan struct {
 	rate       float64       // records a second
 	keys       int           // of most records
 	faults     []fault
-	gentle     string // the only kind of fault, where it is one that nobody should notice
+	gentle     string        // the only kind of fault, where it is one that nobody should notice
+	history    time.Duration // how long records came before the first process; 0 where it begins with the first record
 }
 
 // Streams read the input in several ways. Alerts are frequent, because each is a chance to lose it; checkpoints are, because each is a
@@ -99,6 +103,7 @@ func newPlan(seed uint64) plan {
 	p.stream = c.Streams[0]
 	p.faults = schedule(r, p.storm, p.slots)
 	p.special(r)
+	p.latest()
 	return p
 }
 
@@ -121,12 +126,16 @@ type world struct {
 	rewound  []span
 	eaten    map[int32]bool
 
+	early      map[int32]int64     // records of each partition before the first process
+	beginnings map[int32]beginning // of the group in each partition; to be read when begun is closed
+	begun      chan struct{}
+
 	mu   sync.Mutex
 	kept map[string]int64 // end of the second newest chain of checkpoints, by its pointer
 }
 
 func newWorld(t testing.TB, p plan) *world {
-	w := &world{TB: t, plan: p, redis: newMemory(), trace: &trace{begin: time.Now()}, chance: rand.New(rand.NewPCG(p.seed, 1)), log: map[int32][]pipeline.Record{}, eaten: map[int32]bool{}, kept: map[string]int64{}}
+	w := &world{TB: t, plan: p, redis: newMemory(), trace: &trace{begin: time.Now()}, chance: rand.New(rand.NewPCG(p.seed, 1)), log: map[int32][]pipeline.Record{}, eaten: map[int32]bool{}, kept: map[string]int64{}, early: map[int32]int64{}, beginnings: map[int32]beginning{}, begun: make(chan struct{})}
 	var err error
 	w.cluster, err = kfake.NewCluster(kfake.NumBrokers(len(brokers)), kfake.Ports(9092, 9093, 9094), kfake.ListenFn(w.network.Listen),
 		kfake.SeedTopics(p.partitions, input), kfake.BrokerConfigs(map[string]string{
@@ -226,7 +235,7 @@ func (s *slot) start() {
 	}
 	log := logTo(os.Getenv("SIM_LOG")).With("process", p.name)
 	stream, err := pipeline.NewStream(pipeline.Options{
-		Name: w.stream.Name, Group: w.stream.Group, Topics: w.stream.Topics, Config: w.stream.Config,
+		Name: w.stream.Name, Group: w.stream.Group, Topics: w.stream.Topics, Latest: w.stream.Start == config.StartLatest, Config: w.stream.Config,
 		Checkpoints: checkpoint.NewRedis(p.redis, "sim", p.registry, log), CheckpointEvery: time.Second,
 		Metrics: pipeline.NewMetrics(p.registry), Log: log,
 	})
@@ -355,10 +364,10 @@ func (s *slot) close() {
 	}
 }
 
-// feed writes records until the storm is over.
-func (w *world) feed() error {
+// feed writes records for a time.
+func (w *world) feed(lasts time.Duration) error {
 	begin := time.Now()
-	for sent := 0; time.Since(begin) < w.storm; time.Sleep(100 * time.Millisecond) {
+	for sent := 0; time.Since(begin) < lasts; time.Sleep(100 * time.Millisecond) {
 		due := int(w.rate * time.Since(begin).Seconds())
 		if err := w.produce(due - sent); err != nil {
 			return err
