@@ -179,16 +179,16 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// torment makes faults for the time of the run.
+// torment makes faults for the time of the run, or until one cannot be made or healed.
 func (w *world) torment(s settings) error {
 	end := time.Now().Add(s.For)
 	byLane := map[string][]fault{}
 	for _, f := range s.chosen() {
 		byLane[f.lane] = append(byLane[f.lane], f)
 	}
-	var lanes errgroup.Group
+	lanes, ctx := errgroup.WithContext(w.Context())
 	for name, all := range byLane {
-		lanes.Go(func() error { return w.lane(name, all, s.Seed, end) })
+		lanes.Go(func() error { return w.lane(ctx, name, all, s.Seed, end) })
 	}
 	return lanes.Wait()
 }

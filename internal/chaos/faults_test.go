@@ -3,6 +3,7 @@
 package chaos
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -45,7 +46,7 @@ func kinds(all []fault) []string {
 }
 
 // lane makes its faults one after the other, each kind once before any comes again.
-func (w *world) lane(name string, all []fault, seed uint64, end time.Time) error {
+func (w *world) lane(ctx context.Context, name string, all []fault, seed uint64, end time.Time) error {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
 	r := rand.New(rand.NewPCG(seed, h.Sum64()))
@@ -55,7 +56,7 @@ func (w *world) lane(name string, all []fault, seed uint64, end time.Time) error
 			if patient := r.IntN(3) > 0; patient {
 				_ = w.until(min(20*time.Second, time.Until(end)), w.allBusy) // else it hits what still suffers from others
 			}
-			if !time.Now().Before(end) {
+			if !time.Now().Before(end) || ctx.Err() != nil {
 				return nil
 			}
 			if err := all[i].do(w, r); err != nil {
