@@ -175,6 +175,9 @@ func (w *Worker) learn(s *series, p point, v *verdict) {
 	if s.pace != nil {
 		s.pace.learn(p.time)
 	}
+	if s.young != none && s.left() == 0 {
+		w.young.remove(s)
+	}
 }
 
 // follow moves the series' incident on, and tells what is to be told.
