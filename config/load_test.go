@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "write what Parse says into testdata/broken/*.want")
@@ -189,4 +190,21 @@ func read(t *testing.T, file string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// Days and weeks are read wherever a time is.
+func TestDaysAndWeeks(t *testing.T) {
+	c := parseString(t, `streams: [{name: a, topics: [in], start: latest, warm_up: 2w, rebuild: 14d, idle: 1d12h, decode: {values: x, max_ahead: 1d},
+  window: {every: 1d, lateness: 0.5d, aggregate: [count]}, detectors: [{kind: ewma}], alert: {cool_down: 1d, false_alarms: 1 per 2w per partition}}]`)
+	const day = 24 * time.Hour
+	s := c.Streams[0]
+	for name, got := range map[string]struct{ is, want time.Duration }{
+		"warm_up": {s.WarmUp, 14 * day}, "rebuild": {s.Rebuild, 14 * day}, "idle": {s.Idle, 36 * time.Hour}, "max_ahead": {s.Decode.MaxAhead, day},
+		"window.every": {s.Window.Every, day}, "window.lateness": {s.Window.Lateness, 12 * time.Hour},
+		"cool_down": {s.Alert.CoolDown.Time, day}, "false_alarms": {s.Alert.FalseAlarms.Every, 14 * day},
+	} {
+		if got.is != got.want {
+			t.Errorf("%s is %v, want %v", name, got.is, got.want)
+		}
+	}
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/invopop/jsonschema"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gonomaly/gonomaly/internal/duration"
 )
 
 // scalar checks a single value, its variables expanded.
@@ -37,6 +39,9 @@ func (c *checker) scalar(s *jsonschema.Schema, n *yaml.Node, path string) *yaml.
 	}
 	if s.Type == "string" {
 		made.Tag = "!!str"
+	}
+	if d, err := duration.Parse(made.Value); s.Format == goDuration && err == nil && strings.ContainsAny(made.Value, "dw") {
+		made.Value = d.String() // as the Go type reads it
 	}
 	return made
 }
@@ -122,27 +127,23 @@ func matches(pattern, value string) bool {
 	return regexp.MustCompile(strings.TrimSuffix(pattern, orVariable)).MatchString(value)
 }
 
-var spelledTime = regexp.MustCompile(`(?i)^([0-9]+) *(s|m|h|d|seconds?|secs?|minutes?|mins?|hours?|days?|)$`)
+var spelledTime = regexp.MustCompile(`(?i)^([0-9]+) *(s|m|h|d|w|seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|)$`)
 
-// meantTime guesses the time that 60, "5 minutes" or 1d stand for.
+// meantTime guesses the time that 60, "5 minutes" or "14 days" stand for.
 func meantTime(format, value string) string {
-	if format != "go-duration" && format != "span" {
+	if format != goDuration && format != "span" {
 		return ""
 	}
 	m := spelledTime.FindStringSubmatch(value)
 	if m == nil {
 		return ""
 	}
-	number, unit := m[1], "s"
+	meant := m[1] + "s"
 	if m[2] != "" {
-		unit = strings.ToLower(m[2][:1])
+		meant = m[1] + strings.ToLower(m[2][:1])
 	}
-	if unit == "d" {
-		days, err := strconv.Atoi(number)
-		if err != nil || days > 36500 {
-			return ""
-		}
-		number, unit = strconv.Itoa(24*days), "h"
+	if _, err := duration.Parse(meant); err != nil {
+		return ""
 	}
-	return "; did you mean " + number + unit + "?"
+	return "; did you mean " + meant + "?"
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"encoding"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/gonomaly/gonomaly/detectors"
 	"github.com/gonomaly/gonomaly/detectors/drift"
+	"github.com/gonomaly/gonomaly/internal/duration"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 	"github.com/gonomaly/gonomaly/sinks"
@@ -59,19 +59,17 @@ type text struct {
 	check   func(string) error // its message begins with the value
 }
 
-const times = `([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+`
+const goDuration = "go-duration"
 
 var texts = map[reflect.Type]text{
-	reflect.TypeFor[time.Duration](): {"go-duration", `^(0|` + times + `)$`, "a time such as 500ms, 10s, 15m or 1h30m", func(s string) error {
-		if _, err := time.ParseDuration(s); err != nil {
-			return fmt.Errorf("%q, want a time of at most 290 years", s)
-		}
-		return nil
+	reflect.TypeFor[time.Duration](): {goDuration, `^(0|` + duration.Pattern + `)$`, "a time such as 500ms, 15m, 1h30m or 14d", func(s string) error {
+		_, err := duration.Parse(s)
+		return err
 	}},
-	reflect.TypeFor[pipeline.Rate](): {"rate", `^[0-9][0-9.]* per ([1-9][0-9,.]* points?|(minute|hour|day|week|` + times + `)( per partition)?)$`, "a rate such as 1 per 10000 points, or 1 per day", func(s string) error {
+	reflect.TypeFor[pipeline.Rate](): {"rate", `^[0-9][0-9.]* per ([1-9][0-9,.]* points?|(minute|hour|day|week|` + duration.Pattern + `)( per partition)?)$`, "a rate such as 1 per 10000 points, or 1 per day", func(s string) error {
 		return new(pipeline.Rate).UnmarshalText([]byte(s))
 	}},
-	reflect.TypeFor[pipeline.Span](): {"span", `^(` + times + `|[1-9][0-9]* points?)$`, "a time such as 15m, or points such as 75 points", func(s string) error {
+	reflect.TypeFor[pipeline.Span](): {"span", `^(` + duration.Pattern + `|[1-9][0-9]* points?)$`, "a time such as 15m, or points such as 75 points", func(s string) error {
 		return new(pipeline.Span).UnmarshalText([]byte(s))
 	}},
 }

@@ -53,6 +53,14 @@ func newBaseline(target, spread, halfLife float64, warmUp, fields int) (baseline
 	return b, nil
 }
 
+// Left implements Detector.
+func (b *baseline) Left() int {
+	if b.known {
+		return 0
+	}
+	return left(b.warmUp, b.n)
+}
+
 func (b *baseline) ready() bool { return b.known || b.n >= b.warmUp }
 
 // deviation is how many spreads x is above field i's target, within ±mostDeviation.

@@ -79,6 +79,9 @@ func (f *CutForest) take(p Point) {
 	}
 }
 
+// Left implements Detector.
+func (f *CutForest) Left() int { return left(cutWarmUp, f.n) }
+
 // Learn gives p a place in each sample that is not full, and in the others with the probability that keeps a point for as long as
 // memory says.
 func (f *CutForest) Learn(p Point) {

@@ -27,6 +27,9 @@ type Detector interface {
 	// Learn takes p into the state.
 	Learn(p Point)
 
+	// Left is how many points of the warm-up are left: until it is 0, Score is not ok.
+	Left() int
+
 	// Bytes is about how much memory it comes to hold at most.
 	Bytes() int
 
@@ -81,3 +84,6 @@ var ErrState = errors.New("not a state of this detector")
 type Config interface {
 	New(fields int) (Detector, error)
 }
+
+// left is what n points leave of a warm-up.
+func left(warmUp, n uint64) int { return int(warmUp - min(n, warmUp)) } //nolint:gosec // a warm-up is at most 1e9 points

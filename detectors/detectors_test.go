@@ -65,6 +65,23 @@ func TestScoreChangesNothing(t *testing.T) {
 	})
 }
 
+// What is left of the warm-up falls by one with each point, and at 0 there is a score.
+func TestLeft(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		d := fresh()
+		all := d.Left()
+		for i, p := range points(600, 1) {
+			if got, want := d.Left(), max(0, all-i); got != want {
+				t.Fatalf("Left() = %d after %d points, want %d", got, i, want)
+			}
+			if _, ok := d.Score(p); ok != (d.Left() == 0) {
+				t.Fatalf("Score is ok: %v after %d points, with %d left", ok, i, d.Left())
+			}
+			d.Learn(p)
+		}
+	})
+}
+
 // What is learned does not depend on what was scored, so that folding again in recovery may leave scores out.
 func TestLearnNeedsNoScore(t *testing.T) {
 	each(t, func(t *testing.T, fresh func() Detector) {

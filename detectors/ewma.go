@@ -83,6 +83,9 @@ func (m *moments) distance2(x float64) float64 {
 	return min(delta*delta/m.variance, MaxScore*MaxScore)
 }
 
+// Left implements Detector.
+func (d *EWMA) Left() int { return left(d.warmUp, d.n) }
+
 // Learn takes p in. The first 1/alpha points weigh alike, so that the very first does not dominate.
 func (d *EWMA) Learn(p Point) {
 	d.n++

@@ -139,6 +139,9 @@ func (f *Forest) depth(t *tree, credit []float64) float64 {
 	}
 }
 
+// Left implements Detector.
+func (f *Forest) Left() int { return left(uint64(f.config.WarmUp), f.n) } //nolint:gosec // positive
+
 // Learn takes p into the window and the trees, and the point that it replaces out of them.
 func (f *Forest) Learn(p Point) {
 	f.take(p)

@@ -176,6 +176,9 @@ func (d *HalfSpaceTrees) look(p Point) {
 	}
 }
 
+// Left implements Detector.
+func (d *HalfSpaceTrees) Left() int { return left(uint64(d.config.Window), d.n) } //nolint:gosec // positive
+
 // Learn counts p, where the ranges place it that it has stretched.
 func (d *HalfSpaceTrees) Learn(p Point) {
 	for j, x := range p.X {

@@ -103,6 +103,9 @@ func (d *HoltWinters) Score(p Point) (score float64, ok bool) {
 	return math.Sqrt(largest), true
 }
 
+// Left implements Detector.
+func (d *HoltWinters) Left() int { return left(2*uint64(d.Season), d.n) } //nolint:gosec // positive
+
 // Learn takes p in. The first season is kept as it comes, and then is the season, around its mean as the level.
 func (d *HoltWinters) Learn(p Point) {
 	season := uint64(d.Season) //nolint:gosec // positive

@@ -113,6 +113,9 @@ func (d *Median) Score(p Point) (score float64, ok bool) {
 	return score, true
 }
 
+// Left implements Detector.
+func (d *Median) Left() int { return left(uint64(d.window), d.n) } //nolint:gosec // positive
+
 // Learn takes p in.
 func (d *Median) Learn(p Point) {
 	at := int(d.n % uint64(d.window)) //nolint:gosec // below the window

@@ -68,6 +68,15 @@ func (d *Metric) Learn(p Point) {
 	d.counters.learn(p)
 }
 
+// Left implements Detector.
+func (d *Metric) Left() int {
+	first := uint64(0)
+	if d.counters != nil && !d.counters.known {
+		first = 1 // nothing is judged of it
+	}
+	return left(metricWarmUp+first, d.fields[0].row)
+}
+
 // Bytes implements Detector.
 func (d *Metric) Bytes() int {
 	return sizeOf[Metric]() + 8*len(d.clock.holidays) + len(d.fields)*sizeOf[metricField]() + d.counters.bytes()

@@ -94,6 +94,9 @@ func (d *Points) Score(p Point) (score float64, ok bool) {
 	return s.score(), d.rows.n >= untotalled
 }
 
+// Left implements Detector.
+func (d *Points) Left() int { return left(untotalled, uint64(d.rows.n)) }
+
 // look judges p, or remembers that it has: Learn needs what Score found.
 func (d *Points) look(p Point) *sight {
 	if d.memo.is(p.X) {

@@ -104,6 +104,59 @@ func TestNewDetectorStartsCold(t *testing.T) {
 	}
 }
 
+// A change of votes keeps what detectors have learned, and lets their combination learn faster. A vote of 1 is what everyone has.
+func TestVotes(t *testing.T) {
+	plain := settingsOf(t, settings["records"])
+	spelled := settingsOf(t, edited(t, settings["records"], "half_life: 30} → half_life: 30, vote: 1}"))
+	more := settingsOf(t, edited(t, settings["records"], "half_life: 30} → half_life: 30, vote: 9}"))
+	if plain.Hash() != spelled.Hash() || plain.Hash() == more.Hash() {
+		t.Errorf("hashes are %s, %s with a vote of 1, and %s with one of 9", plain.Hash(), spelled.Hash(), more.Hash())
+	}
+	carried, err := pipeline.Carry(plain, more)
+	if err != nil || carried.Rebuilt || len(carried.Cold)+len(carried.Gone) > 0 {
+		t.Errorf("a change of votes is carried as %+v, %v, want all kept", carried, err)
+	}
+}
+
+// Of two fields one is far off, and then the other. The point is the more surprising the more the detector counts that sees it, and so is
+// the field's share.
+func TestVotesCount(t *testing.T) {
+	type told struct{ surprise, share float64 }
+	odd := func(votes string, v, w float64) told {
+		c := settingsOf(t, edited(t, "decode: {values: [v, w]}\nmax_series: 10\ndetectors: [{kind: ewma, values: v, VOTES}, {kind: ewma, values: w}]\nalert: {topic: a, false_alarms: 1 per 10 points}",
+			"VOTES → "+votes))
+		worker := newWorker(t, c)
+		record := func(i int64, v, w float64) []pipeline.Record {
+			return []pipeline.Record{{Offset: i, Timestamp: i * 1e9, Value: fmt.Appendf(nil, `{"v":%v,"w":%v}`, v, w)}}
+		}
+		for i := range int64(200) {
+			worker.Process(record(i, float64(i%7), float64(i%5)), 1000)
+		}
+		var of told
+		worker.Trace = func(p pipeline.Trace) { of.surprise = p.Score }
+		messages := worker.Process(record(1000, v, w), 1000)
+		if len(messages) != 1 {
+			t.Fatalf("%d alerts, want 1", len(messages))
+		}
+		a, err := pipeline.ParseAlert(messages[0].Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of.share = a.Shares["v"]
+		return of
+	}
+	for _, far := range [][2]float64{{20, 2}, {3, 20}} {
+		less, same, more := odd("vote: 0.1", far[0], far[1]), odd("vote: 1", far[0], far[1]), odd("vote: 10", far[0], far[1])
+		sees := far[0] > far[1]
+		if (less.surprise < same.surprise) != sees || (same.surprise < more.surprise) != sees {
+			t.Errorf("(%v, %v) scores %v, %v and %v with votes of 0.1, 1 and 10 for the first", far[0], far[1], less.surprise, same.surprise, more.surprise)
+		}
+		if !(less.share < same.share && same.share < more.share) {
+			t.Errorf("(%v, %v): the first field's share is %v, %v and %v with votes of 0.1, 1 and 10 for it", far[0], far[1], less.share, same.share, more.share)
+		}
+	}
+}
+
 // The law of a combination goes on where its detectors do, and is learned faster where they do not.
 func TestCombinationGoesOn(t *testing.T) {
 	records := log(3000, 7, 1)

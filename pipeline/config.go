@@ -32,8 +32,15 @@ type WindowConfig struct {
 type DetectorConfig struct {
 	Kind   string           `yaml:"kind" jsonschema_description:"Kind of the detector."`
 	Values decode.Fields    `yaml:"values" jsonschema_description:"Values the detector sees: of decode.values, or the fields that a window makes of them. Without it all of them."`
+	Vote   Weight           `yaml:"vote" json:",omitzero" jsonschema:"exclusiveMinimum=0,maximum=1000000,default=1" jsonschema_description:"How much the detector counts where several are combined, against the votes of the others."`
 	Params detectors.Config `yaml:"-"` // of detectors.Kinds[Kind]
 }
+
+// Weight is that of a detector among others, above 0.
+type Weight float64
+
+// IsZero leaves the weight that everyone has out of digests.
+func (w Weight) IsZero() bool { return w == 1 }
 
 // DriftConfig is one drift monitor, beside it the kind's own settings.
 type DriftConfig struct {

@@ -18,6 +18,7 @@ type Metrics struct {
 	suppressed  *prometheus.CounterVec
 	process     *prometheus.HistogramVec
 	series      *prometheus.GaugeVec
+	learning    *prometheus.GaugeVec
 	watermark   *prometheus.GaugeVec
 
 	checkpoints        *prometheus.CounterVec
@@ -55,6 +56,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		suppressed:  counter("alerts_suppressed_total", "Points over the limit, or changes, that raised no alert: an incident is open, or direction or min_deviation is not met; and points that only a single detector (combination), or only its nominal law (calibration), has over the limit.", "kind", "reason"),
 		process:     histogram("process_seconds", "Time to take one batch of records through the detectors.", 1e-4),
 		series:      gauge("series", "Keys held."),
+		learning:    gauge("series_learning", "Keys held that are in warm-up: no detector has a score of theirs yet."),
 		watermark:   gauge("watermark_timestamp_seconds", "Event time up to which windows and cool-downs are done, Unix seconds."),
 
 		checkpoints:        counter("checkpoints_total", "Checkpoints by outcome: stored, failed (and tried again), or broken (the store wants a whole one, which follows).", "outcome"),
@@ -117,6 +119,7 @@ func (m *Metrics) add(stream string, now, before *Counts) {
 // forget drops the gauges of a partition that is no longer ours.
 func (m *Metrics) forget(labels []string) {
 	m.series.DeleteLabelValues(labels...)
+	m.learning.DeleteLabelValues(labels...)
 	m.watermark.DeleteLabelValues(labels...)
 	m.checkpointBytes.DeleteLabelValues(labels...)
 	m.checkpointAge.forget(labels)

@@ -62,7 +62,7 @@ func (p *plan) nameParts() {
 	}
 	ofDetectors := make([]string, len(p.config.Detectors))
 	for i, d := range p.config.Detectors {
-		d.Values = nil // what it sees is told by the columns, however they were asked for
+		d.Values, d.Vote = nil, 1 // what it sees is told by the columns, however they were asked for; how much it counts, by the combination
 		name := named(d.Kind, struct {
 			DetectorConfig
 			Columns []int
@@ -74,7 +74,13 @@ func (p *plan) nameParts() {
 		}
 	}
 	if len(p.config.Detectors) > 1 {
-		p.parts = append(p.parts, partName{name: combination + digest(slices.Sorted(slices.Values(ofDetectors)))})
+		voters := slices.Clone(ofDetectors)
+		for i, weight := range p.weights {
+			if weight != 1 {
+				voters[i] += fmt.Sprintf(" counts %v", weight)
+			}
+		}
+		p.parts = append(p.parts, partName{name: combination + digest(slices.Sorted(slices.Values(voters)))})
 	}
 	for i, d := range p.config.Drift {
 		watched := p.fields

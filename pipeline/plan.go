@@ -23,10 +23,11 @@ type plan struct {
 	fields []string   // of a point
 	parts  []partName // of a series
 
-	columns  [][]int  // of each detector: which fields it sees; nil for all of them
-	rate     float64  // of false alarms, per point; see Worker.rateOf
-	valid    []bounds // of each field that has a valid range
-	needRate bool     // samples before the last are needed for counters
+	weights  []float64 // of each detector, where several are combined
+	columns  [][]int   // of each detector: which fields it sees; nil for all of them
+	rate     float64   // of false alarms, per point; see Worker.rateOf
+	valid    []bounds  // of each field that has a valid range
+	needRate bool      // samples before the last are needed for counters
 
 	seriesBytes int64 // about what a series holds, its key apart
 	capacity    int   // most series that there is room for
@@ -56,6 +57,10 @@ func newPlan(stream string, c Config) (*plan, error) {
 			errs = append(errs, prefixed(at, err))
 		}
 		p.columns = append(p.columns, columns)
+		if !(d.Vote > 0 && d.Vote <= maxVote) {
+			errs = append(errs, &invalid.Value{Name: at + ".vote", Value: float64(d.Vote), Want: fmt.Sprintf("above 0, at most %v", int(maxVote))})
+		}
+		p.weights = append(p.weights, float64(d.Vote))
 		made, err := d.Params.New(p.width(i))
 		if err != nil {
 			errs = append(errs, prefixed(at, err))
@@ -113,6 +118,9 @@ func newPlan(stream string, c Config) (*plan, error) {
 	p.capacity = int(min(int64(c.MaxSeries), c.MaxBytes/p.seriesBytes))
 	return p, nil
 }
+
+// maxVote keeps a detector's vote within what a sum of them can tell apart.
+const maxVote = 1e6
 
 // leastIdle is how long a silent series has something under way: an incident that its cool-down ends, a window that is open.
 func (c *Config) leastIdle() time.Duration {

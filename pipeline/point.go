@@ -22,6 +22,7 @@ type verdict struct {
 	nominal []float64 // decades by the detector's nominal law
 	decades []float64 // decades by the law of the series' own scores
 	ps      []float64 // of the detectors that are ready
+	weights []float64 // of these
 	x       [][]float64
 
 	score     float64 // what an alert reports: the only detector's score, or the combination in decades
@@ -116,13 +117,13 @@ func (w *Worker) judge(s *series, p point) *verdict {
 	case !v.many:
 		v.score, v.surprise = v.scores[0], v.decades[0]
 	default:
-		v.ps = v.ps[:0]
+		v.ps, v.weights = v.ps[:0], v.weights[:0]
 		for i, ready := range v.ready {
 			if ready {
-				v.ps = append(v.ps, math.Pow(10, -v.decades[i]))
+				v.ps, v.weights = append(v.ps, math.Pow(10, -v.decades[i])), append(v.weights, w.weights[i])
 			}
 		}
-		v.combined = threshold.Combine(v.ps)
+		v.combined = threshold.Combine(v.ps, v.weights)
 		v.score = v.combined
 		v.surprise = s.combined.Decades(v.combined)
 	}
@@ -174,6 +175,9 @@ func (w *Worker) learn(s *series, p point, v *verdict) {
 	}
 	if s.pace != nil {
 		s.pace.learn(p.time)
+	}
+	if s.young != none && s.left() == 0 {
+		w.young.remove(s)
 	}
 }
 

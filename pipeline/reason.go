@@ -50,8 +50,8 @@ func (w *Worker) window(a *Alert, p point) {
 	}
 }
 
-// shares splits the surprise among the fields: each detector's own split, weighed by how surprised it is. It is nil when no detector
-// can tell.
+// shares splits the surprise among the fields: each detector's own split, weighed by how surprised it is and by how much it counts. It is
+// nil when no detector can tell.
 func (w *Worker) shares(s *series, p point, v *verdict) []float64 {
 	var shares []float64
 	sum := 0.0
@@ -65,10 +65,11 @@ func (w *Worker) shares(s *series, p point, v *verdict) []float64 {
 		}
 		own := make([]float64, w.width(i))
 		e.Shares(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)}, own)
+		weight := v.decades[i] * w.weights[i]
 		for j, share := range own {
-			shares[w.field(i, j)] += share * v.decades[i]
+			shares[w.field(i, j)] += share * weight
 		}
-		sum += v.decades[i]
+		sum += weight
 	}
 	for i := range shares {
 		shares[i] /= sum
@@ -141,17 +142,17 @@ func (w *Worker) reason(a *Alert, s *series, p point, v *verdict, top int) strin
 	return b.String()
 }
 
-// words are those of the most surprised detector that has any for the field.
+// words are those of the detector that adds most to the surprise and has any for the field.
 func (w *Worker) words(s *series, p point, v *verdict, field int) string {
 	words, most := "", 0.0
 	for i := range s.detectors {
 		r, ok := s.detectors[i].Detector.(detectors.Reasoner)
-		if !ok || !v.ready[i] || v.decades[i] <= most {
+		if !ok || !v.ready[i] || v.decades[i]*w.weights[i] <= most {
 			continue
 		}
 		for j := range w.width(i) {
 			if w.field(i, j) == field {
-				words, most = r.Reason(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)}, j), v.decades[i]
+				words, most = r.Reason(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)}, j), v.decades[i]*w.weights[i]
 			}
 		}
 	}

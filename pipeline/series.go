@@ -27,6 +27,7 @@ type series struct {
 
 	// Of the table and of snapshots; no part of the state.
 	index   int    // in table.all
+	young   int    // in table.young, or none
 	evicted bool   // no longer in the table
 	born    uint32 // generation in which it was made
 	dirty   uint32 // generation in which it changed last

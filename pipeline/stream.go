@@ -65,6 +65,8 @@ type partition struct {
 	later   bool      // a checkpoint will be tried when it is due
 	warned  time.Time // that keys find no room
 
+	learning bool // it is said that most series are
+
 	// Guarded by Stream.mu.
 	committed int64 // records below it have had their output; 0 where the group has no offset
 	position  int64 // of the worker, for readers beside it
@@ -154,6 +156,7 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 	s.checkRoom()
 	s.o.Metrics.checkpointAge.set(part.labels, time.Now())
 	s.o.Metrics.series.WithLabelValues(part.labels...).Set(float64(len(w.all)))
+	s.o.Metrics.learning.WithLabelValues(part.labels...).Set(float64(len(w.young.series)))
 	return from, nil
 }
 
@@ -287,6 +290,7 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	m.received.WithLabelValues(s.name).Add(float64(received))
 	m.add(s.name, &w.counts, &part.counted)
 	m.series.WithLabelValues(part.labels...).Set(float64(len(w.all)))
+	s.tellLearning(part)
 	if w.watermark > math.MinInt64 {
 		m.watermark.WithLabelValues(part.labels...).Set(float64(w.watermark) / 1e9)
 	}

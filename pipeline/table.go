@@ -21,6 +21,7 @@ type table struct {
 	all    []*series // in no order that matters
 	bytes  int64     // about what they hold
 	seats  seats
+	young  young
 	misses sketch // keys that came while there was no room
 }
 
@@ -32,6 +33,7 @@ func (t *table) add(s *series) {
 	s.index = len(t.all)
 	t.all = append(t.all, s)
 	t.bytes += t.sizeOf(s.key)
+	t.young.add(s)
 	heap.Push(&t.seats, seat{s.last, s})
 }
 
@@ -44,6 +46,7 @@ func (t *table) remove(s *series) {
 	t.all[end] = nil
 	t.all = t.all[:end]
 	t.bytes -= t.sizeOf(s.key)
+	t.young.remove(s)
 	s.evicted = true
 }
 

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gonomaly/gonomaly/internal/duration"
 )
 
 // Rate is how many false alarms are asked for: of points, "1 per 10000 points"; or of event time, for each key, "1 per day", or for all keys of
@@ -56,7 +58,7 @@ func (r *Rate) UnmarshalText(b []byte) error {
 		return nil
 	}
 	of, partition := strings.CutSuffix(of, " per partition")
-	every, err := time.ParseDuration(of)
+	every, err := duration.Parse(of)
 	for _, s := range spans {
 		if of == s.name {
 			every, err = s.time, nil
@@ -69,7 +71,7 @@ func (r *Rate) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Span is a length of event time, or a number of points: "15m", "75 points". Exactly one of the two is set.
+// Span is a length of event time, or a number of points: "15m", "2d", "75 points". Exactly one of the two is set.
 type Span struct {
 	Time   time.Duration
 	Points int
@@ -96,7 +98,7 @@ func (s *Span) UnmarshalText(b []byte) error {
 		*s = Span{Points: points}
 		return nil
 	}
-	d, err := time.ParseDuration(text)
+	d, err := duration.Parse(text)
 	if err != nil || d <= 0 {
 		return fmt.Errorf("%q, want a time such as 15m, or points such as 75 points", b)
 	}

@@ -230,6 +230,9 @@ func (w *Worker) lookup(key []byte) *series {
 		w.add(s)
 	}
 	w.touch(s)
+	if s.points > 0 {
+		w.young.came(s, w.sample.Time)
+	}
 	s.last = max(s.last, w.sample.Time)
 	s.hits.hit(w.misses.age)
 	return s

@@ -16,6 +16,7 @@ import (
 type operations interface {
 	Healthy() error // the loops make progress
 	Ready() error   // everything is assigned, restored and delivered
+	Learning() string
 	Reload() error
 }
 
@@ -23,8 +24,8 @@ type operations interface {
 func handler(reg *prometheus.Registry, ops operations) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: reg}))
-	mux.HandleFunc("GET /-/healthy", answer(ops.Healthy, "healthy"))
-	mux.HandleFunc("GET /-/ready", answer(ops.Ready, "ready"))
+	mux.HandleFunc("GET /-/healthy", answer(ops.Healthy, "healthy", nothing))
+	mux.HandleFunc("GET /-/ready", answer(ops.Ready, "ready", ops.Learning))
 	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ops.Reload(); err != nil {
 			http.Error(w, "The last good configuration stays in force. "+err.Error(), http.StatusUnprocessableEntity)
@@ -38,15 +39,18 @@ func handler(reg *prometheus.Registry, ops operations) http.Handler {
 	return mux
 }
 
-func answer(ask func() error, good string) http.HandlerFunc {
+// answer says in one line whether all is good, and in those after it what else there is to say.
+func answer(ask func() error, good string, more func() string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if err := ask(); err != nil {
 			http.Error(w, "not "+good+": "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = fmt.Fprintln(w, good)
+		_, _ = fmt.Fprint(w, good+"\n"+more())
 	}
 }
+
+func nothing() string { return "" }
 
 // serve answers on l until ctx is done.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {

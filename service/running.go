@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -298,4 +299,16 @@ func (r *running) ready() error {
 		errs = append(errs, p.source.Ready(), p.stream.Ready())
 	}
 	return errors.Join(append(errs, r.router.Ready())...)
+}
+
+func (r *running) learning() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var lines strings.Builder
+	for _, p := range r.streams {
+		if l := p.stream.Learning(); l.Learning > 0 {
+			fmt.Fprintf(&lines, "stream %s: %v\n", p.config.Name, l)
+		}
+	}
+	return lines.String()
 }

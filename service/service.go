@@ -171,6 +171,9 @@ func (s *Service) Healthy() error { return s.running.healthy() }
 // Ready says whether every stream is assigned and restored, and every sink takes alerts.
 func (s *Service) Ready() error { return s.running.ready() }
 
+// Learning says of each stream with series in warm-up how far it is, a line each.
+func (s *Service) Learning() string { return s.running.learning() }
+
 func (s *Service) setLevel(c *config.Config) {
 	if s.o.Level != nil {
 		_ = s.o.Level.UnmarshalText([]byte(c.Log.Level)) // checked with the configuration

@@ -135,6 +135,13 @@ func TestReady(t *testing.T) {
 		return nil
 	})
 	p.want(get, "/-/healthy", http.StatusOK, "healthy")
+	w.produce("machines", 20)
+	p.eventually("it says what is learning", func() error {
+		return p.says(get, "/-/ready", http.StatusOK, "series are learning")
+	})
+	if n, gauges := p.metric("gonomaly_series_learning", `stream="records"`); n == 0 || gauges != partitions {
+		t.Errorf("%v series of %d partitions are learning, want some, of %d", n, gauges, partitions)
+	}
 }
 
 func TestHTTP(t *testing.T) {

@@ -86,7 +86,11 @@ func summarize(w io.Writer, files []backtest.File, out string) error {
 		if f.Refused > 0 {
 			refused = fmt.Sprintf("; %d rows refused, the first: %s", f.Refused, f.Why)
 		}
-		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s\n", f.Path, f.Rows, f.Points, f.Alerts, refused); err != nil {
+		learning := ""
+		if f.Learning > 0 {
+			learning = fmt.Sprintf("; %d of %d series were learning to the end", f.Learning, f.Series)
+		}
+		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s%s\n", f.Path, f.Rows, f.Points, f.Alerts, learning, refused); err != nil {
 			return err
 		}
 		rows += f.Rows

@@ -39,6 +39,7 @@ var Kinds = map[string]func() Config{
 	"adwin":        func() Config { return &ADWINConfig{Delta: 0.002, MinWindow: 16} },
 	"hddm_a":       func() Config { return &HDDMAConfig{Delta: 1e-5} },
 	"hddm_w":       func() Config { return &HDDMWConfig{Delta: 1e-7, Weight: 0.05} },
+	"kswin":        func() Config { return &KSWINConfig{Window: 500, Newest: 100, Delta: 1e-4} },
 	"page_hinkley": func() Config { return &PageHinkleyConfig{Delta: 0.5, Lambda: 20, WarmUp: 50} },
 	"psi":          func() Config { return &PSIConfig{Window: 100, Delta: 1e-7} },
 	"seed":         func() Config { return &SEEDConfig{Delta: 0.01, Block: 16} },

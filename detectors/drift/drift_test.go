@@ -183,7 +183,8 @@ func TestStepIsFound(t *testing.T) {
 	})
 }
 
-// At most one false alarm in 10,000 points; measured, over 400,000 points of each: none, but for ADWIN's 0.1 at 0.9.
+// At most one false alarm in 10,000 points; measured, over 400,000 points of each: none, but for ADWIN's 0.1 at 0.9, and
+// KSWIN's 0.05 at 0.
 func TestFalseAlarms(t *testing.T) {
 	each(t, func(t *testing.T, fresh func() Monitor) {
 		for _, autocorrelation := range []float64{0, 0.5, 0.9} {

@@ -8,18 +8,22 @@ package threshold
 
 import "math"
 
-// Combine returns the decades of the harmonic mean of p-values, each in (0, 1]; 0 if there are none.
+// Combine returns the decades of the weighted harmonic mean of p-values, each in (0, 1], with one weight above 0 each; 0 if there are
+// none. Only the weights' proportions count.
 //
 // Where detectors depend on one another, as they do on one series, neither the smallest p-value nor Fisher's product is a p-value; the
 // harmonic mean nearly is when it is small (Wilson 2019, "The harmonic mean p-value for combining dependent tests", PNAS 116(4), eq.
-// 1). What it lacks, a Tail of the combination corrects.
-func Combine(ps []float64) (decades float64) {
+// 1). The Cauchy combination test (Liu & Xie 2020, "Cauchy Combination Test", JASA 115(529), section 2) is the same there, for cot(πp) is
+// 1/(πp) but for p²; near 1 it falls without bound, and detectors that have nothing to say of a point say 1. What the mean lacks, a Tail of
+// the combination corrects.
+func Combine(ps, weights []float64) (decades float64) {
 	if len(ps) == 0 {
 		return 0
 	}
-	sum := 0.0
-	for _, p := range ps {
-		sum += 1 / max(p, minP) // with a floor, so that the sum stays finite
+	sum, all := 0.0, 0.0
+	for i, p := range ps {
+		sum += weights[i] / max(p, minP) // with a floor, so that the sum stays finite
+		all += weights[i]
 	}
-	return max(0, math.Log10(sum/float64(len(ps))))
+	return max(0, math.Log10(sum/all))
 }

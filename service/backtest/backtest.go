@@ -41,6 +41,9 @@ type File struct {
 	Refused int    // rows that could not be decoded
 	Why     string // the first of them was refused
 
+	Series   int // keys that were taken in
+	Learning int // of them that never had a score
+
 	nab   string // where its scores go in NAB's layout; "" for nowhere
 	chart chart
 }

@@ -321,6 +321,9 @@ func TestRefusedRowsAreTold(t *testing.T) {
 			if f.Rows != int64(c.rows) || f.Points != c.points || f.Refused != c.rows-c.points {
 				t.Errorf("%d rows, %d points, %d refused, want %d, %d, %d", f.Rows, f.Points, f.Refused, c.rows, c.points, c.rows-c.points)
 			}
+			if want := min(1, c.points); f.Series != want || f.Learning != want {
+				t.Errorf("%d of %d series were learning to the end, want %d", f.Learning, f.Series, want)
+			}
 			if !strings.HasPrefix(f.Why, c.why) || (f.Why == "") != (c.why == "") {
 				t.Errorf("Why is %q, want %q…", f.Why, c.why)
 			}

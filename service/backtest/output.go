@@ -46,8 +46,9 @@ type writer struct {
 	fields   []string
 	windowed bool
 	scores   *output
-	nab      *output // nil unless asked for
-	next     int64   // offset of the row to be written next; of records that made no point the row is empty
+	nab      *output         // nil unless asked for
+	scored   map[string]bool // whether a key's series ever had a score
+	next     int64           // offset of the row to be written next; of records that made no point the row is empty
 	row      []byte
 }
 
@@ -56,7 +57,7 @@ func newWriter(o Options, f *File) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{file: f, windowed: o.Stream.Window != nil && o.Stream.Window.Every > 0, scores: scores}
+	w := &writer{file: f, windowed: o.Stream.Window != nil && o.Stream.Window.Every > 0, scores: scores, scored: map[string]bool{}}
 	w.scores.line([]byte("timestamp,key,score,p_value,limit,alert,untold"))
 	if f.nab != "" {
 		err := os.MkdirAll(filepath.Dir(f.nab), 0o750)
@@ -98,6 +99,7 @@ func (w *writer) trace(t pipeline.Trace) {
 	b = append(b, t.Untold...)
 	w.scores.line(b)
 	w.row = b
+	w.learned(t)
 	if t.X != nil {
 		w.file.Points++
 		w.file.chart.add(t, w.fields)
@@ -107,6 +109,24 @@ func (w *writer) trace(t pipeline.Trace) {
 	}
 	if w.nab != nil {
 		w.nabRow(t, at, told)
+	}
+}
+
+// learned counts the series, and those of them that are in warm-up.
+func (w *writer) learned(t pipeline.Trace) {
+	if t.X == nil && t.Untold != pipeline.Untold(pipeline.Warming.String()) {
+		return // no room for the key
+	}
+	scored, known := w.scored[t.Key]
+	if !known {
+		w.file.Series++
+		w.file.Learning++
+	}
+	if t.Scored && !scored {
+		w.file.Learning--
+	}
+	if !known || t.Scored && !scored {
+		w.scored[t.Key] = t.Scored
 	}
 }
 

@@ -100,6 +100,7 @@ var pictures = []picture{
 	{"hddm_a", ewma + "drift: [{kind: hddm_a, on: values}]", 800, 1400, "1000-1100 1200-1250", level(2, 0)},
 	{"hddm_w", ewma + "drift: [{kind: hddm_w, on: values}]", 800, 1400, "1000-1050 1200-1400", level(2, 0)},
 	{"page_hinkley", ewma + "drift: [{kind: page_hinkley, on: values}]", 800, 1400, "1000-1050 1200-1250", level(2, 0)},
+	{"kswin", ewma + "drift: [{kind: kswin, on: values}]", 800, 1400, "1000-1050 1200-1400", level(2, 0)},
 	{"psi", ewma + "drift: [{kind: psi, on: values}]", 800, 1400, "1000-1100", one(func(r *rand.Rand, i int, _ float64) float64 {
 		return r.NormFloat64() * (1 + from(i, 1000, 2))
 	})},
