@@ -54,7 +54,7 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 	}
 	o.turn.Lock()
 	defer o.turn.Unlock()
-	first, last := f.Records[0], f.Records[len(f.Records)-1]
+	first, last := *f.Records[0], *f.Records[len(f.Records)-1] // the records themselves are given back as they are processed
 	if wanted := max(o.position, o.from); wanted >= 0 && first.Offset > wanted && f.LogStartOffset > wanted {
 		s.gap(o.p, wanted, first.Offset)
 	}
@@ -67,7 +67,10 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 		if err != nil {
 			return fmt.Errorf("process: %w", err)
 		}
-		clear(o.records) // the client's buffers are not held longer than they must
+		for _, r := range records[:n] {
+			r.Recycle()
+		}
+		clear(o.records) // buffers that do not come back are not held longer than they must
 		clear(o.headers)
 		s.keep(o, messages, last.LeaderEpoch)
 		records = records[n:]

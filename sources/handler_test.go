@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -160,7 +161,7 @@ func (h *handler) Process(_ context.Context, p pipeline.Partition, records []pip
 		}
 		id, fired := m.fold(p, r)
 		if fired && r.Offset >= committed && (h.rare == 0 || m.state%h.rare == 0) {
-			told = append(told, pipeline.Message{Topic: alerts, Key: r.Key, Value: []byte(id), Offset: r.Offset, Time: r.Timestamp})
+			told = append(told, pipeline.Message{Topic: alerts, Key: bytes.Clone(r.Key), Value: []byte(id), Offset: r.Offset, Time: r.Timestamp})
 		}
 	}
 	h.mu.Lock()

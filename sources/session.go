@@ -77,7 +77,7 @@ func (s *session) connect() error {
 		kgo.AdjustFetchOffsetsFn(s.assign), kgo.OnPartitionsRevoked(s.drop), kgo.OnPartitionsLost(s.drop),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), // markers move the position
 		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes), kgo.MaxConcurrentFetches(2),
-		kgo.WithDecompressor(s.decompressor),
+		kgo.WithDecompressor(s.decompressor), kgo.WithPools(s.decompressor),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.ConcurrentTransactionsBackoff(20*time.Millisecond),
 		kgo.ProducerLinger(0), kgo.MaxBufferedRecords(unsentRecords+1),

@@ -20,9 +20,14 @@ import (
 //
 // The client's own bound is on a batch's bytes only. Of a fetch it opens every batch: hundreds just under the bound are no less of a bomb;
 // and a batch of the smallest records takes twenty times its bytes once they are structs.
+//
+// It is also the client's pool, for kgo.WithPools: what a batch was opened into, and its structs, are used again once each of its records is
+// recycled. Records that are not are left to the collector.
 type Decompressor struct {
 	max      int          // bytes of a batch
 	left     atomic.Int64 // bytes until Refill
+	bytes    pool[byte]
+	records  pool[kgo.Record]
 	buffers  sync.Pool
 	gzips    sync.Pool
 	lz4s     sync.Pool
@@ -46,7 +51,8 @@ const (
 
 // Decompressor returns a decompressor with the bounds of this configuration.
 func (c Config) Decompressor() *Decompressor {
-	d := &Decompressor{max: cmp.Or(c.MaxBatchBytes, defaultMaxBatch), standard: kgo.DefaultDecompressor()}
+	d := &Decompressor{max: cmp.Or(c.MaxBatchBytes, defaultMaxBatch), bytes: newPool[byte](small), records: newPool[kgo.Record](pooledRecords)}
+	d.standard = kgo.DefaultDecompressor(d)
 	d.buffers.New = func() any { return new(bytes.Buffer) }
 	d.gzips.New = func() any { return new(gzip.Reader) }
 	d.lz4s.New = func() any { return lz4.NewReader(nil) }
@@ -120,7 +126,7 @@ func (d *Decompressor) zstd(src []byte) ([]byte, error) {
 	defer d.zstds.Put(whole)
 	var h zstd.Header
 	if err := h.Decode(src); err == nil && h.HasFCS && h.FrameContentSize <= uint64(d.max) { //nolint:gosec // it is positive
-		if out, err := whole.DecodeAll(src, make([]byte, 0, h.FrameContentSize)); err == nil {
+		if out, err := whole.DecodeAll(src, d.bytes.get(int(h.FrameContentSize))); err == nil && len(out) <= d.max { //nolint:gosec // within max
 			return out, nil
 		} // another frame may follow
 	}
@@ -128,7 +134,7 @@ func (d *Decompressor) zstd(src []byte) ([]byte, error) {
 	defer d.buffers.Put(b)
 	out, err := whole.DecodeAll(src, b.AvailableBuffer()[:0:most])
 	if err == nil {
-		return bytes.Clone(out), nil
+		return append(d.bytes.get(len(out)), out...), nil
 	}
 	r := d.streams.Get().(*zstd.Decoder)
 	defer func() {
@@ -165,7 +171,7 @@ func (d *Decompressor) stream(n int, open func() (io.Reader, error)) ([]byte, er
 	if n, err := b.ReadFrom(io.LimitReader(r, int64(most)+1)); err != nil {
 		return nil, err
 	} else if n <= int64(most) {
-		return bytes.Clone(b.Bytes()), nil
+		return append(d.bytes.get(b.Len()), b.Bytes()...), nil
 	}
 	return d.large(open)
 }
