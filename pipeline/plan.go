@@ -25,6 +25,7 @@ type plan struct {
 
 	weights  []float64 // of each detector, where several are combined
 	columns  [][]int   // of each detector: which fields it sees; nil for all of them
+	ceilings []ceiling // of each detector's law
 	rate     float64   // of false alarms, per point; see Worker.rateOf
 	valid    []bounds  // of each field that has a valid range
 	needRate bool      // samples before the last are needed for counters
@@ -106,6 +107,9 @@ func newPlan(stream string, c Config) (*plan, error) {
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
+	}
+	for i := range c.Detectors {
+		p.ceilings = append(p.ceilings, newCeiling(p.newDetector(i)))
 	}
 	p.nameParts()
 	if p.rate = unpaced; c.Alert.FalseAlarms.Every == 0 {

@@ -20,7 +20,7 @@ type verdict struct {
 	ready   []bool
 	scores  []float64 // in the detector's own unit
 	nominal []float64 // decades by the detector's nominal law
-	decades []float64 // decades by the law of the series' own scores
+	decades []float64 // decades by the law of the series' own scores; see Worker.ordinary
 	ps      []float64 // of the detectors that are ready
 	weights []float64 // of these
 	x       [][]float64
@@ -108,9 +108,13 @@ func (w *Worker) judge(s *series, p point) *verdict {
 		if !v.ready[i] {
 			continue
 		}
+		v.any = true
+		if c := w.ceilings[i].of(v.scores[i]); w.ordinary(d, c, v) {
+			v.nominal[i], v.decades[i] = c, 0
+			continue
+		}
 		v.nominal[i] = d.Decades(v.scores[i])
 		v.decades[i] = d.surprise(v.nominal[i])
-		v.any = true
 	}
 	switch {
 	case !v.any:
@@ -129,6 +133,15 @@ func (w *Worker) judge(s *series, p point) *verdict {
 	}
 	return v
 }
+
+// ordinary says of the only detector of a stream that it makes no difference by how much less than c the decades of its score are: they are
+// not near the limit, nobody is shown them, and the tail learns all that are ordinary alike.
+func (w *Worker) ordinary(d *watched, c float64, v *verdict) bool {
+	return !v.many && !d.ranked && d.tail.Ordinary(c) && c < v.wanted && v.wanted > leastWanted && v.outside == none && w.Trace == nil
+}
+
+// leastWanted is more decades than an ordinary point's surprise can be, by the tail.
+const leastWanted = 1.01
 
 // limit is the score at which an alert is raised, in the unit of v.score; 0 while there is none. It is asked for by what is told of a
 // point, and not for each: a law's inverse has no closed form.

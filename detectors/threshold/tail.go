@@ -108,6 +108,9 @@ func (t *Tail) byLaw(u float64) float64 {
 	return atStart + t.exponent(z)*math.Log10E
 }
 
+// Ordinary says whether u lies where nine points in ten do. Their Decades are at most 1, and Learn makes no difference between them.
+func (t *Tail) Ordinary(u float64) bool { return u <= t.t }
+
 // P returns the estimated probability of a point with at least u decades, in (0, 1].
 func (t *Tail) P(u float64) float64 { return math.Exp(-math.Ln10 * t.Decades(u)) }
 

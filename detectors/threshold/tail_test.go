@@ -393,6 +393,38 @@ func FuzzTail(f *testing.F) {
 	})
 }
 
+// Of ordinary points it makes no difference how ordinary they are, which spares callers to find out.
+func TestOrdinaryPointsAreAlike(t *testing.T) {
+	for name, law := range laws {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(2, 3))
+			next := law(r)
+			tail := NewTail()
+			ordinary := 0
+			for range 20_000 {
+				u := decades(next())
+				if tail.Ordinary(u) {
+					ordinary++
+					if d := tail.Decades(u); !(d <= 1+1e-9) {
+						t.Fatalf("Decades(%v) = %v of an ordinary point, want at most 1", u, d)
+					}
+					other := tail
+					other.Learn(u + r.Float64()*(tail.t-u))
+					tail.Learn(u)
+					if tail != other {
+						t.Fatalf("learned %+v of %v, and of another ordinary point %+v", tail, u, other)
+					}
+					continue
+				}
+				tail.Learn(u)
+			}
+			if ordinary < 10_000 {
+				t.Errorf("%d of 20000 points are ordinary, want most", ordinary)
+			}
+		})
+	}
+}
+
 func BenchmarkTail(b *testing.B) {
 	next := laws["normal"](rand.New(rand.NewPCG(1, 6)))
 	us := make([]float64, 4096)
