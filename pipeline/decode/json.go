@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -10,14 +11,16 @@ import (
 // members are the members of an object that are looked for, by name.
 type members struct {
 	byName map[string]*member
-	sizes  uint64  // bit n%64 is set where a name is n bytes long: most others are told from them by that
+	marks  uint64  // bits set of the names' marks: most others are told from them by that
 	first  *member // the one found first in the last object
 }
 
 // member is one of them: a field, an object with fields in it, or both.
 type member struct {
 	name  string
-	head  string   // the name in its quotes; "" where that has escapes
+	head  string   // the name in its quotes and a colon, as most producers write it; "" where the name has escapes
+	front uint64   // the first eight bytes of head, for one comparison,
+	mask  uint64   // and those that there are
 	token *token   // nil: not a field itself
 	inner *members // nil: no fields below it
 	below []*token // all fields below it
@@ -59,21 +62,33 @@ func (ms *members) add(name string) *member {
 	if m == nil {
 		m = &member{name: name}
 		if skipPlain([]byte(name), 0) == len(name) {
-			m.head = `"` + name + `"`
+			m.head = `"` + name + `":`
+			front := make([]byte, 8)
+			n := copy(front, m.head)
+			m.front, m.mask = binary.LittleEndian.Uint64(front), 1<<(8*n)-1
 		}
 		if ms.byName == nil {
 			ms.byName = map[string]*member{}
 		}
 		ms.byName[name] = m
-		ms.sizes |= 1 << (len(name) % 64)
+		ms.marks |= 1 << mark([]byte(name))
 	}
 	return m
+}
+
+// mark is a number below 64 that few names share.
+func mark(name []byte) int {
+	n := len(name)
+	if n > 0 {
+		n += 5 * int(name[0]) // names of one length seldom begin alike
+	}
+	return n % 64
 }
 
 // find returns the member of that name, or nil.
 func (ms *members) find(raw []byte, escaped bool) *member {
 	if !escaped {
-		if ms.sizes>>(len(raw)%64)&1 == 0 {
+		if ms.marks>>mark(raw)&1 == 0 {
 			return nil
 		}
 		return ms.byName[string(raw)]

@@ -88,7 +88,10 @@ func (f *jsonFormat) object(b []byte, i, depth int, ms *members) int {
 			if ms != nil {
 				m = ms.find(b[i+1:end], escaped)
 			}
-			i = end + 1
+			if i = skipSpace(b, end+1); i >= len(b) || b[i] != ':' {
+				return f.fault(i, "a colon")
+			}
+			i++
 		}
 		if m != nil {
 			if m != guess {
@@ -100,10 +103,7 @@ func (f *jsonFormat) object(b []byte, i, depth int, ms *members) int {
 			}
 			last, guess = m, m.next
 		}
-		if i = skipSpace(b, i); i >= len(b) || b[i] != ':' {
-			return f.fault(i, "a colon")
-		}
-		if i = f.value(b, skipSpace(b, i+1), depth+1, m); i < 0 {
+		if i = f.value(b, skipSpace(b, i), depth+1, m); i < 0 {
 			return -1
 		}
 		if i = skipSpace(b, i); i >= len(b) || b[i] != ',' && b[i] != '}' {
@@ -116,9 +116,12 @@ func (f *jsonFormat) object(b []byte, i, depth int, ms *members) int {
 	}
 }
 
-// begins says whether b begins with the name of m, in quotes.
+// begins says whether b begins with the head of m. It may miss the last member of a short record, which find then finds.
 func (m *member) begins(b []byte) bool {
-	return m != nil && m.head != "" && len(b) >= len(m.head) && string(b[:len(m.head)]) == m.head
+	if m == nil || m.head == "" || len(b) < 8 || (binary.LittleEndian.Uint64(b)^m.front)&m.mask != 0 {
+		return false
+	}
+	return len(m.head) <= 8 || len(b) >= len(m.head) && string(b[8:len(m.head)]) == m.head[8:]
 }
 
 // array scans an array from behind its bracket. No field is looked for in one.
