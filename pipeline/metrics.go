@@ -77,6 +77,17 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) begin(stream string) {
 	m.checkpoints.WithLabelValues(stream, "stored")
 	m.checkpoints.WithLabelValues(stream, "failed")
+	for o := range outcomes {
+		m.records.WithLabelValues(stream, o.String())
+	}
+	for k, reasons := range reasonsUntold {
+		for _, why := range reasons {
+			m.suppressed.WithLabelValues(stream, string(k), string(why))
+		}
+	}
+	m.received.WithLabelValues(stream)
+	m.replayed.WithLabelValues(stream)
+	m.points.WithLabelValues(stream)
 }
 
 var partitionLabels = []string{"stream", "topic", "partition"}
@@ -85,35 +96,38 @@ func (s *Stream) labels(p Partition) []string {
 	return []string{s.name, p.Topic, strconv.Itoa(int(p.ID))}
 }
 
-// add brings the counters up to what the worker has counted since the last call.
+// add brings the counters up to what the worker has counted since the last call. Where records come a few at a time, finding a counter costs
+// as much as a record: those that have not moved are left alone.
 func (m *Metrics) add(stream string, now, before *Counts) {
 	for o := range outcomes {
-		m.records.WithLabelValues(stream, o.String()).Add(float64(now.Outcomes[o] - before.Outcomes[o]))
-		before.Outcomes[o] = now.Outcomes[o]
+		before.Outcomes[o] = move(m.records, now.Outcomes[o], before.Outcomes[o], stream, o.String())
 	}
 	for r, n := range now.Reasons {
-		m.deadLetters.WithLabelValues(stream, string(r)).Add(float64(n - before.Reasons[r]))
-		before.Reasons[r] = n
+		before.Reasons[r] = move(m.deadLetters, n, before.Reasons[r], stream, string(r))
 	}
 	for k, statuses := range now.Alerts {
 		for s, n := range statuses {
-			m.alerts.WithLabelValues(stream, string(k), string(s)).Add(float64(n - before.Alerts[k][s]))
-			before.Alerts[k][s] = n
+			before.Alerts[k][s] = move(m.alerts, n, before.Alerts[k][s], stream, string(k), string(s))
 		}
 	}
 	for k, reasons := range now.Untold {
 		for why, n := range reasons {
-			m.suppressed.WithLabelValues(stream, string(k), string(why)).Add(float64(n - before.Untold[k][why]))
-			before.Untold[k][why] = n
+			before.Untold[k][why] = move(m.suppressed, n, before.Untold[k][why], stream, string(k), string(why))
 		}
 	}
 	for why, n := range now.Evicted {
-		m.evicted.WithLabelValues(stream, string(why)).Add(float64(n - before.Evicted[why]))
-		before.Evicted[why] = n
+		before.Evicted[why] = move(m.evicted, n, before.Evicted[why], stream, string(why))
 	}
-	m.replayed.WithLabelValues(stream).Add(float64(now.Replayed - before.Replayed))
-	m.points.WithLabelValues(stream).Add(float64(now.Points - before.Points))
-	before.Replayed, before.Points = now.Replayed, now.Points
+	before.Replayed = move(m.replayed, now.Replayed, before.Replayed, stream)
+	before.Points = move(m.points, now.Points, before.Points, stream)
+}
+
+// move brings the counter with these labels from before to now, and returns now.
+func move(c *prometheus.CounterVec, now, before uint64, labels ...string) uint64 {
+	if now != before {
+		c.WithLabelValues(labels...).Add(float64(now - before))
+	}
+	return now
 }
 
 // forget drops the gauges of a partition that is no longer ours.
