@@ -108,7 +108,7 @@ func (w *Worker) judge(s *series, p point) *verdict {
 			continue
 		}
 		v.nominal[i] = d.Decades(v.scores[i])
-		v.decades[i] = d.surprise(v.nominal[i])
+		v.decades[i] = d.law.Decades(v.nominal[i])
 		v.any = true
 	}
 	switch {
@@ -136,7 +136,7 @@ func (v *verdict) limit(s *series) float64 {
 	case !v.any:
 		return 0
 	case !v.many:
-		return s.detectors[0].limit(v.rate, v.wanted)
+		return s.detectors[0].limit(v.rate)
 	}
 	return s.combined.At(v.rate)
 }
@@ -164,8 +164,8 @@ func (w *Worker) columnsIn(i int, x []float64) []float64 {
 func (w *Worker) learn(s *series, p point, v *verdict) {
 	for i := range s.detectors {
 		d := &s.detectors[i]
-		if v.ready[i] && !d.ranked {
-			d.tail.Learn(v.nominal[i])
+		if v.ready[i] {
+			d.law.Learn(v.nominal[i])
 		}
 		d.Learn(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)})
 	}
