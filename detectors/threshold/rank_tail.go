@@ -13,12 +13,13 @@ const (
 	lowest = 1.0 // decades of the first
 	apart  = 0.5 // decades from one to the next: the last is at 5
 
+	young    = 600  // points that are not counted: until then a series that wanders has up to five times the alerts asked for (docs/metric.md)
 	doubt    = 3    // points beyond a rung that the nominal law is worth: two standard errors, 2/√3 nats, are half a decade
 	proof    = 3    // standard errors that a rung must be off by, and is moved by less: a control chart's limits (Shewhart 1931)
 	counted  = 100  // points expected beyond a rung that weigh: it follows a change of law within so many
 	maxRaise = 0.5  // decades: a rank is no rarer than what is remembered allows, so that where none was seen is little evidence
 	clump    = 3    // rung beyond which points make clumps, at 2.5 decades: any that may be told of is beyond it
-	clumps   = 27   // points beyond it, besides those of doubt, after which half of a usual clump is known
+	clumps   = 12   // points beyond it, besides those of doubt, after which half of a usual clump is known
 	leastOf  = 1e-6 // times as many as should
 	mostOf   = 1e5  // the same: all points beyond the last rung
 	mostSeen = 1e7  // points: counted of them lie beyond the last rung
@@ -30,14 +31,15 @@ const (
 //
 // At each rung, from 1 to 5 decades, it is counted how many times as many points come as should. The nominal law is worth a few points, as the
 // prior of a Poisson rate that is a gamma law (Gelman et al. 2013, "Bayesian Data Analysis", 3rd ed., section 2.6), and a rung moves by what
-// lies outside the count's error. So a rung that is rare is believed until it is known.
+// lies outside the count's error. So a rung that is rare is believed until it is known. The first points are not counted: to a young series
+// all is new.
 //
 // The anomalies themselves are among the points, and come in clumps; so do the ordinary points of a series that wanders. A point weighs the
 // less, the more came lately than is usual in this series where one comes: the k-th of a first clump 1/k.
 //
 // A RankTail is 96 bytes, never allocates, and belongs to one goroutine at a time.
 type RankTail struct {
-	n     float64         // points that weigh
+	n     float64         // points that weigh; below 0, those that are still to come before the first
 	times [levels]float64 // points that reach a rung, for each that should
 	storm float64         // points beyond the rung clump, fading
 	usual float64         // what storm is where such a point comes
@@ -45,7 +47,7 @@ type RankTail struct {
 
 // NewRankTail returns the nominal law.
 func NewRankTail() RankTail {
-	var t RankTail
+	t := RankTail{n: -young}
 	for k := range t.times {
 		t.times[k] = 1
 	}
@@ -62,7 +64,7 @@ var shares = func() (p [levels]float64) {
 
 // expected is the number of points that should have reached rung k, of those that weigh.
 func (t *RankTail) expected(k int) float64 {
-	return min(t.n*shares[k], max(counted, fewest*shares[k]))
+	return min(max(t.n, 0)*shares[k], max(counted, fewest*shares[k]))
 }
 
 // lift is by how many decades fewer points at rung k are worth than its own: the excess, as far as it is beyond the count's error, which of N
@@ -108,6 +110,10 @@ func (t *RankTail) At(p float64) float64 {
 
 // Learn takes in a point's decades.
 func (t *RankTail) Learn(u float64) {
+	if t.n < 0 {
+		t.n++
+		return
+	}
 	t.storm -= t.storm * calm
 	weight := 1.0
 	if u >= lowest+apart*clump {
@@ -163,7 +169,7 @@ func (t *RankTail) UnmarshalBinary(b []byte) error {
 		return v, v >= low && v <= high // false for NaN
 	}
 	var ok [3 + levels]bool
-	r.n, ok[0] = next(0, mostSeen)
+	r.n, ok[0] = next(-young, mostSeen)
 	r.storm, ok[1] = next(0, 1/calm)
 	r.usual, ok[2] = next(0, 1/calm)
 	for k := range r.times {
