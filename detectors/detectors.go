@@ -50,8 +50,8 @@ type Law interface {
 	ScoreAt(decades float64) (score float64)
 }
 
-// Ranked is a Detector whose score already is a rank among its own series' past, so that its Law holds whatever the points' distribution:
-// a threshold has nothing to correct, and correcting it twice would mute what is rare.
+// Ranked is a Detector whose score already is made of ranks among its own series' past. Its Law nearly holds whatever the points' distribution, so
+// that a threshold has no shape to learn, and corrects what it counts: see threshold.RankTail.
 type Ranked interface {
 	Ranked()
 }

@@ -127,24 +127,46 @@ const (
 	steady       = 5.0
 )
 
-// Ranked says that the law holds as it is: every surprise is a rank among the series' own.
+// Ranked says that every surprise is a rank among the series' own.
 func (d *Metric) Ranked() {}
 
-// Decades is the fit above.
+// Decades is the fit above for one field. Of k fields, the highest of whose scores is taken, at least one reaches s by itself with the probability
+// 1 - (1 - p)^k where they are independent, and with less where they are not (Šidák 1967, "Rectangular Confidence Regions for the Means of
+// Multivariate Normal Distributions", JASA 62(318)).
 func (d *Metric) Decades(score float64) float64 {
 	score = min(max(score, 0), MaxScore)
 	beyond := max(score-steady, 0)
 	at := decadesOfOne * math.Pow(score-beyond, decadesPower)
-	return at + at*decadesPower/steady*beyond
+	return ofAny(at+at*decadesPower/steady*beyond, len(d.fields))
 }
 
 // ScoreAt is the inverse of Decades.
 func (d *Metric) ScoreAt(decades float64) float64 {
+	decades = ofEach(decades, len(d.fields))
 	at := decadesOfOne * math.Pow(steady, decadesPower)
 	if decades > at {
 		return min(steady+(decades-at)/(at*decadesPower/steady), MaxScore)
 	}
 	return math.Pow(max(decades, 0)/decadesOfOne, 1/decadesPower)
+}
+
+// vanishing is the decades from which on 1 - (1 - p)^k is k·p, as exactly as floats can tell.
+const vanishing = 16
+
+// ofAny returns the decades of 1 - (1 - p)^k, where those of p are given.
+func ofAny(decades float64, k int) float64 {
+	if k == 1 || decades > vanishing {
+		return decades - math.Log10(float64(k))
+	}
+	return -math.Log10(-math.Expm1(float64(k) * math.Log1p(-math.Pow(10, -decades))))
+}
+
+// ofEach is the inverse of ofAny.
+func ofEach(decades float64, k int) float64 {
+	if each := decades + math.Log10(float64(k)); k == 1 || each > vanishing {
+		return each
+	}
+	return -math.Log10(-math.Expm1(math.Log1p(-math.Pow(10, -max(decades, 0))) / float64(k)))
 }
 
 const metricVersion = 2

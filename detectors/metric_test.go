@@ -153,6 +153,17 @@ func TestMetricReason(t *testing.T) {
 	}
 }
 
+// The highest of three scores that one in ten reach each is reached by 1 - .9³ = .271 of the points, and of three that one in 10^20 do by three
+// times as many.
+func TestMetricOfSeveralFields(t *testing.T) {
+	one, three := newMetric(t), newDetector[*Metric](t, Kinds["metric"](), 3)
+	for decades, want := range map[float64]float64{1: -math.Log10(.271), 20: 20 - math.Log10(3), 0: 0} {
+		if got := three.Decades(one.ScoreAt(decades)); !near(got, want, 1e-9) {
+			t.Errorf("%v decades of one field are %v of three, want %v", decades, got, want)
+		}
+	}
+}
+
 func TestMetricStateIsSmall(t *testing.T) {
 	d := newMetric(t)
 	r := rand.New(rand.NewPCG(5, 0))

@@ -147,7 +147,7 @@ func (d *Points) Bytes() int {
 	return sizeOf[Points]() + sizeOf[rand.PCG]() + d.rows.bytes() + d.shifts.bytes() + 2*8*len(d.point)
 }
 
-// Ranked says that the law holds as it is: both parts are held against their own past.
+// Ranked says that both parts are held against their own past.
 func (d *Points) Ranked() {}
 
 // Decades is the score itself.

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/gonomaly/gonomaly/detectors"
 )
 
 // part is a component of a series that learns. A state says which parts it has, by names that are made of their settings: so each of them
@@ -26,7 +24,7 @@ const none = -1
 func (s *series) parts(yield func(part) bool) {
 	for i := range s.detectors {
 		d := &s.detectors[i]
-		if !yield(d.Detector) || !d.ranked && !yield(&d.tail) {
+		if !yield(d.Detector) || !yield(d.law) {
 			return
 		}
 	}
@@ -68,10 +66,7 @@ func (p *plan) nameParts() {
 			Columns []int
 		}{d, p.columns[i]})
 		ofDetectors[i] = name
-		p.parts = append(p.parts, partName{name, fmt.Sprintf("detectors[%d] %s", i, d.Kind)})
-		if _, ranked := p.newDetector(i).(detectors.Ranked); !ranked {
-			p.parts = append(p.parts, partName{name: lawOf + name})
-		}
+		p.parts = append(p.parts, partName{name, fmt.Sprintf("detectors[%d] %s", i, d.Kind)}, partName{name: lawOf + name})
 	}
 	if len(p.config.Detectors) > 1 {
 		voters := slices.Clone(ofDetectors)

@@ -140,7 +140,7 @@ func (p *plan) measure() int64 {
 	s := newSeries(p, "")
 	bytes := sizeOf[series]() + 64 // in the map and the heap
 	for i := range s.detectors {
-		bytes += sizeOf[watched]()
+		bytes += sizeOf[watched]() + int64(s.detectors[i].law.Bytes())
 		if d := s.detectors[i].Detector; d != nil { // nil where the configuration's reader has refused its kind
 			bytes += int64(d.Bytes())
 		}

@@ -114,7 +114,7 @@ func (w *Worker) judge(s *series, p point) *verdict {
 			continue
 		}
 		v.nominal[i] = d.Decades(v.scores[i])
-		v.decades[i] = d.surprise(v.nominal[i])
+		v.decades[i] = d.law.Decades(v.nominal[i])
 	}
 	switch {
 	case !v.any:
@@ -137,7 +137,7 @@ func (w *Worker) judge(s *series, p point) *verdict {
 // ordinary says of the only detector of a stream that it makes no difference by how much less than c the decades of its score are: they are
 // not near the limit, nobody is shown them, and the tail learns all that are ordinary alike.
 func (w *Worker) ordinary(d *watched, c float64, v *verdict) bool {
-	return !v.many && !d.ranked && d.tail.Ordinary(c) && c < v.wanted && v.wanted > leastWanted && v.outside == none && w.Trace == nil
+	return !v.many && d.law.Ordinary(c) && c < v.wanted && v.wanted > leastWanted && v.outside == none && w.Trace == nil
 }
 
 // leastWanted is more decades than an ordinary point's surprise can be, by the tail.
@@ -150,7 +150,7 @@ func (v *verdict) limit(s *series) float64 {
 	case !v.any:
 		return 0
 	case !v.many:
-		return s.detectors[0].limit(v.rate, v.wanted)
+		return s.detectors[0].limit(v.rate)
 	}
 	return s.combined.At(v.rate)
 }
@@ -178,8 +178,8 @@ func (w *Worker) columnsIn(i int, x []float64) []float64 {
 func (w *Worker) learn(s *series, p point, v *verdict) {
 	for i := range s.detectors {
 		d := &s.detectors[i]
-		if v.ready[i] && !d.ranked {
-			d.tail.Learn(v.nominal[i])
+		if v.ready[i] {
+			d.law.Learn(v.nominal[i])
 		}
 		d.Learn(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)})
 	}

@@ -37,32 +37,17 @@ type series struct {
 // watched is a detector with the law of its own scores.
 type watched struct {
 	detectors.Detector
-	ranked bool           // its nominal law holds as it is
-	tail   threshold.Tail // else what corrects it
+	law threshold.Law
 }
 
-// surprise is the calibrated surprise of decades by the nominal law.
-func (d *watched) surprise(nominal float64) float64 {
-	if d.ranked {
-		return nominal
-	}
-	return d.tail.Decades(nominal)
-}
-
-// limit is the score that a share rate of the points reaches; decades is the same as -log10.
-func (d *watched) limit(rate, decades float64) float64 {
-	if d.ranked {
-		return d.ScoreAt(decades)
-	}
-	return d.ScoreAt(d.tail.At(rate))
-}
+// limit is the score that a share rate of the points reaches.
+func (d *watched) limit(rate float64) float64 { return d.ScoreAt(d.law.At(rate)) }
 
 func newSeries(p *plan, key string) *series {
 	s := &series{key: key, detectors: make([]watched, len(p.config.Detectors)), combined: threshold.NewTail()}
 	for i := range s.detectors {
 		d := p.newDetector(i)
-		_, ranked := d.(detectors.Ranked)
-		s.detectors[i] = watched{d, ranked, threshold.NewTail()}
+		s.detectors[i] = watched{d, threshold.For(d)}
 	}
 	if p.config.Alert.FalseAlarms.Every > 0 {
 		s.pace = &pace{}

@@ -15,8 +15,9 @@ func TestEWMAIsSmall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes := sizeOf[watched]() + int64(d.Bytes()); bytes > 256 {
-		t.Errorf("%d bytes (%d of them the law), want at most 256", bytes, sizeOf[threshold.Tail]())
+	law := threshold.For(d)
+	if bytes := int(sizeOf[watched]()) + law.Bytes() + d.Bytes(); bytes > 256 {
+		t.Errorf("%d bytes (%d of them the law), want at most 256", bytes, law.Bytes())
 	}
 }
 

@@ -242,6 +242,9 @@ func (t *Tail) learnExcess(z, exponent, gain float64) {
 	t.scale = min(max(t.scale*math.Exp(step), t.t*narrowest), maxT)
 }
 
+// Bytes implements Law.
+func (t *Tail) Bytes() int { return tailSize - 1 }
+
 const (
 	tailVersion  = 2
 	withoutRungs = 1               // which begin nominal

@@ -6,7 +6,33 @@
 // series itself supports.
 package threshold
 
-import "math"
+import (
+	"encoding"
+	"math"
+
+	"github.com/gonomaly/gonomaly/detectors"
+)
+
+// Law is that of the decades u of one series' scores, as it is learned: a Tail, or a RankTail.
+type Law interface {
+	Decades(u float64) float64 // -log10 of the probability of a point with at least u
+	At(p float64) float64      // the least u whose probability is at most p, in (0, 1]
+	Learn(u float64)
+	Ordinary(u float64) bool // whether points of at most u decades are so frequent that none of the others makes a difference between them
+	Bytes() int              // of memory
+	encoding.BinaryAppender
+	encoding.BinaryUnmarshaler
+}
+
+// For returns the law that scores of d begin with.
+func For(d detectors.Detector) Law {
+	if _, ranked := d.(detectors.Ranked); ranked {
+		t := NewRankTail()
+		return &t
+	}
+	t := NewTail()
+	return &t
+}
 
 // Combine returns the decades of the weighted harmonic mean of p-values, each in (0, 1], with one weight above 0 each; 0 if there are
 // none. Only the weights' proportions count.

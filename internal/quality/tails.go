@@ -38,8 +38,7 @@ const (
 // scored is a detector with the law of its own scores, as a series of the product has it.
 type scored struct {
 	detectors.Detector
-	ranked bool
-	tail   threshold.Tail
+	law threshold.Law
 }
 
 func newScored(kind string, fields int) (*scored, error) {
@@ -47,18 +46,14 @@ func newScored(kind string, fields int) (*scored, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, ranked := d.(detectors.Ranked)
-	return &scored{d, ranked, threshold.NewTail()}, nil
+	return &scored{d, threshold.For(d)}, nil
 }
 
 // fires takes a score in, and says whether it is over the limit that a rate of 10^-decades has.
 func (s *scored) fires(score, decades float64) bool {
 	u := s.Decades(score)
-	if s.ranked {
-		return u >= decades
-	}
-	fired := s.tail.Decades(u) >= decades
-	s.tail.Learn(u)
+	fired := s.law.Decades(u) >= decades
+	s.law.Learn(u)
 	return fired
 }
 
