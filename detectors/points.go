@@ -95,7 +95,7 @@ func (d *Points) Score(p Point) (score float64, ok bool) {
 }
 
 // Left implements Detector.
-func (d *Points) Left() int { return left(untotalled, uint64(d.rows.n)) }
+func (d *Points) Left() int { return left(untotalled, d.rows.n) }
 
 // look judges p, or remembers that it has: Learn needs what Score found.
 func (d *Points) look(p Point) *sight {
