@@ -13,11 +13,11 @@ type pool[E any] struct {
 }
 
 // newPool keeps slices of up to so many elements.
-func newPool[E any](most int) pool[E] { return pool[E]{make([]sync.Pool, bits.Len(uint(most)))} } //nolint:gosec // positive
+func newPool[E any](most int) pool[E] { return pool[E]{make([]sync.Pool, bits.Len(uint(most)))} }
 
 // get returns an empty slice with a capacity of at least n.
 func (p *pool[E]) get(n int) []E {
-	class := bits.Len(uint(max(n, 1) - 1)) //nolint:gosec // not negative
+	class := bits.Len(uint(max(n, 1) - 1))
 	if class >= len(p.classes) {
 		return make([]E, 0, n)
 	}
@@ -29,7 +29,7 @@ func (p *pool[E]) get(n int) []E {
 
 // put takes back a slice that nobody uses any more.
 func (p *pool[E]) put(s []E) {
-	if class := bits.Len(uint(cap(s))) - 1; class >= 0 && class < len(p.classes) { //nolint:gosec // not negative
+	if class := bits.Len(uint(cap(s))) - 1; class >= 0 && class < len(p.classes) {
 		s = s[:0]
 		p.classes[class].Put(&s)
 	}
