@@ -14,8 +14,8 @@ func (r *rows) margins() (fringe, gaps float64) {
 }
 
 // margin returns the share of a field's remembered values that lie on the thinner side of x, in (0, 1/2], and the width of the
-// neighbourhood that holds a twentieth of them, relative to the width of all but the outer twentieths, leastWidth added. Where these are
-// one value, a billionth of the standard deviation is taken for their width.
+// neighbourhood that holds a twentieth of them, relative to the width of all but the outer twentieths, leastWidth added. Of a field that hardly
+// ever leaves one value these have no width: there, and wherever it is more, the standard deviation is taken for it.
 func (r *rows) margin(j int) (share, width float64) {
 	n := r.size()
 	values := r.column(j)[:n]
@@ -28,7 +28,7 @@ func (r *rows) margin(j int) (share, width float64) {
 	share = (float64(min(upTo, n-below)) + 0.5) / float64(n)
 	reach := max(5, n/20) / 2
 	low, high := values[max(0, below-reach)], values[min(n-1, below+reach)]
-	spread := float64(values[(n-1)*95/100]) - float64(values[(n-1)*5/100]) + 1e-9/float64(r.weight[j])
+	spread := max(float64(values[(n-1)*95/100])-float64(values[(n-1)*5/100]), 1/float64(r.weight[j]))
 	width = max(math.Abs(float64(x)-float64(low)), math.Abs(float64(high)-float64(x)))/spread + leastWidth
 	return share, width
 }

@@ -18,6 +18,7 @@ type rows struct {
 	mean    []float64      // of each field
 	cov     []float64      // covariances: row i of the lower triangle begins at i(i+1)/2
 	factor  []float64      // Cholesky factor of cov as it was some points ago, laid out alike
+	squares []float64      // mean squares of the distances along the factor's directions, each measured before its point was learned; see joint
 	weight  []float32      // of each field, one over its standard deviation; it follows from factor
 	views   [views]tracker // of the views' numbers
 	total   tracker        // of the total
@@ -31,10 +32,10 @@ type rows struct {
 
 // The views.
 const (
-	nearest = iota // distance from the nearest remembered points
-	fringe         // how far out in its own law each field lies
-	gaps           // how wide a neighbourhood of each field holds a few values: finds what is rare between common ones
-	joint          // Mahalanobis distance: fields that do not go together as they use to
+	nearest  = iota // distance from the nearest remembered points
+	fringe          // how far out in its own law each field lies
+	gaps            // how wide a neighbourhood of each field holds a few values: finds what is rare between common ones
+	relation        // Mahalanobis distance: fields that do not go together as they use to
 	views
 )
 
@@ -50,7 +51,7 @@ const (
 	persistent = 1 - 1/math.E // share guarded against, beyond which they are the new normal: that of lasting points in a row
 	calmMemory = 2000         // points that the trackers remember
 	refactor   = 32           // points from one factoring to the next, once there are many
-	ridge      = 0.01         // of the variances is added to them, lest the factor of equal fields fails
+	ridge      = 3            // points as which it counts in the covariances that the fields are independent
 )
 
 // tracker is an exponentially forgotten mean and variance.
@@ -81,7 +82,7 @@ func newRows(fields int) rows {
 	triangle := fields * (fields + 1) / 2
 	return rows{
 		sample: make([]float32, remembers*fields), sorted: make([]float32, remembers*fields),
-		mean: make([]float64, fields), cov: make([]float64, triangle), factor: make([]float64, triangle), weight: make([]float32, fields),
+		mean: make([]float64, fields), cov: make([]float64, triangle), factor: make([]float64, triangle), squares: slices.Repeat([]float64{1}, fields), weight: make([]float32, fields),
 		total: newTotal(), past: newExcursions(0),
 		x: make([]float32, fields), z: make([]float64, fields),
 	}
@@ -103,7 +104,7 @@ func (r *rows) look(x []float64) (g glance) {
 	}
 	g.views[nearest] = r.nearest()
 	g.views[fringe], g.views[gaps] = r.margins()
-	g.views[joint] = math.Log(r.distance(x) + 0.1)
+	g.views[relation] = r.joint(x)
 	if r.n < untotalled {
 		return g
 	}
@@ -162,6 +163,7 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 		for i := range r.views {
 			r.views[i].learn(g.views[i])
 		}
+		r.learnSquares()
 	}
 	r.n++
 	rate := max(1/memory, 1/float64(r.n))
@@ -170,7 +172,7 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 }
 
 func (r *rows) bytes() int {
-	return 4*(len(r.sample)+len(r.sorted)+len(r.weight)+len(r.x)) + 8*(len(r.mean)+len(r.cov)+len(r.factor)+len(r.z))
+	return 4*(len(r.sample)+len(r.sorted)+len(r.weight)+len(r.x)) + 8*(len(r.mean)+len(r.cov)+len(r.factor)+len(r.squares)+len(r.z))
 }
 
 func (t *tracker) append(b []byte) []byte {
@@ -189,7 +191,7 @@ func (r *rows) append(b []byte) []byte {
 		b = r.views[i].append(b)
 	}
 	b = r.past.append(r.total.append(b))
-	for _, xs := range [...][]float64{r.mean, r.cov, r.factor} {
+	for _, xs := range [...][]float64{r.mean, r.cov, r.factor, r.squares} {
 		for _, x := range xs {
 			b = appendFloat64(b, x)
 		}
@@ -203,7 +205,8 @@ func (r *rows) append(b []byte) []byte {
 	return b
 }
 
-func (r *rows) read(s *reader) {
+// read restores what append wrote; whole is false for what version 1 wrote.
+func (r *rows) read(s *reader, whole bool) {
 	r.seen, r.n, r.guarded = s.uint64(), s.uint64(), s.float64(0, 1)
 	if r.n > r.seen {
 		s.fail("%d points learned of %d seen", r.n, r.seen)
@@ -212,7 +215,7 @@ func (r *rows) read(s *reader) {
 		r.views[i].read(s)
 	}
 	r.total.read(s)
-	r.past.read(s)
+	r.past.read(s, whole)
 	for i := range r.mean {
 		r.mean[i] = s.float64(-wide, wide)
 	}
@@ -226,6 +229,11 @@ func (r *rows) read(s *reader) {
 		}
 		if row += i + 1; r.n > 0 && !(r.factor[row-1] >= leastFactor) {
 			s.fail("a factor with %v on its diagonal", r.factor[row-1])
+		}
+	}
+	for i := range r.squares {
+		if r.squares[i] = 1; whole {
+			r.squares[i] = s.float64(leastSquare, huge)
 		}
 	}
 	for slot := range r.size() {
