@@ -11,10 +11,14 @@ type excursions struct {
 	n     uint8
 	run   int8  // index of the entry of the run that goes on, -1 for none
 	quiet uint8 // points since the last above one decade, at most calm
+	age   uint8 // points since the run began, at most longestRun
 }
 
 // excursionsKept is enough for the rank to tell one point in a thousand from a common one: horizon/(kept+1) is less.
 const excursionsKept = 24
+
+// longestRun points are a run, and what comes after them is another: what is above one decade all the time is nothing rare.
+const longestRun = 200
 
 func newExcursions(calm uint8) excursions { return excursions{calm: calm, run: -1, quiet: calm} }
 
@@ -57,12 +61,13 @@ func (e *excursions) learn(decades float64, point uint64) {
 			e.remove(i)
 		}
 	}
+	e.age = min(e.age+1, longestRun)
 	if !(decades > 1) {
 		e.quiet = min(e.quiet+1, e.calm)
 		return
 	}
-	if e.quiet == e.calm {
-		e.run = -1
+	if e.quiet == e.calm || e.age == longestRun {
+		e.run, e.age = -1, 0
 	}
 	e.quiet = 0
 	size := float32(min(decades, MaxScore))
@@ -99,7 +104,7 @@ func (e *excursions) remove(i int) {
 }
 
 func (e *excursions) append(b []byte) []byte {
-	b = append(b, e.n, byte(e.run), e.quiet) //nolint:gosec // the same bits
+	b = append(b, e.n, byte(e.run), e.quiet, e.age) //nolint:gosec // the same bits
 	for i := range e.n {
 		b = appendFloat32(b, e.top[i])
 		b = append(b, byte(e.born[i]), byte(e.born[i]>>8)) //nolint:gosec // the low byte, then the high one
@@ -107,9 +112,13 @@ func (e *excursions) append(b []byte) []byte {
 	return b
 }
 
-func (e *excursions) read(r *reader) {
+// read restores what append wrote; aged is false for what was written when runs had no age.
+func (e *excursions) read(r *reader, aged bool) {
 	*e = excursions{calm: e.calm, n: r.uint8(), run: int8(r.uint8()), quiet: r.uint8()} //nolint:gosec // the same bits
-	if e.n > excursionsKept || e.run < -1 || e.run >= int8(e.n) || e.quiet > e.calm {
+	if aged {
+		e.age = r.uint8()
+	}
+	if e.n > excursionsKept || e.run < -1 || e.run >= int8(e.n) || e.quiet > e.calm || e.age > longestRun {
 		r.fail("%d excursions, at number %d, want at most %d", e.n, e.run, excursionsKept)
 		return
 	}

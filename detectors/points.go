@@ -37,7 +37,7 @@ func (c *PointsConfig) New(fields int) (Detector, error) {
 	d := &Points{
 		config: *c, random: rand.NewPCG(c.Seed, 0),
 		rows:   newRows(fields),
-		shifts: shifts{fields: make([]shift, fields), raw: make([]float64, fields), decades: make([]float64, fields)},
+		shifts: shifts{fields: make([]shift, fields), raw: make([]float64, fields), decades: make([]float64, fields), past: newExcursions(runsEnd)},
 		point:  make([]float64, fields), memo: newMemo(fields),
 	}
 	for j := range d.shifts.fields {
@@ -106,13 +106,7 @@ func (d *Points) look(p Point) *sight {
 		d.point[j] = clip(x, widest)
 		d.rows.x[j] = float32(d.point[j])
 	}
-	s := sight{row: d.rows.look(d.point)}
-	levels := d.shifts.decades
-	for j, x := range d.point {
-		levels[j], _ = d.shifts.surprise(j, x)
-	}
-	s.level = harmonicMean(levels)
-	d.seen = s
+	d.seen = sight{row: d.rows.look(d.point), level: d.shifts.look(d.point)}
 	return &d.seen
 }
 
@@ -156,7 +150,8 @@ func (d *Points) Decades(score float64) float64 { return min(max(score, 0), MaxS
 // ScoreAt is its inverse.
 func (d *Points) ScoreAt(decades float64) float64 { return min(max(decades, 0), MaxScore) }
 
-const pointsVersion = 1
+// In version 1 the directions of the covariance view had no deviations of their own, runs no age, and changes of level no past: they begin anew.
+const pointsVersion = 2
 
 // AppendBinary appends version, the generator, the rows and the shifts: with 8 fields 10 KB.
 func (d *Points) AppendBinary(b []byte) ([]byte, error) {
@@ -170,9 +165,14 @@ func (d *Points) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *Points) UnmarshalBinary(b []byte) error {
 	d.memo.forget()
-	r := newReader(b, pointsVersion)
+	version := byte(pointsVersion)
+	if len(b) > 0 && b[0] == 1 {
+		version = 1
+	}
+	whole := version > 1
+	r := newReader(b, version)
 	r.generator(d.random)
-	d.rows.read(r)
-	d.shifts.read(r)
+	d.rows.read(r, whole)
+	d.shifts.read(r, whole)
 	return r.end()
 }

@@ -41,7 +41,7 @@ func (r *rows) split(view int, x []float64, parts []float64) {
 	switch view {
 	case nearest:
 		r.splitNearest(parts)
-	case joint:
+	case relation:
 		r.splitJoint(x, parts)
 	default:
 		for j := range parts {
@@ -71,11 +71,11 @@ func (r *rows) splitNearest(parts []float64) {
 	}
 }
 
-// splitJoint solves factor'·y = z, so that y = C⁻¹e.
+// splitJoint solves factor'·y = z/squares, so that y = C⁻¹e with the C that joint has in mind.
 func (r *rows) splitJoint(x, parts []float64) {
-	r.distance(x)
+	r.whiten(x)
 	for i := len(parts) - 1; i >= 0; i-- {
-		y := r.z[i]
+		y := r.z[i] / r.squares[i]
 		for k := i + 1; k < len(parts); k++ {
 			y -= r.factor[k*(k+1)/2+i] * parts[k]
 		}
@@ -102,10 +102,10 @@ func (d *Points) Expect(_ Point, field int) (expected, low, high float64, ok boo
 }
 
 var viewReasons = [views]string{
-	nearest: "no remembered point is near",
-	fringe:  "it lies far out in the ranges of its values",
-	gaps:    "it lies between the common values",
-	joint:   "its values do not go together as they use to",
+	nearest:  "no remembered point is near",
+	fringe:   "it lies far out in the ranges of its values",
+	gaps:     "it lies between the common values",
+	relation: "its values do not go together as they use to",
 }
 
 // Reason names the view, or the mean, that says most.

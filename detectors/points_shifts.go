@@ -9,10 +9,12 @@ import (
 type shifts struct {
 	n      uint64 // points learned
 	fields []shift
+	past   excursions // of the level's decades
 
 	// Scratch: each field's surprise in decades.
 	raw     []float64 // by Student's law
 	decades []float64 // held against its past
+	level   float64   // of all fields, before it is held against the past
 }
 
 // shift is the level of one field.
@@ -38,6 +40,7 @@ const (
 	shiftMemory = 1000 // points that departures are measured on
 	shiftWarmUp = 30   // points before the first surprise
 	youngPoints = 1250 // a field that a new stream is taken to have seen: its first excursion may claim 3.1 decades by Student's law
+	youngStream = 4000 // points that a new stream is taken to have seen: four times it may claim three decades
 	runsEnd     = 30   // points below one decade that end an excursion
 	clipped     = 3    // standard deviations that a departure counts for at most, lest one mutes the next
 )
@@ -72,6 +75,17 @@ func (s *shifts) surprise(j int, x float64) (decades float64, scale int) {
 		decades = min(decades, f.past.surprise(decades, n))
 	}
 	return decades, scale
+}
+
+// look returns the decades by which the fields of x have left their levels, held against how often they have done so.
+func (s *shifts) look(x []float64) (level float64) {
+	for j, v := range x {
+		s.decades[j], _ = s.surprise(j, v)
+	}
+	if s.level = harmonicMean(s.decades); s.level == 0 {
+		return 0
+	}
+	return min(s.level, s.past.surprise(s.level, max(float64(min(s.n, horizon)), youngStream)))
 }
 
 // rate is the weight of the next point in a mean over length points: until there are as many, all weigh alike.
@@ -112,13 +126,14 @@ func (s *shifts) learn(x []float64) {
 		f.slow += s.rate(slowPoints) * (v - f.slow)
 		f.past.learn(s.raw[j], s.n)
 	}
+	s.past.learn(s.level, s.n)
 	s.n++
 }
 
 func (s *shifts) bytes() int { return len(s.fields)*sizeOf[shift]() + 8*(len(s.raw)+len(s.decades)) }
 
 func (s *shifts) append(b []byte) []byte {
-	b = binary.LittleEndian.AppendUint64(b, s.n)
+	b = s.past.append(binary.LittleEndian.AppendUint64(b, s.n))
 	for j := range s.fields {
 		f := &s.fields[j]
 		b = appendFloat64(b, f.slow)
@@ -131,8 +146,12 @@ func (s *shifts) append(b []byte) []byte {
 	return b
 }
 
-func (s *shifts) read(r *reader) {
+// read restores what append wrote; whole is false for what version 1 wrote.
+func (s *shifts) read(r *reader, whole bool) {
 	s.n = r.uint64()
+	if s.past = newExcursions(runsEnd); whole {
+		s.past.read(r, true)
+	}
 	for j := range s.fields {
 		f := &s.fields[j]
 		f.slow = r.float64(-wide, wide)
@@ -142,6 +161,6 @@ func (s *shifts) read(r *reader) {
 				variance: r.float64(0, wide*wide), steps: r.float64(0, wide*wide),
 			}
 		}
-		f.past.read(r)
+		f.past.read(r, whole)
 	}
 }

@@ -65,17 +65,28 @@ func TestPointsMargin(t *testing.T) {
 	}
 }
 
+// Of a field that is 0 but for three values in a hundred the middle has no width: a 1 lies a whole unit from its neighbours, which is 1/0.17 standard
+// deviations, and not a billion.
+func TestPointsMarginOfSparseField(t *testing.T) {
+	r := newRows(1)
+	r.n, r.weight[0], r.x[0] = 100, 1/0.17, 1
+	copy(r.sorted[97:], []float32{1, 1, 1})
+	if _, width := r.margin(0); !near(width, 1/0.17+leastWidth, 1e-6) {
+		t.Errorf("width is %v, want %v", width, 1/0.17+leastWidth)
+	}
+}
+
 // With variances 4 and 1 and covariance 1 the inverse is (1/3)·(1 -1; -1 4): for (2, 0) the squared distance is 4/3, for (0, 1) it is
 // 4/3, for (2, 1) it is (4 - 4 + 4)/3 = 4/3; of (2, -1), (4 + 4 + 4)/3 = 4, the parts are 2·(2+1)/3 = 2 and -1·(-2-4)/3 = 2.
 func TestPointsDistance(t *testing.T) {
 	r := newRows(2)
-	r.cov = []float64{4 / (1 + ridge), 1, 1 / (1 + ridge)}
-	r.refactor()
+	r.cov = []float64{4, 1, 1}
+	r.refactor(0)
 	for _, c := range []struct {
 		x    []float64
 		want float64
 	}{{[]float64{2, 0}, 4. / 3}, {[]float64{0, 1}, 4. / 3}, {[]float64{2, 1}, 4. / 3}, {[]float64{2, -1}, 4}} {
-		if got := r.distance(c.x); !near(got, c.want, 1e-9) {
+		if got := math.Exp(r.joint(c.x)) - 0.1; !near(got, c.want, 1e-9) {
 			t.Errorf("distance of %v is %v, want %v", c.x, got, c.want)
 		}
 	}
@@ -95,6 +106,83 @@ func TestPointsHumble(t *testing.T) {
 		if got := humble(c.decades); !near(got, c.want, 1e-12) {
 			t.Errorf("humble(%v) = %v, want %v", c.decades, got, c.want)
 		}
+	}
+}
+
+// A direction counts in the deviations that were found along it: of variances 1 and 4 and z of 2 and 4 the squares are 4/1 and 16/4, whose sum
+// is 8. A further point at 2 moves a mean square of one, of which 98 points are known, by (4 - 1)/100; one far out by no more than ten deviations
+// would; one that does not move brings it no lower than leastSquare.
+func TestPointsDirections(t *testing.T) {
+	r := newRows(2)
+	r.factor, r.squares = []float64{1, 0, 1}, []float64{1, 4}
+	if got := math.Exp(r.joint([]float64{2, 4})) - 0.1; !near(got, 8, 1e-9) {
+		t.Errorf("the distance is %v, want 8", got)
+	}
+	r.n = sightless + 98
+	for _, c := range []struct{ square, z, want float64 }{{1, 2, 1.03}, {1, 1e9, 1.99}, {leastSquare, 0, leastSquare}} {
+		r.squares[0], r.z[0] = c.square, c.z
+		if r.learnSquares(); !near(r.squares[0], c.want, 1e-12) {
+			t.Errorf("a mean square of %v is %v after %v, want %v", c.square, r.squares[0], c.z, c.want)
+		}
+	}
+}
+
+// Two of six fields go together to a hundredth of a deviation. A point that breaks that by three tenths, each of its values a common one, is odder than
+// nearly all that does not, the covariance says so, and the two fields are to blame.
+func TestPointsTightPair(t *testing.T) {
+	random := rand.New(rand.NewPCG(12, 0))
+	pairs := func(n int) []Point {
+		ps := gauss(n, 6, 0, random)
+		for _, p := range ps {
+			p.X[4] = 50 + 3*p.X[1] + 0.03*p.X[4]
+		}
+		return ps
+	}
+	d := newPoints(t, 6)
+	learn(d, pairs(3000))
+	ordinary := make([]float64, 1000)
+	for i, p := range pairs(len(ordinary)) {
+		ordinary[i], _ = d.Score(p)
+		d.Learn(p)
+	}
+	slices.Sort(ordinary)
+	missed := 0
+	for _, p := range pairs(100) {
+		p.X[1], p.X[4] = p.X[1]/2, 50+3*(p.X[1]/2+0.3) // well within the ranges
+		if score, _ := d.Score(p); score < ordinary[990] {
+			missed++
+			continue
+		}
+		shares := make([]float64, 6)
+		d.Shares(p, shares)
+		if words := d.Reason(p, 1); shares[1]+shares[4] < 0.8 || !strings.Contains(words, "go together") {
+			t.Errorf("%s, by shares of %v", words, shares)
+		}
+	}
+	if missed > 5 {
+		t.Errorf("%d of 100 points that break the relation score less than the oddest hundredth of the others", missed)
+	}
+}
+
+// Where many fields leave one value now and then, so that nearly always one of them does, a stream soon knows that this is nothing rare.
+func TestPointsSparseFieldsAreNoShift(t *testing.T) {
+	d := newPoints(t, 40)
+	random := rand.New(rand.NewPCG(13, 0))
+	shifted := 0
+	for i := range 6000 {
+		p := Point{X: make([]float64, 40)}
+		for j := range p.X {
+			if random.Float64() < 0.01 {
+				p.X[j] = math.Ceil(8 * random.Float64())
+			}
+		}
+		if s := d.look(p); i >= 2000 && s.shifted() {
+			shifted++
+		}
+		d.Learn(p)
+	}
+	if shifted > 400 {
+		t.Errorf("%d of 4000 points are a change of level, want a few", shifted)
 	}
 }
 
@@ -157,6 +245,14 @@ func TestExcursions(t *testing.T) {
 		if got := e.rank(c.decades, 10000); !near(got, c.rank, 1e-9) {
 			t.Errorf("rank of %v is %v, want %v", c.decades, got, c.rank)
 		}
+	}
+	// What never falls below one decade is a run each longestRun points.
+	long := newExcursions(2)
+	for i := range 3*longestRun + 1 {
+		long.learn(2+float64(i%longestRun)/longestRun, uint64(i))
+	}
+	if long.n != 4 {
+		t.Errorf("%v are kept of three lengths of a run and a point", long.top[:long.n])
 	}
 	for i := 13; i < 3*horizon; i++ {
 		e.learn(0, uint64(i))
@@ -262,6 +358,43 @@ func TestPointsAreSmall(t *testing.T) {
 	learn(d, gauss(3000, 8, 0, rand.New(rand.NewPCG(5, 0))))
 	if n, held := len(state(t, d)), d.Bytes(); n > 20<<10 || held > 20<<10 {
 		t.Errorf("%d bytes of state and %d in memory with 8 fields, want ≤ 20 KB", n, held)
+	}
+}
+
+// What version 1 wrote is read, and what it did not know begins anew. The two layouts differ in the bytes that are cut out here.
+func TestPointsReadsTheVersionBefore(t *testing.T) {
+	d := newPoints(t, 3)
+	learn(d, gauss(3000, 3, 0, rand.New(rand.NewPCG(5, 0))))
+	size := func(e *excursions) int { return len(e.append(nil)) }
+	b := []byte(state(t, d))
+	b[0] = 1
+	at := 1 + 20 + 3*8 + (views+1)*3*8 // version, generator, counts, trackers
+	cut := func(n int) { b = slices.Delete(b, at, at+n) }
+	cutAge := func(e *excursions) {
+		at += 3
+		cut(1)
+		at += size(e) - 4
+	}
+	cutAge(&d.rows.past)
+	at += 8 * (3 + 6 + 6) // mean, covariances, factor
+	cut(8 * 3)
+	at += 4*3*remembers + 8 // the sample, points seen
+	cut(size(&d.shifts.past))
+	for j := range d.shifts.fields {
+		at += 8 + len(shiftScales)*4*8
+		cutAge(&d.shifts.fields[j].past)
+	}
+	restored := newPoints(t, 3)
+	if err := restored.UnmarshalBinary(b); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(restored.rows.squares, []float64{1, 1, 1}) || restored.shifts.past.n != 0 {
+		t.Errorf("squares %v, %d changes of level: want ones and none", restored.rows.squares, restored.shifts.past.n)
+	}
+	copy(restored.rows.squares, d.rows.squares)
+	p := Point{X: []float64{1, -1, 2}}
+	if got, want := *restored.look(p), *d.look(p); got != want {
+		t.Errorf("a point is %v, want %v", got, want)
 	}
 }
 

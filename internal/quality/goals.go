@@ -54,6 +54,10 @@ var goals = map[string][]goal{
 	"charts": {
 		{"charts.worst", "standard errors from the exact run length: the most of all, negated", "", 0, -3, "%.1f"},
 	},
+	"cost": {
+		{"cost.ten_fields.points", "µs a point of 10 fields, `points`, negated", "river HST", -12, -7, "%.1f"},
+		{"cost.ten_fields.forest", "µs a point of 10 fields, `forest`, negated", "oIFOR in Python", -300, -10, "%.1f"},
+	},
 	"drift": {
 		{"drift.x_perm", "F1, abrupt x_perm, `adwin`, rises of the error", "SEED", .896, .90, "%.3f"},
 		{"drift.y_swap", "F1, abrupt y_swap, `adwin`, rises of the error", "SEED", .566, .60, "%.3f"},

@@ -31,6 +31,7 @@ var questions = []question{
 	{"tails", "Thresholds: false alarms that come for each that is asked for", false, askTails},
 	{"charts", "Control charts: points until an alarm", false, askCharts},
 	{"drift", "Drift: changes in the errors of a classifier", true, askDrift},
+	{"cost", "Time per point of several values", true, askCost},
 }
 
 // Options say what to measure.

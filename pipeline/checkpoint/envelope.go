@@ -32,6 +32,7 @@ import (
 // It knows a later one by magic, version and checksum, which do not change: a rollback passes over what it cannot read.
 //
 // In version 4 ranked scores, those of metric and points, had no law of their own: it begins nominal.
+// The state of points has a version of its own; see there.
 const (
 	magic      = "gnmy"
 	version    = 5

@@ -1,0 +1,103 @@
+package detectors
+
+import (
+	"math"
+	"math/rand/v2"
+)
+
+// at is the place in the sample of the first field of slot i: the points of a set lie side by side, value by value, so that a loop over
+// them runs along memory. Slot i belongs to set i mod sets.
+func (r *rows) at(slot int) int { return slot%sets*len(r.x)*setPoints + slot/sets }
+
+// size is the number of points remembered.
+func (r *rows) size() int { return int(min(r.n, remembers)) }
+
+// nearest is the mean over the sets of the logarithm of the distance to the nearest of their points; a distance is the sum over the
+// fields in standard deviations.
+func (r *rows) nearest() float64 {
+	n := r.size()
+	var sum logSum
+	for set := range min(n, sets) {
+		distances := r.distances(set)
+		best := distances[0]
+		for _, v := range distances[1 : (n-set+sets-1)/sets] {
+			if v < best {
+				best = v
+			}
+		}
+		sum.add(min(float64(best), math.MaxFloat32) + 0.001)
+	}
+	return sum.total() / float64(min(n, sets))
+}
+
+// distances returns the distance to each point of a set.
+func (r *rows) distances(set int) [setPoints]float32 {
+	var s0, s1, s2, s3, s4, s5, s6, s7 float32 // in registers, as an array would not be
+	values := r.sample[set*len(r.x)*setPoints:]
+	weights := r.weight[:len(r.x)]
+	for j, x := range r.x {
+		q := (*[setPoints]float32)(values[j*setPoints:])
+		w := weights[j]
+		s0 += abs32((x - q[0]) * w)
+		s1 += abs32((x - q[1]) * w)
+		s2 += abs32((x - q[2]) * w)
+		s3 += abs32((x - q[3]) * w)
+		s4 += abs32((x - q[4]) * w)
+		s5 += abs32((x - q[5]) * w)
+		s6 += abs32((x - q[6]) * w)
+		s7 += abs32((x - q[7]) * w)
+	}
+	return [setPoints]float32{s0, s1, s2, s3, s4, s5, s6, s7}
+}
+
+func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
+
+// logSum adds logarithms up by multiplying, as long as the product is a number: a logarithm costs ten products.
+type logSum struct{ sum, product float64 }
+
+// add takes in x, of which neither 1e-100 nor 1e100 times as much is out of range.
+func (s *logSum) add(x float64) {
+	if s.product == 0 {
+		s.product = 1
+	}
+	if s.product *= x; s.product < 1e-200 || s.product > 1e200 {
+		s.sum += math.Log(s.product)
+		s.product = 1
+	}
+}
+
+func (s *logSum) total() float64 {
+	if s.product == 0 {
+		return s.sum
+	}
+	return s.sum + math.Log(s.product)
+}
+
+// remember gives r.x a place in the sample: the next one that is free, or with the probability that keeps a point for as long as memory
+// says that of another, drawn at random.
+func (r *rows) remember(rate float64, random *rand.PCG) {
+	slot := int(r.n - 1) //nolint:gosec // checked below
+	full := r.n > remembers
+	if full {
+		if uniform(random) >= remembers*rate {
+			return
+		}
+		slot = int(random.Uint64() % remembers)
+	}
+	at := r.at(slot)
+	for j, v := range r.x {
+		values := r.column(j)
+		if full {
+			replace(values, r.sample[at], v)
+		} else {
+			place := lowerBound(values[:slot], v)
+			copy(values[place+1:slot+1], values[place:slot])
+			values[place] = v
+		}
+		r.sample[at] = v
+		at += setPoints
+	}
+}
+
+// uniform draws from [0, 1).
+func uniform(random *rand.PCG) float64 { return float64(random.Uint64()>>11) / (1 << 53) }
