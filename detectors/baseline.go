@@ -109,7 +109,7 @@ func (b *baseline) append(to []byte) []byte {
 }
 
 func (b *baseline) read(r *reader) {
-	b.n = r.uint64()
+	b.n = r.count()
 	for i := range b.fields {
 		b.fields[i] = moments{mean: r.float64(-2*huge, 2*huge), variance: r.float64(0, 400*huge*huge)}
 	}

@@ -146,7 +146,7 @@ func (f *CutForest) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (f *CutForest) UnmarshalBinary(b []byte) error {
 	r := newReader(b, cutForestVersion)
-	f.n = r.uint64()
+	f.n = r.count()
 	r.generator(f.random)
 	for i := range f.trees {
 		if f.trees[i].read(r, f.size()); r.err != nil {

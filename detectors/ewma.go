@@ -139,7 +139,7 @@ func (d *EWMA) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *EWMA) UnmarshalBinary(b []byte) error {
 	r := newReader(b, ewmaVersion)
-	d.n = r.uint64()
+	d.n = r.count()
 	for i := range d.fields {
 		d.fields[i] = moments{mean: r.float64(-huge, huge), variance: r.float64(0, 4*huge*huge)}
 	}

@@ -212,7 +212,7 @@ func (f *Forest) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (f *Forest) UnmarshalBinary(b []byte) error {
 	r := newReader(b, forestVersion)
-	f.n = r.uint64()
+	f.n = r.count()
 	r.generator(f.random)
 	for i := range f.size() * len(f.point) {
 		f.window[i] = r.float32(-wide, wide)

@@ -263,7 +263,7 @@ func (d *HalfSpaceTrees) AppendBinary(b []byte) ([]byte, error) {
 func (d *HalfSpaceTrees) UnmarshalBinary(b []byte) error {
 	d.memo.forget()
 	r := newReader(b, halfSpaceTreesVersion)
-	d.n = r.uint64()
+	d.n = r.count()
 	for j := range d.low {
 		d.low[j] = r.float64(-huge, huge)
 		d.high[j] = r.float64(d.low[j], huge)

@@ -174,7 +174,7 @@ func (d *HoltWinters) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *HoltWinters) UnmarshalBinary(b []byte) error {
 	r := newReader(b, holtWintersVersion)
-	d.n = r.uint64()
+	d.n = r.count()
 	for i := range d.fields {
 		f := &d.fields[i]
 		f.level, f.trend, f.variance = r.float64(-4*huge, 4*huge), r.float64(-4*huge, 4*huge), r.float64(0, huge*huge)

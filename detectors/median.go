@@ -168,7 +168,7 @@ func (d *Median) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *Median) UnmarshalBinary(b []byte) error {
 	r := newReader(b, medianVersion)
-	d.n = r.uint64()
+	d.n = r.count()
 	n := int(min(d.n, uint64(d.window))) //nolint:gosec // at most the window
 	for i := range d.fields {
 		f := &d.fields[i]

@@ -303,7 +303,7 @@ func (f *metricField) append(b []byte) []byte {
 
 func (f *metricField) read(r *reader) {
 	f.trend = trend{
-		row: r.uint64(), run: r.uint64(), origin: r.float64(-wide, wide), previous: r.float64(-wide, wide), local: r.float64(-wide, wide), mean: r.float64(-wide, wide),
+		row: r.count(), run: r.count(), origin: r.float64(-wide, wide), previous: r.float64(-wide, wide), local: r.float64(-wide, wide), mean: r.float64(-wide, wide),
 		deviation: r.float64(0, 4*wide), spread: r.float64(0, 4*wide), departure: r.float64(0, 4*wide),
 	}
 	for i := range long {

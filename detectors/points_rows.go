@@ -207,7 +207,7 @@ func (r *rows) append(b []byte) []byte {
 
 // read restores what append wrote; whole is false for what version 1 wrote.
 func (r *rows) read(s *reader, whole bool) {
-	r.seen, r.n, r.guarded = s.uint64(), s.uint64(), s.float64(0, 1)
+	r.seen, r.n, r.guarded = s.count(), s.count(), s.float64(0, 1)
 	if r.n > r.seen {
 		s.fail("%d points learned of %d seen", r.n, r.seen)
 	}

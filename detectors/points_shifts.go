@@ -148,7 +148,7 @@ func (s *shifts) append(b []byte) []byte {
 
 // read restores what append wrote; whole is false for what version 1 wrote.
 func (s *shifts) read(r *reader, whole bool) {
-	s.n = r.uint64()
+	s.n = r.count()
 	if s.past = newExcursions(runsEnd); whole {
 		s.past.read(r, true)
 	}

@@ -11,6 +11,9 @@ import (
 // huge bounds the values that models take in, so that squares and sums of them stay finite: what lies beyond counts as huge.
 const huge = 1e150
 
+// mostPoints is more than any stream has: a century at a billion a second.
+const mostPoints = 1 << 62
+
 // clip brings x, a number, into [-bound, bound]. The built-in min and max, which mind NaN and -0, would cost an EWMA a tenth of
 // its time.
 func clip(x, bound float64) float64 {
@@ -64,6 +67,15 @@ func (r *reader) uint8() uint8   { return r.take(1)[0] }
 func (r *reader) uint16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) }
 func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 func (r *reader) uint64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
+
+// count reads a number of points, of which one more is to be counted without ending at 0 again.
+func (r *reader) count() uint64 {
+	n := r.uint64()
+	if n > mostPoints {
+		r.fail("%d points, want at most %d", n, uint64(mostPoints))
+	}
+	return n
+}
 
 // generator restores a generator of random numbers.
 func (r *reader) generator(g *rand.PCG) {
