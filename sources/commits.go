@@ -50,28 +50,13 @@ func parseMark(text *string) (m mark) {
 }
 
 // markOf is what is written beside a partition's offset.
-func (s *session) markOf(at place) *string {
-	m := mark{topic: s.topics[at.topic].ID, partitions: s.topics[at.topic].Partitions}
-	if o := s.get(at); o != nil {
-		m.since = o.since
-	}
-	text := m.String()
-	return &text
+func (s *session) markOf(at place, o *owned) mark {
+	return mark{topic: s.topics[at.topic].ID, partitions: s.topics[at.topic].Partitions, since: o.since}
 }
 
 // of says whether the offset is one of the topic with this id, as far as that is known.
 func (c commit) of(id [16]byte) bool {
 	return c.mark.topic == [16]byte{} || id == [16]byte{} || c.mark.topic == id
-}
-
-// epoch is the leader epoch to commit for a partition.
-func (s *session) epoch(at place) int32 {
-	if o := s.get(at); o != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return o.epoch
-	}
-	return -1
 }
 
 // reread asks the broker, after a commit whose outcome may be otherwise, what is committed, and keeps only what is still to be told.

@@ -62,8 +62,17 @@ func (s *session) due(held map[string]map[int32]kgo.EpochOffset) ([]place, error
 	return due, nil
 }
 
-// dueNow are the due partitions by topic, and what to commit of each; sent is noted. It asks anew what the client holds.
-func (s *session) dueNow(sent map[place]int64) (map[string][]int32, error) {
+// dueOffset is what is committed of a partition.
+type dueOffset struct {
+	id     int32
+	offset int64
+	epoch  int32 // of the leader that the last record came from
+	mark   string
+}
+
+// dueNow is what to commit of the due partitions, by topic; sent is noted. It asks anew what the client holds. All of it is read at once: in
+// the next moment a partition may be gone, and the broker takes its offset still.
+func (s *session) dueNow(sent map[place]int64) (map[string][]dueOffset, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(sent)
@@ -71,10 +80,11 @@ func (s *session) dueNow(sent map[place]int64) (map[string][]int32, error) {
 	if err != nil {
 		return nil, err
 	}
-	byTopic := map[string][]int32{}
+	byTopic := map[string][]dueOffset{}
 	for _, at := range due {
-		byTopic[at.topic] = append(byTopic[at.topic], at.id)
-		sent[at] = s.owned[at].due()
+		o := s.owned[at]
+		sent[at] = o.due()
+		byTopic[at.topic] = append(byTopic[at.topic], dueOffset{at.id, sent[at], o.epoch, s.markOf(at, o).String()})
 	}
 	return byTopic, nil
 }
@@ -121,10 +131,10 @@ func (c *plainCommits) end(ctx context.Context, write bool, sent map[place]int64
 		return lasting(err)
 	}
 	offsets := map[string]map[int32]kgo.EpochOffset{} // what they are, is said at the last moment
-	for topic, ids := range due {
+	for topic, all := range due {
 		offsets[topic] = map[int32]kgo.EpochOffset{}
-		for _, id := range ids {
-			offsets[topic][id] = kgo.EpochOffset{}
+		for _, d := range all {
+			offsets[topic][d.id] = kgo.EpochOffset{}
 		}
 	}
 	var failed error
@@ -163,13 +173,12 @@ func (c *plainCommits) offsets(sent map[place]int64) func(*kmsg.OffsetCommitRequ
 			return err
 		}
 		req.Topics = req.Topics[:0]
-		for topic, ids := range due {
+		for topic, all := range due {
 			t := kmsg.NewOffsetCommitRequestTopic()
 			t.Topic, t.TopicID = topic, c.topics[topic].ID
-			for _, id := range ids {
+			for _, d := range all {
 				p := kmsg.NewOffsetCommitRequestTopicPartition()
-				at := place{topic, id}
-				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, sent[at], c.epoch(at), c.markOf(at)
+				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = d.id, d.offset, d.epoch, &d.mark
 				t.Partitions = append(t.Partitions, p)
 			}
 			req.Topics = append(req.Topics, t)

@@ -59,13 +59,12 @@ func (t *transactions) offsets(sent map[place]int64) func(*kmsg.TxnOffsetCommitR
 			return err
 		}
 		req.Topics = req.Topics[:0]
-		for topic, ids := range due {
+		for topic, all := range due {
 			of := kmsg.NewTxnOffsetCommitRequestTopic()
 			of.Topic, of.TopicID = topic, t.topics[topic].ID
-			for _, id := range ids {
+			for _, d := range all {
 				p := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-				at := place{topic, id}
-				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = id, sent[at], t.epoch(at), t.markOf(at)
+				p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = d.id, d.offset, d.epoch, &d.mark
 				of.Partitions = append(of.Partitions, p)
 			}
 			req.Topics = append(req.Topics, of)
