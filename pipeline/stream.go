@@ -65,6 +65,7 @@ type partition struct {
 	later   bool      // a checkpoint will be tried when it is due
 	warned  time.Time // that keys find no room
 
+	history  bool // it warms up, and it is not known that the group has committed where it begins
 	learning bool // it is said that most series are
 
 	// Guarded by Stream.mu.
@@ -148,6 +149,7 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 	part.saved.next = time.Now().Add(s.o.CheckpointEvery)
 	s.mu.Lock()
 	if before := s.partitions[p]; before != nil {
+		part.history = before.latest && from == FromStart
 		close(before.revoked)
 	}
 	s.partitions[p] = part
@@ -322,6 +324,7 @@ func (s *Stream) Committed(_ context.Context, p Partition, offset int64) error {
 	s.mu.Unlock()
 	part.turn.Lock()
 	defer part.turn.Unlock()
+	part.history = false
 	if time.Now().Before(part.saved.next) {
 		s.later(part)
 		return nil
@@ -373,13 +376,15 @@ func (s *Stream) later(part *partition) {
 	})
 }
 
-// cut begins a checkpoint of what is committed, or returns nil where there is nothing new. The worker's turn is held.
+// cut begins a checkpoint of what is committed, or returns nil where there is nothing new. The worker's turn is held. A history is not
+// stored before the group has committed where it ends, and with that where it begins: whoever finds a state and no offset would not know
+// from where to learn it again.
 func (s *Stream) cut(part *partition) *Snapshot {
 	w := part.worker
 	s.mu.Lock()
 	committed := part.committed
 	s.mu.Unlock()
-	if w.position < 0 || w.position != committed || w.position <= part.saved.offset {
+	if part.history || w.position < 0 || w.position != committed || w.position <= part.saved.offset {
 		return nil
 	}
 	k := &part.saved

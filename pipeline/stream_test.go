@@ -94,13 +94,16 @@ func newPlay(t *testing.T, s *store) *play {
 	return newPlayOf(t, s, settings["records"])
 }
 
-func newPlayOf(t *testing.T, s *store, yaml string) *play {
+func newPlayOf(t *testing.T, s *store, yaml string, change ...func(*pipeline.Options)) *play {
 	t.Helper()
-	c := settingsOf(t, yaml)
-	stream, err := pipeline.NewStream(pipeline.Options{
-		Name: "s", Group: "g", Topics: []string{"t"}, Config: c, Checkpoints: s, CheckpointEvery: 5 * time.Second,
+	o := pipeline.Options{
+		Name: "s", Group: "g", Topics: []string{"t"}, Config: settingsOf(t, yaml), Checkpoints: s, CheckpointEvery: 5 * time.Second,
 		Metrics: pipeline.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	stream, err := pipeline.NewStream(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,6 +202,36 @@ func TestCheckpointsAreOfWhatIsCommitted(t *testing.T) {
 		p.Wait()
 		p.offered("")
 	})
+}
+
+// A history is not stored before the group has committed where it begins: a successor would go on from it without knowing that.
+func TestHistoryIsStoredOnceItIsCommitted(t *testing.T) {
+	const end = 1000
+	for _, confirmed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPlayOf(t, &store{}, settings["records"], func(o *pipeline.Options) { o.Latest = true })
+			if from := p.assign(); from != pipeline.FromLatest {
+				t.Fatalf("it begins at %d, want the end", from)
+			}
+			p.committed = end
+			if from := p.assign(); from != pipeline.FromStart {
+				t.Fatalf("its history begins at %d, want the start", from)
+			}
+			if _, err := p.Process(t.Context(), partitionOfPlay, p.records[:end]); err != nil {
+				t.Fatal(err)
+			}
+			want := ""
+			if confirmed {
+				p.commit(end)
+				want = "whole 1000"
+			}
+			if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+				t.Fatal(err)
+			}
+			p.Wait()
+			p.offered(want)
+		})
+	}
 }
 
 // A checkpoint that fails is tried again, also when no record comes any more; until then the stream says that it is not ready.
