@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 
@@ -101,7 +100,7 @@ func (b *baseline) expect(i int) (expected, low, high float64, ok bool) {
 }
 
 func (b *baseline) append(to []byte) []byte {
-	to = binary.LittleEndian.AppendUint64(to, b.n)
+	to = appendCount(to, b.n)
 	for _, m := range b.fields {
 		to = appendFloat64(appendFloat64(to, m.mean), m.variance)
 	}

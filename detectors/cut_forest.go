@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -132,7 +131,7 @@ const cutForestVersion = 1
 
 // AppendBinary appends version, points learned, the generator and the trees.
 func (f *CutForest) AppendBinary(b []byte) ([]byte, error) {
-	b = binary.LittleEndian.AppendUint64(append(b, cutForestVersion), f.n)
+	b = appendCount(append(b, cutForestVersion), f.n)
 	b, err := f.random.AppendBinary(b)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 
@@ -128,7 +127,7 @@ const ewmaVersion = 1
 // AppendBinary appends version, points learned, and mean and variance of each field: 9 bytes and 16 a field.
 func (d *EWMA) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, ewmaVersion)
-	b = binary.LittleEndian.AppendUint64(b, d.n)
+	b = appendCount(b, d.n)
 	for _, m := range d.fields {
 		b = appendFloat64(b, m.mean)
 		b = appendFloat64(b, m.variance)

@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -195,7 +194,7 @@ const forestVersion = 1
 // AppendBinary appends version, points learned, the generator, the window and the trees: with 8 fields some 90 KB.
 func (f *Forest) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, forestVersion)
-	b = binary.LittleEndian.AppendUint64(b, f.n)
+	b = appendCount(b, f.n)
 	b, err := f.random.AppendBinary(b)
 	if err != nil {
 		return nil, err

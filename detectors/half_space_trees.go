@@ -245,7 +245,7 @@ const halfSpaceTreesVersion = 1
 // AppendBinary appends version, points learned, the ranges and of each leaf the points of both windows: with the defaults 10 KB. The
 // trees themselves follow from the seed.
 func (d *HalfSpaceTrees) AppendBinary(b []byte) ([]byte, error) {
-	b = binary.LittleEndian.AppendUint64(append(b, halfSpaceTreesVersion), d.n)
+	b = appendCount(append(b, halfSpaceTreesVersion), d.n)
 	for j := range d.low {
 		b = appendFloat64(appendFloat64(b, d.low[j]), d.high[j])
 	}

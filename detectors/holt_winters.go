@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 
@@ -161,7 +160,7 @@ const holtWintersVersion = 1
 // AppendBinary appends version, points learned, and each field's model: 9 bytes, and 24 and 8 a point of the season for each field.
 func (d *HoltWinters) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, holtWintersVersion)
-	b = binary.LittleEndian.AppendUint64(b, d.n)
+	b = appendCount(b, d.n)
 	for _, f := range d.fields {
 		b = appendFloat64(appendFloat64(appendFloat64(b, f.level), f.trend), f.variance)
 		for _, s := range f.season {

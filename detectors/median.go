@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 	"sort"
@@ -156,7 +155,7 @@ const medianVersion = 1
 // AppendBinary appends version, points learned, and each field's values in the order of the ring: 9 bytes and 8 a value.
 func (d *Median) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, medianVersion)
-	b = binary.LittleEndian.AppendUint64(b, d.n)
+	b = appendCount(b, d.n)
 	for _, f := range d.fields {
 		for _, x := range f.ring {
 			b = appendFloat64(b, x)

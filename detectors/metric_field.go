@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 )
@@ -278,8 +277,8 @@ func (f *metricField) center() {
 }
 
 func (f *metricField) append(b []byte) []byte {
-	b = binary.LittleEndian.AppendUint64(b, f.row)
-	b = binary.LittleEndian.AppendUint64(b, f.run)
+	b = appendCount(b, f.row)
+	b = appendCount(b, f.run)
 	for _, x := range []float64{f.origin, f.previous, f.local, f.mean, f.deviation, f.spread, f.departure} {
 		b = appendFloat64(b, x)
 	}

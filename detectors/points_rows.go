@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -184,8 +183,8 @@ func (t *tracker) read(r *reader) {
 }
 
 func (r *rows) append(b []byte) []byte {
-	b = binary.LittleEndian.AppendUint64(b, r.seen)
-	b = binary.LittleEndian.AppendUint64(b, r.n)
+	b = appendCount(b, r.seen)
+	b = appendCount(b, r.n)
 	b = appendFloat64(b, r.guarded)
 	for i := range r.views {
 		b = r.views[i].append(b)

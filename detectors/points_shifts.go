@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"math"
 )
 
@@ -133,7 +132,7 @@ func (s *shifts) learn(x []float64) {
 func (s *shifts) bytes() int { return len(s.fields)*sizeOf[shift]() + 8*(len(s.raw)+len(s.decades)) }
 
 func (s *shifts) append(b []byte) []byte {
-	b = s.past.append(binary.LittleEndian.AppendUint64(b, s.n))
+	b = s.past.append(appendCount(b, s.n))
 	for j := range s.fields {
 		f := &s.fields[j]
 		b = appendFloat64(b, f.slow)

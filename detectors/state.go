@@ -68,7 +68,7 @@ func (r *reader) uint16() uint16 { return binary.LittleEndian.Uint16(r.take(2)) 
 func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
 func (r *reader) uint64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
 
-// count reads a number of points, of which one more is to be counted without ending at 0 again.
+// count reads a number of points that appendCount wrote, of which more are to be counted without ending at 0 again.
 func (r *reader) count() uint64 {
 	n := r.uint64()
 	if n > mostPoints {
@@ -109,6 +109,11 @@ func (r *reader) end() error {
 		r.fail("%d bytes too many", len(r.b))
 	}
 	return r.err
+}
+
+// appendCount writes a number of points, at most what count reads.
+func appendCount(b []byte, n uint64) []byte {
+	return binary.LittleEndian.AppendUint64(b, min(n, mostPoints))
 }
 
 func appendFloat64(b []byte, x float64) []byte {

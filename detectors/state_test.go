@@ -101,6 +101,24 @@ func TestHostileStateAllocatesLittle(t *testing.T) {
 	})
 }
 
+// TestCountOfPoints: no number of points that is read ends at 0 again, and one that grew beyond is written as what can be read.
+func TestCountOfPoints(t *testing.T) {
+	for _, c := range []struct {
+		b    []byte
+		want uint64
+		ok   bool
+	}{
+		{appendCount([]byte{1}, 7), 7, true},
+		{appendCount([]byte{1}, mostPoints+20), mostPoints, true},
+		{binary.LittleEndian.AppendUint64([]byte{1}, math.MaxUint64), math.MaxUint64, false},
+	} {
+		r := newReader(c.b, 1)
+		if got := r.count(); got != c.want || (r.end() == nil) != c.ok {
+			t.Errorf("%v reads as %d (%v), want %d", c.b, got, r.end(), c.want)
+		}
+	}
+}
+
 // FuzzUnmarshal feeds changed states to every kind: what is accepted must work.
 func FuzzUnmarshal(f *testing.F) {
 	kinds := slices.Sorted(maps.Keys(Kinds))
