@@ -112,12 +112,9 @@ func (e *excursions) append(b []byte) []byte {
 	return b
 }
 
-// read restores what append wrote; aged is false for what was written when runs had no age.
-func (e *excursions) read(r *reader, aged bool) {
-	*e = excursions{calm: e.calm, n: r.uint8(), run: int8(r.uint8()), quiet: r.uint8()} //nolint:gosec // the same bits
-	if aged {
-		e.age = r.uint8()
-	}
+// read restores what append wrote.
+func (e *excursions) read(r *reader) {
+	*e = excursions{calm: e.calm, n: r.uint8(), run: int8(r.uint8()), quiet: r.uint8(), age: r.uint8()} //nolint:gosec // the same bits
 	if e.n > excursionsKept || e.run < -1 || e.run >= int8(e.n) || e.quiet > e.calm || e.age > longestRun {
 		r.fail("%d excursions, at number %d, want at most %d", e.n, e.run, excursionsKept)
 		return

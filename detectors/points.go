@@ -150,7 +150,6 @@ func (d *Points) Decades(score float64) float64 { return min(max(score, 0), MaxS
 // ScoreAt is its inverse.
 func (d *Points) ScoreAt(decades float64) float64 { return min(max(decades, 0), MaxScore) }
 
-// In version 1 the directions of the covariance view had no deviations of their own, runs no age, and changes of level no past: they begin anew.
 const pointsVersion = 2
 
 // AppendBinary appends version, the generator, the rows and the shifts: with 8 fields 10 KB.
@@ -165,14 +164,9 @@ func (d *Points) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *Points) UnmarshalBinary(b []byte) error {
 	d.memo.forget()
-	version := byte(pointsVersion)
-	if len(b) > 0 && b[0] == 1 {
-		version = 1
-	}
-	whole := version > 1
-	r := newReader(b, version)
+	r := newReader(b, pointsVersion)
 	r.generator(d.random)
-	d.rows.read(r, whole)
-	d.shifts.read(r, whole)
+	d.rows.read(r)
+	d.shifts.read(r)
 	return r.end()
 }

@@ -204,8 +204,8 @@ func (r *rows) append(b []byte) []byte {
 	return b
 }
 
-// read restores what append wrote; whole is false for what version 1 wrote.
-func (r *rows) read(s *reader, whole bool) {
+// read restores what append wrote.
+func (r *rows) read(s *reader) {
 	r.seen, r.n, r.guarded = s.count(), s.count(), s.float64(0, 1)
 	if r.n > r.seen {
 		s.fail("%d points learned of %d seen", r.n, r.seen)
@@ -214,7 +214,7 @@ func (r *rows) read(s *reader, whole bool) {
 		r.views[i].read(s)
 	}
 	r.total.read(s)
-	r.past.read(s, whole)
+	r.past.read(s)
 	for i := range r.mean {
 		r.mean[i] = s.float64(-wide, wide)
 	}
@@ -231,9 +231,7 @@ func (r *rows) read(s *reader, whole bool) {
 		}
 	}
 	for i := range r.squares {
-		if r.squares[i] = 1; whole {
-			r.squares[i] = s.float64(leastSquare, huge)
-		}
+		r.squares[i] = s.float64(leastSquare, huge)
 	}
 	for slot := range r.size() {
 		at := r.at(slot)

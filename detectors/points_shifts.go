@@ -145,12 +145,10 @@ func (s *shifts) append(b []byte) []byte {
 	return b
 }
 
-// read restores what append wrote; whole is false for what version 1 wrote.
-func (s *shifts) read(r *reader, whole bool) {
+// read restores what append wrote.
+func (s *shifts) read(r *reader) {
 	s.n = r.count()
-	if s.past = newExcursions(runsEnd); whole {
-		s.past.read(r, true)
-	}
+	s.past.read(r)
 	for j := range s.fields {
 		f := &s.fields[j]
 		f.slow = r.float64(-wide, wide)
@@ -160,6 +158,6 @@ func (s *shifts) read(r *reader, whole bool) {
 				variance: r.float64(0, wide*wide), steps: r.float64(0, wide*wide),
 			}
 		}
-		f.past.read(r, whole)
+		f.past.read(r)
 	}
 }

@@ -361,43 +361,6 @@ func TestPointsAreSmall(t *testing.T) {
 	}
 }
 
-// What version 1 wrote is read, and what it did not know begins anew. The two layouts differ in the bytes that are cut out here.
-func TestPointsReadsTheVersionBefore(t *testing.T) {
-	d := newPoints(t, 3)
-	learn(d, gauss(3000, 3, 0, rand.New(rand.NewPCG(5, 0))))
-	size := func(e *excursions) int { return len(e.append(nil)) }
-	b := []byte(state(t, d))
-	b[0] = 1
-	at := 1 + 20 + 3*8 + (views+1)*3*8 // version, generator, counts, trackers
-	cut := func(n int) { b = slices.Delete(b, at, at+n) }
-	cutAge := func(e *excursions) {
-		at += 3
-		cut(1)
-		at += size(e) - 4
-	}
-	cutAge(&d.rows.past)
-	at += 8 * (3 + 6 + 6) // mean, covariances, factor
-	cut(8 * 3)
-	at += 4*3*remembers + 8 // the sample, points seen
-	cut(size(&d.shifts.past))
-	for j := range d.shifts.fields {
-		at += 8 + len(shiftScales)*4*8
-		cutAge(&d.shifts.fields[j].past)
-	}
-	restored := newPoints(t, 3)
-	if err := restored.UnmarshalBinary(b); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(restored.rows.squares, []float64{1, 1, 1}) || restored.shifts.past.n != 0 {
-		t.Errorf("squares %v, %d changes of level: want ones and none", restored.rows.squares, restored.shifts.past.n)
-	}
-	copy(restored.rows.squares, d.rows.squares)
-	p := Point{X: []float64{1, -1, 2}}
-	if got, want := *restored.look(p), *d.look(p); got != want {
-		t.Errorf("a point is %v, want %v", got, want)
-	}
-}
-
 func TestPointsConfigIsChecked(t *testing.T) {
 	for want, c := range map[string]PointsConfig{
 		"memory is 10, want 256 to 1000000000\nlasting is 1, want 64 to 1000000000": {Memory: 10, Lasting: 1},

@@ -106,11 +106,16 @@ func (p *plan) watched(on string, j int) string {
 func (p *plan) layout(stored []string) []int {
 	layout := make([]int, len(stored))
 	for i, name := range stored {
-		layout[i] = slices.IndexFunc(p.parts, func(p partName) bool {
-			return p.name == name || strings.HasPrefix(p.name, combination) && strings.HasPrefix(name, combination)
-		})
+		layout[i] = p.part(name)
 	}
 	return layout
+}
+
+// part is where a state's part is among those of the plan, or none.
+func (p *plan) part(stored string) int {
+	return slices.IndexFunc(p.parts, func(p partName) bool {
+		return p.name == stored || strings.HasPrefix(p.name, combination) && strings.HasPrefix(stored, combination)
+	})
 }
 
 // unsettled says whether the combination was of other detectors in a state.

@@ -109,7 +109,7 @@ func (w *Worker) judge(s *series, p point) *verdict {
 			continue
 		}
 		v.any = true
-		if c := w.ceilings[i].of(v.scores[i]); w.ordinary(d, c, v) {
+		if c := w.ceilings[i].of(v.scores[i]); w.ordinary(d, s.shares(), c, v) {
 			v.nominal[i], v.decades[i] = c, 0
 			continue
 		}
@@ -136,8 +136,8 @@ func (w *Worker) judge(s *series, p point) *verdict {
 
 // ordinary says of the only detector of a stream that it makes no difference by how much less than c the decades of its score are: they are
 // not near the limit, nobody is shown them, and the tail learns all that are ordinary alike.
-func (w *Worker) ordinary(d *watched, c float64, v *verdict) bool {
-	return !v.many && d.law.Ordinary(c) && c < v.wanted && v.wanted > leastWanted && v.outside == none && w.Trace == nil
+func (w *Worker) ordinary(d *watched, shared bool, c float64, v *verdict) bool {
+	return !v.many && !shared && d.law.Ordinary(c) && c < v.wanted && v.wanted > leastWanted && v.outside == none && w.Trace == nil
 }
 
 // leastWanted is more decades than an ordinary point's surprise can be, by the tail.
@@ -185,6 +185,9 @@ func (w *Worker) learn(s *series, p point, v *verdict) {
 	}
 	if v.any && v.many {
 		s.combined.Learn(v.combined)
+	}
+	if s.shares() {
+		w.pool.learn(v)
 	}
 	if s.pace != nil {
 		s.pace.learn(p.time)

@@ -34,7 +34,8 @@ func (w *Worker) Cut(whole bool) *Snapshot {
 	}
 	w.dirty, w.gone = nil, nil
 	w.generation++
-	s.chunks = [][]byte{w.appendHead(make([]byte, 0, snapshotChunk), whole, gone)}
+	head, err := w.appendHead(make([]byte, 0, snapshotChunk), whole, gone)
+	s.chunks, s.err = [][]byte{head}, err
 	w.snapshot = s
 	return s
 }

@@ -77,6 +77,7 @@ type Worker struct {
 	since     int64  // alerts of records below it were told under another configuration,
 	before    string // of this hash
 	table
+	pool pool
 
 	// Derived from the state.
 	closing   []closing // open windows by their end
@@ -135,7 +136,7 @@ func newWorker(p *plan, partition Partition) *Worker {
 	}
 	return &Worker{
 		plan: p, partition: partition, decoder: decoder, position: -1, watermark: math.MinInt64, nextQuiet: math.MaxInt64,
-		table: newTable(p), generation: 1, counts: newCounts(),
+		table: newTable(p), pool: newPool(newSeries(p, "")), generation: 1, counts: newCounts(),
 	}
 }
 
@@ -227,6 +228,7 @@ func (w *Worker) lookup(key []byte) *series {
 		}
 		s = newSeries(w.plan, string(key))
 		s.last, s.born = w.sample.Time, w.generation
+		w.pool.lend(s)
 		w.add(s)
 	}
 	w.touch(s)

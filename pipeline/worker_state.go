@@ -9,7 +9,10 @@ import (
 )
 
 // workerVersion changes with the layout of the state.
-const workerVersion = 2
+const (
+	workerVersion = 3
+	poolless      = 2 // the version in which series had nothing in common
+)
 
 // A state is whole, or says what has changed since another.
 const (
@@ -19,8 +22,10 @@ const (
 
 // AppendBinary appends the whole state: its head, and each series in order of its key.
 func (w *Worker) AppendBinary(b []byte) ([]byte, error) {
-	b = w.appendHead(b, true, nil)
-	var err error
+	b, err := w.appendHead(b, true, nil)
+	if err != nil {
+		return nil, err
+	}
 	for _, key := range slices.Sorted(maps.Keys(w.byKey)) {
 		if b, err = w.byKey[key].append(b); err != nil {
 			return nil, fmt.Errorf("state of series %q: %w", key, err)
@@ -33,9 +38,9 @@ func (w *Worker) AppendBinary(b []byte) ([]byte, error) {
 const tailBytes = 8
 
 // appendHead appends what a state has besides series: version, whether it is whole, position, watermark, since when its configuration
-// tells and which one told before, what the table counts, the keys that are gone since the state that it changes, and, where it is whole,
-// the names of a series' parts.
-func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) []byte {
+// tells and which one told before, what the table counts, the keys that are gone since the state that it changes, what the
+// series have in common, and, where it is whole, the names of a series' parts.
+func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) ([]byte, error) {
 	kind := byte(changed)
 	if isWhole {
 		kind = whole
@@ -53,13 +58,17 @@ func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) []byte {
 	for _, key := range gone {
 		b = appendText(b, key)
 	}
+	b, err := w.pool.append(b, w.parts)
+	if err != nil {
+		return nil, fmt.Errorf("what series have in common: %w", err)
+	}
 	if isWhole {
 		b = appendInt(b, int64(len(w.parts)))
 		for _, p := range w.parts {
 			b = appendText(b, p.name)
 		}
 	}
-	return b
+	return b, nil
 }
 
 // UnmarshalBinary restores a whole state, as Restore does.
@@ -68,7 +77,7 @@ func (w *Worker) UnmarshalBinary(b []byte) error { return w.Restore([][]byte{b})
 // Restore restores the states of a worker: a whole one first, then what changed since, in order. They may be of another configuration that
 // makes the same points: then parts that both have go on, and others begin anew. After an error the worker is not to be used.
 func (w *Worker) Restore(states [][]byte) error {
-	w.table = newTable(w.plan)
+	w.table, w.pool = newTable(w.plan), newPool(newSeries(w.plan, ""))
 	w.generation, w.dirty, w.gone, w.snapshot = 2, nil, nil, nil // what a snapshot has was taken in generation 1
 	for i, b := range states {
 		r := &stateReader{b: b}
@@ -80,6 +89,7 @@ func (w *Worker) Restore(states [][]byte) error {
 		for _, s := range w.all {
 			s.combined.Unsettle()
 		}
+		w.pool.combined.Unsettle()
 	}
 	w.derive()
 	return nil
@@ -90,8 +100,8 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 	switch {
 	case r.err != nil:
 		return r.err
-	case head[0] != workerVersion:
-		return fmt.Errorf("%w: version %d, want %d", errState, head[0], workerVersion)
+	case head[0] != workerVersion && head[0] != poolless:
+		return fmt.Errorf("%w: version %d, want %d or %d", errState, head[0], poolless, workerVersion)
 	case (head[1] == whole) != first || head[1] > changed:
 		return fmt.Errorf("%w: a state of kind %d where another is wanted", errState, head[1])
 	}
@@ -110,6 +120,9 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 		if s := w.byKey[r.text()]; s != nil {
 			w.remove(s)
 		}
+	}
+	if head[0] != poolless {
+		w.pool.read(r, w.plan)
 	}
 	if first {
 		w.stored = make([]string, r.count(1))

@@ -160,6 +160,14 @@ func (t *Tail) excess(y float64) float64 {
 	return math.Expm1(min(t.shape*y, maxLog)) / t.shape
 }
 
+// Young returns the law for a series of which nothing is known but that others like it have the law t. It counts for no more than the nominal
+// law does at the start.
+func (t *Tail) Young() Tail {
+	young := *t
+	young.n, young.storm = priorN, 0
+	return young
+}
+
 // Unsettle lets what is known count for no more than the nominal law does at the start: the points to come may be of another law.
 func (t *Tail) Unsettle() { t.n = priorN }
 

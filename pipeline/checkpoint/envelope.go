@@ -31,11 +31,10 @@ import (
 // or a detector's; TestGoldenCheckpoints sees to that. A reader knows the version before as well, so that an upgrade keeps what was learned.
 // It knows a later one by magic, version and checksum, which do not change: a rollback passes over what it cannot read.
 //
-// In version 4 ranked scores, those of metric and points, had no law of their own: it begins nominal.
-// The state of points has a version of its own; see there.
+// In version 5 the series of a partition had no law in common: it begins nominal.
 const (
 	magic      = "gnmy"
-	version    = 5
+	version    = 6
 	oldest     = version - 1
 	headerSize = 48
 	crcSize    = 4
