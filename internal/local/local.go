@@ -81,6 +81,9 @@ func (s *server) Signal(sig os.Signal) error { return s.cmd.Process.Signal(sig) 
 
 // Kill is kill -9.
 func (s *server) Kill() error {
+	if s.exited == nil { // it never started
+		return nil
+	}
 	if err := s.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
