@@ -14,12 +14,13 @@ import (
 // Observed adds logs and metrics to a client's options. The metrics, gonomaly_kafka_client_…, have the client's role as a label; a
 // client takes over those of its predecessor in the same role.
 func Observed(opts Options, m *Metrics, role string, log *slog.Logger) Options {
-	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role)}), kgo.WithHooks(m.of(role)))
+	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role), m.security}), kgo.WithHooks(m.of(role), guard{m.security}))
 }
 
 // Metrics are those of the process's clients.
 type Metrics struct {
-	reg prometheus.Registerer
+	reg      prometheus.Registerer
+	security *security
 
 	mu    sync.Mutex
 	roles map[string]*tracked
@@ -27,7 +28,7 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of a process's clients; once for each registry.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	return &Metrics{reg: reg, roles: map[string]*tracked{}}
+	return &Metrics{reg: reg, security: newSecurity(reg), roles: map[string]*tracked{}}
 }
 
 func (m *Metrics) of(role string) *kprom.Metrics {
@@ -87,7 +88,10 @@ func (t *tracked) unregister() {
 }
 
 // logger hands what a client logs to slog. What it calls info is ours to debug.
-type logger struct{ *slog.Logger }
+type logger struct {
+	*slog.Logger
+	security *security
+}
 
 func (l logger) Level() kgo.LogLevel {
 	switch {
@@ -100,6 +104,7 @@ func (l logger) Level() kgo.LogLevel {
 }
 
 func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	l.security.logged(msg, keyvals)
 	to := slog.LevelDebug
 	switch level {
 	case kgo.LogLevelError:
