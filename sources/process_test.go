@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -168,7 +169,7 @@ func (c *wire) Read(b []byte) (int, error) {
 }
 
 // metric is the sum of a metric's values over its labels, and how many there are.
-func (p *process) metric(t testing.TB, name string) (sum float64, n int) {
+func (p *process) metric(t testing.TB, name string, labels ...string) (sum float64, n int) {
 	t.Helper()
 	families, err := p.registry.Gather()
 	if err != nil {
@@ -179,6 +180,9 @@ func (p *process) metric(t testing.TB, name string) (sum float64, n int) {
 			continue
 		}
 		for _, m := range f.GetMetric() {
+			if !hasLabels(m, labels) {
+				continue
+			}
 			n++
 			switch f.GetType() {
 			case dto.MetricType_COUNTER:
@@ -191,4 +195,14 @@ func (p *process) metric(t testing.TB, name string) (sum float64, n int) {
 		}
 	}
 	return sum, n
+}
+
+// hasLabels says whether a series has labels with all of these values.
+func hasLabels(m *dto.Metric, values []string) bool {
+	for _, v := range values {
+		if !slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == v }) {
+			return false
+		}
+	}
+	return true
 }
