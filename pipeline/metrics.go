@@ -55,11 +55,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		received:    counter("records_received_total", "Records taken from topics. They equal the sum of gonomaly_records_total over its outcomes."),
 		bytes:       counter("received_bytes_total", "Bytes of the keys and values of the records taken from topics."),
 		future:      counter("future_records_total", "Records whose event time lies more than a minute after this machine's clock, although their Kafka timestamp allows it: a clock is off."),
-		records:     counter("records_total", "Records by what became of them.", "outcome"),
+		records:     counter("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), or dead_lettered.", "outcome"),
 		replayed:    counter("records_replayed_total", "Records folded again in recovery, without output; counted nowhere else."),
-		deadLetters: counter("dead_letters_total", "Records set aside as undecodable.", "reason"),
+		deadLetters: counter("dead_letters_total", "Records set aside as undecodable, by why.", "reason"),
 		points:      counter("points_total", "Points given to detectors: one for each record, or for each closed window."),
-		alerts:      counter("alerts_total", "Alerts told.", "kind", "status"),
+		alerts:      counter("alerts_total", "Alerts told: an anomaly or a drift, that opens an incident, updates it, or resolves it.", "kind", "status"),
 		suppressed:  counter("alerts_suppressed_total", "Points over the limit, or changes, that raised no alert: an incident is open, or direction or min_deviation is not met; and points that only a single detector (combination), or only its nominal law (calibration), has over the limit.", "kind", "reason"),
 		process:     histogram("process_seconds", "Time to take records through the detectors: up to a thousand of one partition at a time.", 1e-4),
 		series:      gauge("series", "Keys held."),
@@ -87,6 +87,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) begin(stream string) {
 	m.checkpoints.WithLabelValues(stream, "stored")
 	m.checkpoints.WithLabelValues(stream, "failed")
+	m.checkpoints.WithLabelValues(stream, "broken")
+	m.checkpointBytesTotal.WithLabelValues(stream, "whole")
+	m.checkpointBytesTotal.WithLabelValues(stream, "changes")
 	for _, why := range decode.Reasons() {
 		m.deadLetters.WithLabelValues(stream, string(why))
 	}

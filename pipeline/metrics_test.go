@@ -191,3 +191,16 @@ func badInput(i int) string {
 	}
 	return text
 }
+
+// What is forgotten is counted, by why.
+func TestEvictionsAreCounted(t *testing.T) {
+	p, reg := measured(t, settings["bounded"])
+	if _, err := p.Process(t.Context(), partitionOfPlay, log(5000, 1, keysOf("bounded"))); err != nil {
+		t.Fatal(err)
+	}
+	for _, why := range []pipeline.Eviction{pipeline.Bound} {
+		if n := metric(t, reg, "gonomaly_series_evicted_total", string(why)); n == 0 {
+			t.Errorf("no series was forgotten: %s", why)
+		}
+	}
+}

@@ -100,7 +100,7 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	if o.Dial != nil {
 		opts = append(opts, kgo.Dialer(o.Dial))
 	}
-	o.Metrics.begin(o.Stream)
+	o.Metrics.begin(o.Stream, o.Outputs)
 	slot := o.Instance
 	if slot == "" {
 		slot = rand.Text()

@@ -118,7 +118,10 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 }
 
 // begin has the counters of a stream stand at 0: a rate over one that is not there yet misses what it counts first.
-func (m *KafkaMetrics) begin(stream string) {
+func (m *KafkaMetrics) begin(stream string, outputs []string) {
+	for _, topic := range outputs {
+		m.messages.WithLabelValues(stream, topic)
+	}
 	for _, c := range append(m.plain, m.commits) {
 		c.WithLabelValues(stream)
 	}

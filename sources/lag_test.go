@@ -144,7 +144,9 @@ func TestLagIsLookedAt(t *testing.T) {
 func TestAllIsDeleted(t *testing.T) {
 	w := newWorld(t, input)
 	w.produce(400)
-	quick := tuned(func(k *Kafka) { k.watching = watching{every: 50 * time.Millisecond, suspect: 200 * time.Millisecond, stuck: time.Minute, orphaned: time.Minute} })
+	quick := tuned(func(k *Kafka) {
+		k.watching = watching{every: 50 * time.Millisecond, suspect: 200 * time.Millisecond, stuck: time.Minute, orphaned: time.Minute}
+	})
 	p := w.start("a", quick)
 	w.caughtUp()
 	w.eventually("idle", p.idle)

@@ -22,35 +22,72 @@ const (
 
 // looking is what a session remembers of its looks.
 type looking struct {
+	turn chan struct{} // holds a token while somebody looks
+
 	mu     sync.Mutex
 	looked time.Time
 	silent map[int32]bool // brokers that have not answered the last look
+}
+
+// begin waits for the look under way, if brokers answer, and says whether another is to follow; then the caller calls end.
+func (l *looking) begin(ctx context.Context, scrape bool) bool {
+	l.mu.Lock()
+	silent := false
+	for _, one := range l.silent {
+		silent = silent || one
+	}
+	l.mu.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+	default:
+		if scrape && silent {
+			return false
+		}
+		select {
+		case l.turn <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if scrape && time.Since(l.looked) < lookFresh {
+		l.end()
+		return false
+	}
+	return true
+}
+
+func (l *looking) end() { <-l.turn }
+
+func (l *looking) isSilent(broker int32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.silent[broker]
+}
+
+func (l *looking) note(broker int32, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.silent[broker], l.looked = err != nil, time.Now()
 }
 
 // look asks the brokers where the logs of the partitions end, and how old the next record is where the loop does not know: before it is
 // fetched, or while what is fetched waits. So what a scrape tells is true at that moment, and not as of the last batch. A broker that has
 // not answered is asked again by the watch only, for a scrape should not wait for it each time.
 func (s *session) look(ctx context.Context, scrape bool) {
-	s.looking.mu.Lock()
-	defer s.looking.mu.Unlock()
-	if scrape && time.Since(s.looking.looked) < lookFresh {
+	l := &s.looking
+	if !l.begin(ctx, scrape) {
 		return
 	}
+	defer l.end()
 	var asking sync.WaitGroup
-	var mu sync.Mutex
 	for leader, all := range s.byLeader() {
-		if scrape && s.looking.silent[leader] {
-			continue
+		if !scrape || !l.isSilent(leader) {
+			asking.Go(func() { l.note(leader, s.lookAt(ctx, leader, all)) })
 		}
-		asking.Go(func() {
-			err := s.lookAt(ctx, leader, all)
-			mu.Lock()
-			defer mu.Unlock()
-			s.looking.silent[leader] = err != nil
-		})
 	}
 	asking.Wait()
-	s.looking.looked = time.Now()
 }
 
 // keepLooking looks now and then, scraped or not: a broker that has fallen silent is found to answer again, and each partition's status

@@ -19,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
@@ -59,9 +60,13 @@ func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) 
 	ctx, stop := context.WithCancel(w.Context())
 	p := &process{Kafka: k, h: h, registry: reg, network: n, stop: stop, done: make(chan struct{})}
 	k.opts = append(k.opts, kgo.Dialer(n.dial), kgo.WithHooks(p))
+	var drives pipeline.Handler = h
+	if h.instead != nil {
+		drives = h.instead
+	}
 	go func() {
 		defer close(p.done)
-		if err := k.Run(ctx, h); err != nil {
+		if err := k.Run(ctx, drives); err != nil {
 			w.Errorf("Run: %v, want nil", err)
 		}
 	}()

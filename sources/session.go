@@ -55,7 +55,7 @@ type session struct {
 func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[string]kafka.Topic) *session {
 	s := &session{
 		pressure: pressure{memory: k.memory}, Kafka: k, h: h, topics: topics, decompressor: k.o.Client.Decompressor(), connected: make(chan struct{}), suspects: make(chan place, 1),
-		looking: looking{silent: map[int32]bool{}},
+		looking: looking{turn: make(chan struct{}, 1), silent: map[int32]bool{}},
 		endTurn: func() {}, owned: map[place]*owned{}, coming: map[place]*coming{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx by the time that a clean end takes

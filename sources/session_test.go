@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -226,5 +227,29 @@ func TestFit(t *testing.T) {
 		if n := len(got.Headers); n < 2 || got.Headers[n-1].Key != "gonomaly.cut" || string(got.Headers[n-1].Value) != fmt.Sprint(len(m.Value)) {
 			t.Errorf("%s: headers %v do not say that it was cut", name, got.Headers)
 		}
+	}
+}
+
+// Records that brokers have lost, fetches that fail, rights that are denied and messages that are cut are counted.
+func TestWhatGoesWrongIsCounted(t *testing.T) {
+	s := unconnected(t)
+	at := place{input, 0}
+	if _, err := s.restore(t.Context(), at, taken{committed: -1, log: &bounds{0, 3}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{&kgo.ErrDataLoss{Topic: input, ConsumedTo: 5, ResetTo: 3}, kerr.TopicAuthorizationFailed} {
+		fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: []kgo.FetchPartition{{Err: err}}}}}}
+		if _, err := s.process(t.Context(), fetches); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.keep(s.get(at), []pipeline.Message{{Topic: alerts, Value: make([]byte, 2*maxMessage)}}, 0)
+	for name, c := range map[string]*prometheus.CounterVec{"losses": s.o.Metrics.losses, "cut": s.o.Metrics.cut} {
+		if n := testutil.ToFloat64(c.WithLabelValues("s")); n != 1 {
+			t.Errorf("%s: %v, want 1", name, n)
+		}
+	}
+	if n := testutil.ToFloat64(s.o.Metrics.fetchErrors.WithLabelValues("s")); n != 2 {
+		t.Errorf("%v fetches have failed, want 2", n)
 	}
 }

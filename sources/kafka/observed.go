@@ -31,6 +31,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{reg: reg, security: newSecurity(reg), roles: map[string]*tracked{}}
 }
 
+// clientMetrics is what the names of the client library's metrics begin with.
+const clientMetrics = "gonomaly_kafka_client"
+
 func (m *Metrics) of(role string) *kprom.Metrics {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -39,7 +42,7 @@ func (m *Metrics) of(role string) *kprom.Metrics {
 	}
 	t := &tracked{Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"client": role}, m.reg)}
 	m.roles[role] = t
-	return kprom.NewMetrics("gonomaly_kafka_client", kprom.Registerer(t))
+	return kprom.NewMetrics(clientMetrics, kprom.Registerer(t))
 }
 
 // tracked remembers what was registered.
