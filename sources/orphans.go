@@ -1,11 +1,13 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // orphans are partitions that no member of the group has, and since when.
@@ -33,21 +35,34 @@ func (s *session) assigned(ctx context.Context) (_ kadm.TopicsSet, stable bool, 
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	const inRest = "Stable"
-	admin := kadm.NewClient(s.client)
-	if s.o.Config.GroupProtocol == Consumer {
-		groups, err := admin.DescribeConsumerGroups(ctx, s.o.Group)
+	if s.o.Config.GroupProtocol != Consumer {
+		groups, err := kadm.NewClient(s.client).DescribeGroups(ctx, s.o.Group)
 		if err != nil {
 			return nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
 		}
 		g := groups[s.o.Group]
 		return g.AssignedPartitions(), g.Err == nil && g.State == inRest, nil
 	}
-	groups, err := admin.DescribeGroups(ctx, s.o.Group)
+	req := kmsg.NewPtrConsumerGroupDescribeRequest()
+	req.Groups = []string{s.o.Group}
+	resp, err := req.RequestWith(ctx, s.client)
 	if err != nil {
 		return nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
 	}
-	g := groups[s.o.Group]
-	return g.AssignedPartitions(), g.Err == nil && g.State == inRest, nil
+	names := map[[16]byte]string{}
+	for name, t := range s.topics {
+		names[t.ID] = name
+	}
+	all := kadm.TopicsSet{}
+	for _, g := range resp.Groups {
+		stable = g.ErrorCode == 0 && g.State == inRest
+		for _, m := range g.Members {
+			for _, t := range m.Assignment.TopicPartitions {
+				all.Add(cmp.Or(t.Topic, names[t.TopicID]), t.Partitions...) // a name is not always given
+			}
+		}
+	}
+	return all, stable, nil
 }
 
 // see brings the orphans up to date, and returns those that have been such for longer than after. They count anew from then on.
