@@ -26,61 +26,61 @@ func TestLag(t *testing.T) {
 		"assigned, and not settled":            {func(l *lag) { l.begin(0, bounds{0, 10}, asked) }, unknown, unknown},
 		"the client does not hold it":          {func(l *lag) { l.begin(0, bounds{0, 10}, asked); l.settle(); l.stray(true) }, unknown, unknown},
 		"its broker has not answered for long": {func(l *lag) { l.begin(0, bounds{0, 10}, at(time.Hour)); l.settle() }, unknown, unknown},
-		"a record is processed":                {func(l *lag) { known(l, 10); l.at(0, at(100*time.Second)) }, 10, 100},
-		"a record from the future":             {func(l *lag) { known(l, 10); l.at(0, at(-time.Minute)) }, 10, 0},
-		"just after a batch":                   {func(l *lag) { known(l, 10); l.done(4, at(60*time.Second), 10) }, 6, 60},
+		"a record is processed":                {func(l *lag) { taken10(l); l.at(0, at(100*time.Second)) }, 10, 100},
+		"a record from the future":             {func(l *lag) { taken10(l); l.at(0, at(-time.Minute)) }, 10, 0},
+		"just after a batch":                   {func(l *lag) { taken10(l); l.done(4, at(60*time.Second), 10) }, 6, 60},
 		"some time after a batch": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.done(4, at(60*time.Second), 10)
 			l.moved = at(2 * fleeting)
 		}, 6, unknown},
 		"looked at after a batch": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.done(4, at(60*time.Second), 10)
 			l.found(4, data{4, at(3 * time.Second)})
 		}, 6, 3},
 		"looked at before the batch was done": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.done(4, at(60*time.Second), 10)
 			l.found(2, data{2, at(90 * time.Second)})
 		}, 6, 60},
-		"processed": {func(l *lag) { known(l, 10); l.done(10, at(60*time.Second), 10) }, 0, 0},
+		"processed": {func(l *lag) { taken10(l); l.done(10, at(60*time.Second), 10) }, 0, 0},
 		"a marker is left": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.done(9, at(60*time.Second), 10)
 			l.found(9, data{offset: 10})
 		}, 0, 0},
 		"a marker, and a record behind it": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.done(8, at(60*time.Second), 10)
 			l.found(8, data{offset: 9})
 			l.found(9, data{9, at(5 * time.Second)})
 		}, 2, 5},
 		"a record after an idle hour": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.done(10, at(time.Hour), 10)
 			l.moved = at(time.Hour)
 			l.sees(bounds{0, 11}, now.Add(-time.Millisecond))
 			l.found(10, data{10, at(20 * time.Millisecond)})
 		}, 1, 0.02},
 		"retention has deleted what was known next": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.at(2, at(time.Hour))
 			l.sees(bounds{7, 10}, now)
 			l.found(7, data{7, at(time.Minute)})
 		}, 3, 60},
 		"retention has deleted all": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.at(2, at(time.Hour))
 			l.sees(bounds{10, 10}, now)
 		}, 0, 0},
 		"the log was cut off behind us": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.done(4, at(time.Hour), 10)
 			l.sees(bounds{0, 4}, now)
 		}, 0, 0},
 		"an old answer changes nothing": {func(l *lag) {
-			known(l, 10)
+			taken10(l)
 			l.sees(bounds{0, 12}, now)
 			l.sees(bounds{0, 5}, asked)
 			l.at(4, at(time.Second))
@@ -104,9 +104,9 @@ func TestLag(t *testing.T) {
 	}
 }
 
-// known has a lag stand at the begin of a log with so many records.
-func known(l *lag, end int64) {
-	l.begin(0, bounds{0, end}, time.Now().Add(-time.Second))
+// taken10 has a lag stand at the begin of a log with ten records.
+func taken10(l *lag) {
+	l.begin(0, bounds{0, 10}, time.Now().Add(-time.Second))
 	l.settle()
 }
 

@@ -268,7 +268,6 @@ func (s *session) lookThrough(ctx context.Context, at place, o *owned, got *kmsg
 				return // the loop deals with what cannot be decoded
 			}
 			o.lag.found(from, data{offset: next})
-			from = next
 		}
 		if from, dark = o.lag.dark(); !dark {
 			return
