@@ -224,7 +224,9 @@ func TestReloadRemovesAStream(t *testing.T) {
 		"gonomaly_series": `stream="windows"`, "gonomaly_watermark_timestamp_seconds": `stream="windows"`,
 		"gonomaly_checkpoint_age_seconds": `stream="windows"`, "gonomaly_checkpoint_bytes": `stream="windows"`,
 		"gonomaly_kafka_lag_records": `stream="windows"`, "gonomaly_time_lag_seconds": `stream="windows"`,
-		"gonomaly_config_info": `stream="windows"`, "gonomaly_kafka_client_connects_total": `client="windows"`,
+		"gonomaly_partition_status": `stream="windows"`, "gonomaly_partitions_unowned": `stream="windows"`,
+		"gonomaly_loop_last_progress_timestamp_seconds": `stream="windows"`,
+		"gonomaly_config_info":                          `stream="windows"`, "gonomaly_kafka_client_connects_total": `client="windows"`,
 		"gonomaly_sink_lag_records": `topic="windows.alerts"`, "gonomaly_sink_oldest_undelivered_seconds": `topic="windows.alerts"`,
 	}
 	for name, label := range gauges {

@@ -115,6 +115,7 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 // Run drives h until ctx is done, then commits, hands the partitions over with a checkpoint, and returns nil; that takes at most ten
 // seconds.
 func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
+	defer k.o.Metrics.progress.DeleteLabelValues(k.o.Stream) // a loop that has ended is not stuck
 	pause := retries()
 	for ctx.Err() == nil {
 		begin := time.Now()

@@ -138,8 +138,10 @@ func (l *lag) tell(now time.Time, within time.Duration) (t told, known bool) {
 	case l.none():
 		t.timed = true
 	case l.ahead():
-		t.seconds, t.timed = max(0, now.Sub(l.next.time).Seconds()), true
-	case !l.last.time.IsZero() && now.Sub(l.moved) < fleeting:
+		if l.next.time.Unix() > 0 { // a producer may give none
+			t.seconds, t.timed = max(0, now.Sub(l.next.time).Seconds()), true
+		}
+	case l.last.time.Unix() > 0 && now.Sub(l.moved) < fleeting:
 		t.seconds, t.timed = max(0, now.Sub(l.last.time).Seconds()), true
 	}
 	return t, true

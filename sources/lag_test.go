@@ -27,6 +27,7 @@ func TestLag(t *testing.T) {
 		"the client does not hold it":          {func(l *lag) { l.begin(0, bounds{0, 10}, asked); l.settle(); l.stray(true) }, unknown, unknown},
 		"its broker has not answered for long": {func(l *lag) { l.begin(0, bounds{0, 10}, at(time.Hour)); l.settle() }, unknown, unknown},
 		"a record is processed":                {func(l *lag) { taken10(l); l.at(0, at(100*time.Second)) }, 10, 100},
+		"a record without a time":              {func(l *lag) { taken10(l); l.at(0, time.UnixMilli(-1)) }, 10, unknown},
 		"a record from the future":             {func(l *lag) { taken10(l); l.at(0, at(-time.Minute)) }, 10, 0},
 		"just after a batch":                   {func(l *lag) { taken10(l); l.done(4, at(60*time.Second), 10) }, 6, 60},
 		"some time after a batch": {func(l *lag) {
