@@ -2,6 +2,7 @@ package sources
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -104,6 +105,42 @@ func TestStatusIsTold(t *testing.T) {
 	if _, n := p.metric(t, "gonomaly_partition_status"); n != 0 {
 		t.Errorf("%d are told after the end", n)
 	}
+}
+
+// A partition of which nothing is fetched, although the loop turns, stalls: here for lack of memory.
+func TestStall(t *testing.T) {
+	w := newWorld(t, input)
+	w.produce(400)
+	var short atomic.Bool
+	p := w.start("a", tuned(func(k *Kafka) {
+		k.watching.every = 50 * time.Millisecond
+		k.memory = func(bool) (held, limit int64) {
+			if short.Load() {
+				return 100, 100
+			}
+			return 0, 100
+		}
+	}))
+	w.caughtUp()
+	w.eventually("idle", p.idle)
+	short.Store(true)
+	time.Sleep(2 * lookEvery) // it rests, or is about to
+	for range 20 {
+		w.produceAt(time.Now(), 3)
+	}
+	w.eventually("it stalls", func() error {
+		if on, _ := p.metric(t, "gonomaly_partition_status", "3", "stall"); on != 1 {
+			return fmt.Errorf("stall is %v", on)
+		}
+		return nil
+	})
+	short.Store(false)
+	w.eventually("it goes on", func() error {
+		if on, _ := p.metric(t, "gonomaly_partition_status", "3", "ok"); on != 1 {
+			return fmt.Errorf("ok is %v", on)
+		}
+		return nil
+	})
 }
 
 // An offset that was set back shows when the partition is taken over again.
