@@ -5,11 +5,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
 
 // Metrics are those of all streams of a process.
 type Metrics struct {
 	received    *prometheus.CounterVec
+	bytes       *prometheus.CounterVec
+	future      *prometheus.CounterVec
+	stages      [stages]*prometheus.CounterVec
 	records     *prometheus.CounterVec
 	replayed    *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
@@ -48,13 +53,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	m := &Metrics{
 		received:    counter("records_received_total", "Records taken from topics. They equal the sum of gonomaly_records_total over its outcomes."),
-		records:     counter("records_total", "Records by what became of them.", "outcome"),
+		bytes:       counter("received_bytes_total", "Bytes of the keys and values of the records taken from topics."),
+		future:      counter("future_records_total", "Records whose event time lies more than a minute after this machine's clock, although their Kafka timestamp allows it: a clock is off."),
+		records:     counter("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), or dead_lettered.", "outcome"),
 		replayed:    counter("records_replayed_total", "Records folded again in recovery, without output; counted nowhere else."),
-		deadLetters: counter("dead_letters_total", "Records set aside as undecodable.", "reason"),
+		deadLetters: counter("dead_letters_total", "Records set aside as undecodable, by why.", "reason"),
 		points:      counter("points_total", "Points given to detectors: one for each record, or for each closed window."),
-		alerts:      counter("alerts_total", "Alerts told.", "kind", "status"),
+		alerts:      counter("alerts_total", "Alerts told: an anomaly or a drift, that opens an incident, updates it, or resolves it.", "kind", "status"),
 		suppressed:  counter("alerts_suppressed_total", "Points over the limit, or changes, that raised no alert: an incident is open, or direction or min_deviation is not met; and points that only a single detector (combination), or only its nominal law (calibration), has over the limit.", "kind", "reason"),
-		process:     histogram("process_seconds", "Time to take one batch of records through the detectors.", 1e-4),
+		process:     histogram("process_seconds", "Time to take records through the detectors: up to a thousand of one partition at a time.", 1e-4),
 		series:      gauge("series", "Keys held."),
 		learning:    gauge("series_learning", "Keys held that are in warm-up: no detector has a score of theirs yet."),
 		watermark:   gauge("watermark_timestamp_seconds", "Event time up to which windows and cool-downs are done, Unix seconds."),
@@ -69,6 +76,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		evicted:              counter("series_evicted_total", "Series forgotten: idle, or for a key that comes more often when there was no more room.", "reason"),
 		restores:             counter("restores_total", "Partitions taken over, by where their state came from: checkpoint, log (rebuilt), or none (new), to which history (warm_up) may add.", "from"),
 	}
+	for s, name := range stageNames {
+		m.stages[s] = f.NewCounterVec(prometheus.CounterOpts{Name: StageName, Help: StageHelp, ConstLabels: prometheus.Labels{"stage": name}}, []string{"stream"})
+	}
 	reg.MustRegister(m.checkpointAge)
 	return m
 }
@@ -77,6 +87,25 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) begin(stream string) {
 	m.checkpoints.WithLabelValues(stream, "stored")
 	m.checkpoints.WithLabelValues(stream, "failed")
+	m.checkpoints.WithLabelValues(stream, "broken")
+	m.checkpointBytesTotal.WithLabelValues(stream, "whole")
+	m.checkpointBytesTotal.WithLabelValues(stream, "changes")
+	for _, why := range decode.Reasons() {
+		m.deadLetters.WithLabelValues(stream, string(why))
+	}
+	for _, k := range []Kind{Anomaly, Drift} {
+		for _, s := range []Status{Open, Update, Resolve} {
+			if k != Drift || s != Update { // a drift is not told again
+				m.alerts.WithLabelValues(stream, string(k), string(s))
+			}
+		}
+	}
+	for why := range evictionReasons {
+		m.evicted.WithLabelValues(stream, string(why))
+	}
+	for _, from := range []string{"checkpoint", "history", "log", "none"} {
+		m.restores.WithLabelValues(stream, from)
+	}
 	for o := range outcomes {
 		m.records.WithLabelValues(stream, o.String())
 	}
@@ -86,6 +115,11 @@ func (m *Metrics) begin(stream string) {
 		}
 	}
 	m.received.WithLabelValues(stream)
+	m.bytes.WithLabelValues(stream)
+	m.future.WithLabelValues(stream)
+	for _, s := range m.stages {
+		s.WithLabelValues(stream)
+	}
 	m.replayed.WithLabelValues(stream)
 	m.points.WithLabelValues(stream)
 }
@@ -118,6 +152,7 @@ func (m *Metrics) add(stream string, now, before *Counts) {
 	for why, n := range now.Evicted {
 		before.Evicted[why] = move(m.evicted, n, before.Evicted[why], stream, string(why))
 	}
+	before.Future = move(m.future, now.Future, before.Future, stream)
 	before.Replayed = move(m.replayed, now.Replayed, before.Replayed, stream)
 	before.Points = move(m.points, now.Points, before.Points, stream)
 }

@@ -55,6 +55,16 @@ type Trace struct {
 
 // point takes a point of s through scoring, limit, incident, learning and drift.
 func (w *Worker) point(s *series, p point) Outcome {
+	if !w.timing.on {
+		return w.take(s, p)
+	}
+	begin := time.Now()
+	outcome := w.take(s, p)
+	w.timing.score += time.Since(begin)
+	return outcome
+}
+
+func (w *Worker) take(s *series, p point) Outcome {
 	w.counts.Points++
 	s.points++
 	v := w.judge(s, p)

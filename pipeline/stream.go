@@ -102,6 +102,8 @@ const (
 	revokeAttempts = 3 // at the last checkpoint
 
 	warnEvery = time.Minute
+
+	clockSlack = time.Minute // by which clocks may differ before records count as of the future
 )
 
 // NewStream checks the configuration; what it refuses are *invalid.Value, joined.
@@ -277,12 +279,14 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	committed := part.committed
 	s.mu.RUnlock()
 	w, m := part.worker, s.o.Metrics
-	received := 0
+	received, bytes := 0, 0
 	for i := range records {
 		if r := &records[i]; !r.Control && r.Offset >= max(w.position, committed) {
 			received++
+			bytes += len(r.Key) + len(r.Value)
 		}
 	}
+	w.Horizon = begin.Add(clockSlack).UnixNano()
 	messages := w.Process(records, committed)
 	if w.counts.Outcomes[NotAdmitted] > part.counted.Outcomes[NotAdmitted] && time.Since(part.warned) > warnEvery {
 		part.warned = time.Now()
@@ -290,7 +294,9 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 			"records", w.counts.Outcomes[NotAdmitted])
 	}
 	m.received.WithLabelValues(s.name).Add(float64(received))
+	m.bytes.WithLabelValues(s.name).Add(float64(bytes))
 	m.add(s.name, &w.counts, &part.counted)
+	m.addStages(s.name, &w.took)
 	m.series.WithLabelValues(part.labels...).Set(float64(len(w.all)))
 	s.tellLearning(part)
 	if w.watermark > math.MinInt64 {

@@ -41,6 +41,7 @@ type Counts struct {
 	Alerts   map[Kind]map[Status]uint64 // told
 	Untold   map[Kind]map[Untold]uint64 // points, or changes
 	Evicted  map[Eviction]uint64        // series
+	Future   uint64                     // of those records, dated after the horizon
 }
 
 // Eviction is why a series was forgotten.
@@ -102,6 +103,11 @@ type Worker struct {
 	verdict verdict
 	x       []float64
 	spare   []*window // closed ones, to be opened again
+
+	// Horizon is the event time, Unix nanoseconds, beyond which a record counts as one of the future; 0 for none. Nothing else hangs on it.
+	Horizon int64
+	timing  timing
+	took    [stages]time.Duration // since the metrics were told
 
 	// Trace, if set, is called for every point, for samples that are too few for one, and for those of keys that find no room.
 	Trace func(Trace)
@@ -166,7 +172,12 @@ func (w *Worker) Process(records []Record, committed int64) []Message {
 			continue
 		}
 		w.record, w.silent = r, r.Offset < committed
-		outcome := w.apply(r)
+		var outcome Outcome
+		if r.Offset%timeEvery == 0 {
+			outcome = w.timed(r)
+		} else {
+			outcome = w.apply(r)
+		}
 		if w.silent {
 			w.counts.Replayed++
 		} else {
@@ -181,6 +192,10 @@ func (w *Worker) apply(r *Record) Outcome {
 	if err := w.decode(r); err != nil {
 		w.setAside(r, err)
 		return DeadLettered
+	}
+	w.timing.decoded()
+	if w.Horizon > 0 && w.sample.Time > w.Horizon && !w.silent {
+		w.counts.Future++
 	}
 	w.advance(w.sample.Time)
 	for w.crowded() {

@@ -2,10 +2,13 @@ package service
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,9 +17,8 @@ import (
 
 // operations is what the HTTP port needs to know of a service.
 type operations interface {
-	Healthy() error // the loops make progress
-	Ready() error   // everything is assigned, restored and delivered
-	Learning() string
+	Health() Health       // whether the loops make progress
+	Readiness() Readiness // whether everything is assigned, restored and delivered
 	Reload() error
 }
 
@@ -24,8 +26,14 @@ type operations interface {
 func handler(reg *prometheus.Registry, ops operations) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: reg}))
-	mux.HandleFunc("GET /-/healthy", answer(ops.Healthy, "healthy", nothing))
-	mux.HandleFunc("GET /-/ready", answer(ops.Ready, "ready", ops.Learning))
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, r *http.Request) {
+		h := ops.Health()
+		answer(w, r, h.Healthy, h)
+	})
+	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, r *http.Request) {
+		s := ops.Readiness()
+		answer(w, r, s.Ready, s)
+	})
 	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ops.Reload(); err != nil {
 			http.Error(w, "The last good configuration stays in force. "+err.Error(), http.StatusUnprocessableEntity)
@@ -39,18 +47,23 @@ func handler(reg *prometheus.Registry, ops operations) http.Handler {
 	return mux
 }
 
-// answer says in one line whether all is good, and in those after it what else there is to say.
-func answer(ask func() error, good string, more func() string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		if err := ask(); err != nil {
-			http.Error(w, "not "+good+": "+err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = fmt.Fprint(w, good+"\n"+more())
+// answer says whether all is good, and more: in JSON to who asks for that, else in words.
+func answer(w http.ResponseWriter, r *http.Request, good bool, says fmt.Stringer) {
+	status := http.StatusOK
+	if !good {
+		status = http.StatusServiceUnavailable
 	}
+	w.Header().Set("Cache-Control", "no-store")
+	if !strings.Contains(r.Header.Get("Accept"), "application/json") {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, says.String())
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(says)
 }
-
-func nothing() string { return "" }
 
 // serve answers on l until ctx is done.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {

@@ -1,6 +1,9 @@
 package service
 
 import (
+	"cmp"
+	"runtime"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -19,14 +22,26 @@ type metrics struct {
 	clients  *kafka.Metrics
 	sinks    *sinks.Metrics
 
-	good prometheus.Gauge
-	when prometheus.Gauge
-	hash *prometheus.GaugeVec
+	good         prometheus.Gauge
+	when         prometheus.Gauge
+	hash         *prometheus.GaugeVec
+	reloads      *prometheus.CounterVec
+	certificates *prometheus.GaugeVec
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+// Outcomes of a reload.
+const (
+	reloadLoaded    = "loaded"
+	reloadRefused   = "refused"
+	reloadUnchanged = "unchanged"
+)
+
+// Build says what a program was made of.
+type Build struct{ Version, Revision string }
+
+func newMetrics(reg prometheus.Registerer, b Build) *metrics {
 	f := promauto.With(reg)
-	return &metrics{
+	m := &metrics{
 		pipeline: pipeline.NewMetrics(reg), sources: sources.NewKafkaMetrics(reg), clients: kafka.NewMetrics(reg), sinks: sinks.NewMetrics(reg),
 		good: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gonomaly_config_last_reload_successful", Help: "1 if the last configuration that was loaded is in force, 0 if it was refused.",
@@ -37,9 +52,24 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		hash: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gonomaly_config_info", Help: "1 for each stream in force, with the hash of its detection settings.",
 		}, []string{"stream", "hash"}),
+		reloads: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gonomaly_config_reloads_total", Help: "Reloads by outcome: loaded; refused, so that the last good configuration stays in force; or unchanged.",
+		}, []string{"outcome"}),
+		certificates: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gonomaly_tls_certificate_not_after_timestamp_seconds",
+			Help: "When a configured certificate ends, Unix seconds: of a client's chain the first to end, of a file of authorities the last. The files are read at the start of the process.",
+		}, []string{"use"}),
 	}
+	for _, outcome := range []string{reloadLoaded, reloadRefused, reloadUnchanged} {
+		m.reloads.WithLabelValues(outcome)
+	}
+	f.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "gonomaly_build_info", Help: "1, with what the program was made of.",
+	}, []string{"version", "revision", "goversion"}).WithLabelValues(cmp.Or(b.Version, "unknown"), cmp.Or(b.Revision, "unknown"), runtime.Version()).Set(1)
+	return m
 }
 
+// loaded notes the configuration that is in force.
 func (m *metrics) loaded(c *config.Config) {
 	m.good.Set(1)
 	m.when.SetToCurrentTime()
@@ -49,4 +79,7 @@ func (m *metrics) loaded(c *config.Config) {
 	}
 }
 
-func (m *metrics) refused() { m.good.Set(0) }
+func (m *metrics) refused() {
+	m.good.Set(0)
+	m.reloads.WithLabelValues(reloadRefused).Inc()
+}

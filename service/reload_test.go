@@ -54,6 +54,13 @@ func TestReloadRefuses(t *testing.T) {
 	if x, _ := p.metric("gonomaly_config_last_reload_successful"); x != 1 {
 		t.Errorf("after a good one gonomaly_config_last_reload_successful is %v, want 1", x)
 	}
+	w.edit("cool_down: 30m", "cool_down: 31m")
+	p.want(post, "/-/reload", http.StatusOK, "reloaded")
+	for outcome, want := range map[string]float64{"refused": 16, "unchanged": 1, "loaded": 1} {
+		if n, _ := p.metric("gonomaly_config_reloads_total", fmt.Sprintf("outcome=%q", outcome)); n != want {
+			t.Errorf("%v reloads are %s, want %v", n, outcome, want)
+		}
+	}
 }
 
 // A stream that has changed goes on where it was, and keeps what it knows but for the detector that is new; others are not disturbed.
@@ -217,7 +224,9 @@ func TestReloadRemovesAStream(t *testing.T) {
 		"gonomaly_series": `stream="windows"`, "gonomaly_watermark_timestamp_seconds": `stream="windows"`,
 		"gonomaly_checkpoint_age_seconds": `stream="windows"`, "gonomaly_checkpoint_bytes": `stream="windows"`,
 		"gonomaly_kafka_lag_records": `stream="windows"`, "gonomaly_time_lag_seconds": `stream="windows"`,
-		"gonomaly_config_info": `stream="windows"`, "gonomaly_kafka_client_connects_total": `client="windows"`,
+		"gonomaly_partition_status": `stream="windows"`, "gonomaly_partitions_unowned": `stream="windows"`,
+		"gonomaly_loop_last_progress_timestamp_seconds": `stream="windows"`,
+		"gonomaly_config_info":                          `stream="windows"`, "gonomaly_kafka_client_connects_total": `client="windows"`,
 		"gonomaly_sink_lag_records": `topic="windows.alerts"`, "gonomaly_sink_oldest_undelivered_seconds": `topic="windows.alerts"`,
 	}
 	for name, label := range gauges {

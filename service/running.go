@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +15,7 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
 	"github.com/gonomaly/gonomaly/sources"
+	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
 // running are the parts that a configuration asks for.
@@ -101,7 +101,7 @@ type carrier struct {
 }
 
 func (r *running) newCarrier(c *config.Config) (*carrier, error) {
-	kafka, err := c.Kafka.Options()
+	opts, err := c.Kafka.Options()
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (r *running) newCarrier(c *config.Config) (*carrier, error) {
 		topics = append(topics, sinks.Topic{Name: s.Alert.Topic, Group: s.Group})
 	}
 	router, err := sinks.NewRouter(sinks.Options{
-		Sinks: append(slices.Clone(c.Sinks), r.o.Sinks...), Topics: topics, Env: r.env, Kafka: kafka, Instance: c.Instance,
+		Sinks: append(slices.Clone(c.Sinks), r.o.Sinks...), Topics: topics, Env: r.env, Kafka: kafka.Guarded(opts, r.metrics.clients), Instance: c.Instance,
 		Metrics: r.metrics.sinks, Log: r.o.Log,
 	})
 	if err != nil {
@@ -279,36 +279,4 @@ func (r *running) pending(after *config.Config) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (r *running) healthy() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for _, p := range r.streams {
-		errs = append(errs, p.source.Healthy())
-	}
-	return errors.Join(errs...)
-}
-
-func (r *running) ready() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for _, p := range r.streams {
-		errs = append(errs, p.source.Ready(), p.stream.Ready())
-	}
-	return errors.Join(append(errs, r.router.Ready())...)
-}
-
-func (r *running) learning() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var lines strings.Builder
-	for _, p := range r.streams {
-		if l := p.stream.Learning(); l.Learning > 0 {
-			fmt.Fprintf(&lines, "stream %s: %v\n", p.config.Name, l)
-		}
-	}
-	return lines.String()
 }

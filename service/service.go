@@ -27,6 +27,7 @@ type Options struct {
 	Sinks  []sinks.SinkConfig             // besides those of the configuration
 	Log    *slog.Logger
 	Level  *slog.LevelVar
+	Build  Build // for the metrics
 
 	// Serving, if set, is called once the HTTP port is open.
 	Serving func(net.Addr)
@@ -53,8 +54,11 @@ func New(o Options) (*Service, error) {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s := &Service{o: o, registry: reg, metrics: newMetrics(reg), reloads: make(chan chan error), done: make(chan struct{}), config: c}
+	s := &Service{o: o, registry: reg, metrics: newMetrics(reg, o.Build), reloads: make(chan chan error), done: make(chan struct{}), config: c}
 	if s.running, err = newRunning(c, s.o, s.metrics, reg); err != nil {
+		return nil, err
+	}
+	if err := s.metrics.certify(c); err != nil {
 		return nil, err
 	}
 	s.metrics.loaded(c)
@@ -133,7 +137,8 @@ func (s *Service) reload(ctx context.Context) error {
 			err = fmt.Errorf("a change of %s needs a new process", strings.Join(restart, ", "))
 		}
 	}
-	if err == nil {
+	unchanged := err == nil && same(s.config, c)
+	if err == nil && !unchanged {
 		err = s.running.change(ctx, s.config, c)
 	}
 	if err != nil {
@@ -141,14 +146,25 @@ func (s *Service) reload(ctx context.Context) error {
 		s.o.Log.Error("reload refused: the last good configuration stays in force", "error", err)
 		return err
 	}
-	s.foretell(c)
-	s.setLevel(c)
-	s.mu.Lock()
-	s.config = c
-	s.mu.Unlock()
+	outcome := reloadUnchanged
+	if !unchanged {
+		outcome = reloadLoaded
+		s.foretell(c)
+		s.setLevel(c)
+		s.mu.Lock()
+		s.config = c
+		s.mu.Unlock()
+	}
 	s.metrics.loaded(c)
+	s.metrics.reloads.WithLabelValues(outcome).Inc()
 	s.o.Log.Info("reloaded", "streams", strings.Join(names(c), ", "))
 	return nil
+}
+
+// same says whether a configuration would change anything.
+func same(before, after *config.Config) bool {
+	d := config.Diff(before, after)
+	return len(d.Added)+len(d.Removed)+len(d.Changed)+len(d.Restart) == 0 && !d.Sinks && before.Log == after.Log
 }
 
 // foretell says what a change does to what was learned, as validate --against does.
@@ -164,15 +180,6 @@ func (s *Service) foretell(c *config.Config) {
 
 // Gatherer has the metrics of the process.
 func (s *Service) Gatherer() prometheus.Gatherer { return s.registry }
-
-// Healthy says whether the loops make progress.
-func (s *Service) Healthy() error { return s.running.healthy() }
-
-// Ready says whether every stream is assigned and restored, and every sink takes alerts.
-func (s *Service) Ready() error { return s.running.ready() }
-
-// Learning says of each stream with series in warm-up how far it is, a line each.
-func (s *Service) Learning() string { return s.running.learning() }
 
 func (s *Service) setLevel(c *config.Config) {
 	if s.o.Level != nil {

@@ -44,6 +44,9 @@ func TestRedisIsFlushed(t *testing.T) {
 	w.wantOnce()
 	w.redis.FlushAll()
 	w.wantOnce()
+	if n := testutil.ToFloat64(w.metrics.rewinds.WithLabelValues("redis")); n == 0 {
+		t.Error("that it was read back is not counted")
+	}
 }
 
 // Redis comes back with an older state, as after a fail-over: what it lacks is filled in, what it has is not repeated.
@@ -147,11 +150,22 @@ func TestStoppedRedisStallsOnlyItself(t *testing.T) {
 	}
 	w.eventually(func() bool { return w.lag("redis") == 600 && w.lag("stdout") == 0 })
 	w.eventually(func() bool { return testutil.ToFloat64(w.metrics.breaker.WithLabelValues("redis")) == 2 })
+	w.eventually(func() bool { return w.oldest("redis") > 0 && w.oldest("stdout") == 0 })
+	if n := testutil.ToFloat64(w.metrics.failures.WithLabelValues("redis")); n < failuresToOpen {
+		t.Errorf("%v attempts have failed, want %d or more: the breaker is open", n, failuresToOpen)
+	}
 	if err := w.redis.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	w.wantOnce()
 	w.eventually(func() bool { return r.Ready() == nil && w.lag("redis") == 0 })
+}
+
+func (w *world) oldest(sink string) (sum float64) {
+	for id := range 4 {
+		sum += testutil.ToFloat64(w.metrics.oldest.WithLabelValues(sink, topic, fmt.Sprint(id)))
+	}
+	return sum
 }
 
 func (w *world) lag(sink string) (sum float64) {

@@ -41,6 +41,8 @@ type owned struct {
 	from      int64     // where fetching began, negative where the broker decides
 	epoch     int32     // of the leader that the last record came from
 	restoring progress
+	taken     time.Time          // when it was assigned
+	restored  bool               // and all that was committed before is folded
 	pending   []pipeline.Message // made by records below position, in no transaction that is known to have been committed
 	written   int                // so many of pending are in the open transaction
 	bytes     int                // of pending
@@ -163,7 +165,7 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 			return nil, err
 		}
 	}
-	o := &owned{p: p, lag: lag{committed: t.committed}, committed: max(t.committed, 0), since: t.since, epoch: -1}
+	o := &owned{p: p, lag: lag{committed: t.committed, window: s.windowOf(at, t)}, committed: max(t.committed, 0), since: t.since, epoch: -1}
 	latest := from == pipeline.FromLatest
 	switch {
 	case latest && t.late:
@@ -202,7 +204,7 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 		if latest { // where it begins is committed, even before a record is seen: a later start would find another end
 			o.committed, o.begins = -1, max(o.begins, from)
 		}
-		o.lag.begin(max(o.position, from), t.log.end)
+		o.lag.begin(max(o.position, from), *t.log, time.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,6 +253,7 @@ func (s *session) unassigned(what string) backoff.Notify {
 	said := false
 	return func(err error, _ time.Duration) {
 		s.assigning.fail(err)
+		s.o.Clients.Denied(err)
 		if !said {
 			s.log.Error(what, "error", err)
 			said = true

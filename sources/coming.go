@@ -73,6 +73,9 @@ func (s *session) settle(c *coming) {
 	o := c.o
 	o.settled = time.Now()
 	o.restoring = progress{from: o.from, to: max(o.committed, o.begins), began: o.settled}
+	o.taken = c.begin
+	o.lag.settle()
+	s.tellRestored(o)
 	s.log.Info("partition assigned", "partition", o.p.String(), "committed", o.committed, "state", max(o.position, 0), "to_fold", o.restoring.total(),
 		"seconds", o.settled.Sub(c.begin).Seconds())
 	delete(s.coming, c.at)

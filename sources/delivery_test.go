@@ -281,6 +281,12 @@ func TestConsumerGroup(t *testing.T) {
 			})
 			b = w.start(instances[1], consumerGroup)
 			w.eventually("the partitions are shared again", shared(t, a, b))
+			w.eventually("all have an owner", func() error {
+				if n, told := a.metric(t, "gonomaly_partitions_unowned"); n != 0 || told != 1 {
+					return fmt.Errorf("%v have none, told %d times", n, told)
+				}
+				return nil
+			})
 			stop()
 			w.caughtUp()
 			w.compare()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -58,11 +59,22 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 	if wanted := max(o.position, o.from); wanted >= 0 && first.Offset > wanted && f.LogStartOffset > wanted {
 		s.gap(o.p, wanted, first.Offset)
 	}
-	if first.Offset >= o.position {
-		o.lag.next(first.Offset, first.Timestamp)
-	}
+	s.o.Metrics.batches.WithLabelValues(s.o.Stream).Observe(float64(len(f.Records)))
+	var newest time.Time
 	for records := f.Records; len(records) > 0; {
 		n := portion(records)
+		for _, r := range records {
+			if r.Offset >= o.position && !r.Attrs.IsControl() {
+				o.lag.at(r.Offset, r.Timestamp)
+				break
+			}
+		}
+		for _, r := range slices.Backward(records[:n]) {
+			if !r.Attrs.IsControl() {
+				newest = r.Timestamp
+				break
+			}
+		}
 		messages, err := s.h.Process(ctx, o.p, o.convert(records[:n]))
 		if err != nil {
 			return fmt.Errorf("process: %w", err)
@@ -73,19 +85,26 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 		clear(o.records) // buffers that do not come back are not held longer than they must
 		clear(o.headers)
 		s.keep(o, messages, last.LeaderEpoch)
+		s.folded()
 		records = records[n:]
 	}
 	if last.Offset+1 >= o.position { // else an abort has made the client begin again at what is folded already
-		o.lag.done(o.position, last.Timestamp, f.LastStableOffset)
+		o.lag.done(o.position, newest, f.LastStableOffset)
 	}
 	return nil
 }
 
-// portionBytes is how much the handler gets at once, where one record does not have more: each of them may come back as a dead letter.
-const portionBytes = 16 << 20
+// What the handler gets at once. portionBytes is as much, where one record does not have more: each of them may come back as a dead letter.
+// After so many as portionRecords the lag is told anew: to process them takes some milliseconds, and where records are few and far between
+// they are hours of the log.
+const (
+	portionBytes   = 16 << 20
+	portionRecords = 1000
+)
 
 func portion(records []*kgo.Record) int {
 	bytes := 0
+	records = records[:min(len(records), portionRecords)]
 	for n, r := range records {
 		if bytes += len(r.Key) + len(r.Value); bytes > portionBytes {
 			return max(1, n)
@@ -100,6 +119,7 @@ func (s *session) keep(o *owned, messages []pipeline.Message, epoch int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.fetched, o.position, o.epoch = true, position, epoch
+	s.tellRestored(o)
 	for _, m := range messages {
 		m, cut := fit(m)
 		if cut {
@@ -139,6 +159,7 @@ func (s *session) failed(ctx context.Context, f kgo.FetchTopicPartition) error {
 	if stepped || err != nil {
 		return err
 	}
+	s.o.Clients.Denied(f.Err)
 	s.fetchFailed, s.failedAt = fmt.Errorf("fetch %s/%d: %w", f.Topic, f.Partition, f.Err), time.Now()
 	if lost, ok := errors.AsType[*kgo.ErrDataLoss](f.Err); ok {
 		s.o.Metrics.losses.WithLabelValues(s.o.Stream).Inc()

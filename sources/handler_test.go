@@ -78,6 +78,7 @@ type handler struct {
 	before  atomic.Pointer[func()]                    // called by Process
 	forgets atomic.Bool                               // it saves nothing
 	tune    []func(*Kafka)                            // of the source that drives it
+	instead pipeline.Handler                          // which that drives, if set
 
 	mu       sync.Mutex
 	machines map[pipeline.Partition]*machine

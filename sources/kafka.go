@@ -53,10 +53,12 @@ type Kafka struct {
 	member string              // its last id in the group
 	known  map[string][16]byte // topics' ids
 
-	mu      sync.Mutex
-	turn    time.Time           // of the loop, last
-	trouble error               // why the source is not ready
-	renewed map[string][16]byte // ids of topics that were made anew
+	mu       sync.Mutex
+	turn     time.Time           // of the loop, last
+	progress time.Time           // of the loop, last: a turn, or records processed within one
+	trouble  error               // why the source is not ready
+	renewed  map[string][16]byte // ids of topics that were made anew
+	windows  map[place]*window   // of the partitions that were taken over
 }
 
 // Times of the protocol. They came out best in trials with kills, freezes and failing brokers; a default broker refuses shorter sessions.
@@ -98,7 +100,7 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	if o.Dial != nil {
 		opts = append(opts, kgo.Dialer(o.Dial))
 	}
-	o.Metrics.begin(o.Stream)
+	o.Metrics.begin(o.Stream, o.Outputs)
 	slot := o.Instance
 	if slot == "" {
 		slot = rand.Text()
@@ -106,13 +108,14 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	return &Kafka{
 		o: o, opts: opts, transactional: "gonomaly." + o.Group + "." + slot, log: o.Log.With("stream", o.Stream),
 		watching: defaultWatching, memory: processMemory, patience: restorePatience, known: map[string][16]byte{}, renewed: map[string][16]byte{},
-		turn: time.Now(), trouble: errors.New("not connected yet"),
+		turn: time.Now(), progress: time.Now(), trouble: errors.New("not connected yet"), windows: map[place]*window{},
 	}, nil
 }
 
 // Run drives h until ctx is done, then commits, hands the partitions over with a checkpoint, and returns nil; that takes at most ten
 // seconds.
 func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
+	defer k.o.Metrics.progress.DeleteLabelValues(k.o.Stream) // a loop that has ended is not stuck
 	pause := retries()
 	for ctx.Err() == nil {
 		begin := time.Now()
@@ -125,6 +128,7 @@ func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
 		}
 		k.o.Metrics.rebuilds.WithLabelValues(k.o.Stream).Inc()
 		k.note(err)
+		k.o.Clients.Denied(err)
 		k.log.Error("the Kafka client failed: making a new one", "error", err)
 		if fenced(err) {
 			k.yield(ctx)
@@ -155,6 +159,8 @@ func (k *Kafka) session(ctx context.Context, h pipeline.Handler) error {
 	if err := s.connect(); err != nil {
 		return err
 	}
+	k.o.Metrics.follow(k.o.Stream, s)
+	defer k.o.Metrics.unfollow(k.o.Stream, s)
 	err = s.run(ctx)
 	s.drain()
 	if member, _ := s.client.GroupMetadata(); member != "" {
@@ -176,14 +182,59 @@ func (k *Kafka) note(err error) {
 	defer k.mu.Unlock()
 	k.trouble = err
 	k.turn = time.Now()
+	k.advance(k.turn)
 }
 
-// Healthy is nil while the loop turns, connected or not.
-func (k *Kafka) Healthy() error {
+// advance marks progress of the loop. The lock is held.
+func (k *Kafka) advance(at time.Time) {
+	k.progress = at
+	k.o.Metrics.progress.WithLabelValues(k.o.Stream).Set(float64(at.UnixMilli()) / 1e3)
+}
+
+// folded marks that the loop has processed records, in a turn that may be long.
+func (k *Kafka) folded() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if since := time.Since(k.turn); since > maxIdle {
-		return fmt.Errorf("stream %s: its loop has not turned for %v", k.o.Stream, since.Round(time.Second))
+	k.advance(time.Now())
+}
+
+func (k *Kafka) lastProgress() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.progress
+}
+
+// Pace is how the loop of a source goes.
+type Pace string
+
+const (
+	Turning Pace = "turning"
+	Slow    Pace = "slow"  // a turn takes long, and records are processed in it
+	Stuck   Pace = "stuck" // nothing happens
+)
+
+// slowTurn is how long a turn takes that is worth a word: longer than the end of a transaction may.
+const slowTurn = 10 * time.Second
+
+// Loop is how the loop goes: how long ago it began a turn, and made progress of any kind.
+func (k *Kafka) Loop() (pace Pace, turned, progressed time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	turned, progressed = time.Since(k.turn), time.Since(k.progress)
+	switch {
+	case progressed > maxIdle:
+		return Stuck, turned, progressed
+	case turned > slowTurn:
+		return Slow, turned, progressed
+	}
+	return Turning, turned, progressed
+}
+
+// Healthy is nil while the loop turns, connected or not, or is slow and gets on; only one that is stuck is helped by another process.
+func (k *Kafka) Healthy() error {
+	if pace, turned, progressed := k.Loop(); pace == Stuck {
+		return fmt.Errorf("stream %s: its loop is stuck: it has not turned for %v, nor processed a record for %v", k.o.Stream,
+			turned.Round(time.Second), progressed.Round(time.Second))
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package sources
 
 import (
+	"context"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -32,13 +34,20 @@ type KafkaMetrics struct {
 	fenced          *prometheus.CounterVec
 	rests           *prometheus.CounterVec
 	overruns        *prometheus.CounterVec
+	commits         *prometheus.CounterVec
+	restores        *prometheus.HistogramVec
+	polls           *prometheus.HistogramVec
+	batches         *prometheus.HistogramVec
+	progress        *prometheus.GaugeVec
+	unowned         *prometheus.GaugeVec
 
-	records, seconds, unfolded *prometheus.Desc
+	records, seconds, unfolded, status *prometheus.Desc
 
 	plain []*prometheus.CounterVec // with no label but the stream's
 
-	mu   sync.Mutex
-	lags map[[3]string]*lag
+	mu       sync.Mutex
+	lags     map[[3]string]*lag
+	sessions map[string]*session // by stream
 }
 
 // NewKafkaMetrics registers the metrics of Kafka sources; once for each registry.
@@ -52,10 +61,14 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		}
 		return c
 	}
-	histogram := func(name, help string) *prometheus.HistogramVec {
+	spread := func(name, help string, first, factor float64) *prometheus.HistogramVec {
 		return f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "gonomaly_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.005, 2, 14), NativeHistogramBucketFactor: 1.1,
+			Name: "gonomaly_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(first, factor, 14), NativeHistogramBucketFactor: 1.1,
 		}, []string{"stream"})
+	}
+	histogram := func(name, help string) *prometheus.HistogramVec { return spread(name, help, 0.005, 2) }
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Name: "gonomaly_" + name, Help: help}, []string{"stream"})
 	}
 	partition := []string{"stream", "topic", "partition"}
 	m := &KafkaMetrics{
@@ -78,12 +91,26 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		fenced:          counter("kafka_fenced_total", "Times that another process with this instance's name took its place."),
 		rests:           counter("memory_rests_total", "Times that fetching rested because memory stood near GOMEMLIMIT."),
 		overruns:        counter("memory_overruns_total", "Times that fetching went on after a rest although memory had not fallen."),
-		records:         prometheus.NewDesc("gonomaly_kafka_lag_records", "Offsets between the next record wanted and the last stable offset.", partition, nil),
+		commits: f.NewCounterVec(prometheus.CounterOpts{
+			Name: pipeline.StageName, Help: pipeline.StageHelp, ConstLabels: prometheus.Labels{"stage": "commit"},
+		}, []string{"stream"}),
+		restores: histogram("restore_seconds", "Time from the assignment of a partition until all that was committed before is folded and its records are told of."),
+		polls:    histogram("poll_interval_seconds", "Times between two polls of the loop: what is processed, written and committed in between."),
+		batches:  spread("batch_records", "Records of one partition in one poll.", 1, 4),
+		progress: gauge("loop_last_progress_timestamp_seconds", "When the loop last began a turn or processed records within one, Unix seconds: what /-/healthy goes by."),
+		unowned:  gauge("partitions_unowned", "Partitions of the stream's topics that no member of its group has, while the group is stable; each member tells the same."),
+		records: prometheus.NewDesc("gonomaly_kafka_lag_records",
+			"Offsets between the next record wanted and the last stable offset, transaction markers among them; 0 when no data record is left. "+
+				"Not there while the broker does not answer.", partition, nil),
 		seconds: prometheus.NewDesc("gonomaly_time_lag_seconds",
-			"Time since the Kafka timestamp of the next unprocessed record; 0 when there is none.", partition, nil),
+			"Time since the Kafka timestamp of the next unprocessed data record; 0 when none is left below the last stable offset. The broker is asked at each scrape; "+
+				"not there while it does not answer.", partition, nil),
+		status: prometheus.NewDesc("gonomaly_partition_status",
+			"1 for how the partition's consumption goes, 0 for the others, as Burrow has it: ok; warn, the lag does not shrink; stall, the offset does not advance; "+
+				"stop, the loop does not turn; rewind, the offset was set back.", append(partition, "status"), nil),
 		unfolded: prometheus.NewDesc("gonomaly_restore_records_left",
 			"Offsets committed before the partition was taken over that its state is still to fold; nothing is told before that.", partition, nil),
-		lags: map[[3]string]*lag{},
+		lags: map[[3]string]*lag{}, sessions: map[string]*session{},
 	}
 	m.plain = plain
 	reg.MustRegister(m)
@@ -91,9 +118,30 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 }
 
 // begin has the counters of a stream stand at 0: a rate over one that is not there yet misses what it counts first.
-func (m *KafkaMetrics) begin(stream string) {
-	for _, c := range m.plain {
+func (m *KafkaMetrics) begin(stream string, outputs []string) {
+	for _, topic := range outputs {
+		m.messages.WithLabelValues(stream, topic)
+	}
+	for _, c := range append(m.plain, m.commits) {
 		c.WithLabelValues(stream)
+	}
+	for _, outcome := range []string{"committed", "aborted", "failed"} {
+		m.transactions.WithLabelValues(stream, outcome)
+	}
+}
+
+// follow has scrapes ask the brokers through a session, until unfollow.
+func (m *KafkaMetrics) follow(stream string, s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sessions[stream] = s
+}
+
+func (m *KafkaMetrics) unfollow(stream string, s *session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions[stream] == s {
+		delete(m.sessions, stream)
 	}
 }
 
@@ -129,19 +177,46 @@ func (m *KafkaMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.records
 	ch <- m.seconds
 	ch <- m.unfolded
+	ch <- m.status
 }
 
-// Collect is part of prometheus.Collector.
+// Collect is part of prometheus.Collector. It waits for brokers a moment at most.
 func (m *KafkaMetrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for labels, l := range m.lags {
-		left, known := l.records()
+	lags, sessions := maps.Clone(m.lags), maps.Clone(m.sessions)
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), lookWait)
+	defer cancel()
+	var looking sync.WaitGroup
+	for _, s := range sessions {
+		looking.Go(func() { s.look(ctx, true) })
+	}
+	looking.Wait()
+	for labels, l := range lags {
+		s := sessions[labels[0]]
+		if s == nil {
+			continue
+		}
+		now := time.Now()
+		t, known := l.tell(now, s.watching.every)
 		if !known {
 			continue
 		}
-		ch <- prometheus.MustNewConstMetric(m.records, prometheus.GaugeValue, float64(left), labels[:]...)
-		ch <- prometheus.MustNewConstMetric(m.seconds, prometheus.GaugeValue, l.seconds(time.Now()), labels[:]...)
-		ch <- prometheus.MustNewConstMetric(m.unfolded, prometheus.GaugeValue, float64(l.unfolded()), labels[:]...)
+		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+		}
+		gauge(m.records, float64(t.records), labels[:]...)
+		gauge(m.unfolded, float64(t.unfolded), labels[:]...)
+		if t.timed {
+			gauge(m.seconds, t.seconds, labels[:]...)
+		}
+		is := l.window.status(t.records, now)
+		for one, name := range statusNames {
+			on := 0.0
+			if status(one) == is {
+				on = 1
+			}
+			gauge(m.status, on, append(labels[:], name)...)
+		}
 	}
 }

@@ -207,8 +207,13 @@ func TestMetrics(t *testing.T) {
 			return nil
 		})
 	}
-	if n, _ := p.metric(t, "gonomaly_transactions_total"); n == 0 {
-		t.Error("no transaction was counted")
+	for _, name := range []string{"gonomaly_transactions_total", "gonomaly_stage_seconds_total", "gonomaly_poll_interval_seconds", "gonomaly_batch_records", "gonomaly_loop_last_progress_timestamp_seconds"} {
+		if n, _ := p.metric(t, name); n == 0 {
+			t.Errorf("%s is 0", name)
+		}
+	}
+	if n, _ := p.metric(t, "gonomaly_restore_seconds"); n != partitions {
+		t.Errorf("%v partitions were taken over, want each once, %d", n, partitions)
 	}
 	p.quit(t)
 	if _, n := p.metric(t, "gonomaly_time_lag_seconds"); n != 0 {

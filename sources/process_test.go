@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
@@ -58,9 +60,13 @@ func (w *world) start(instance string, change ...func(*KafkaOptions, *handler)) 
 	ctx, stop := context.WithCancel(w.Context())
 	p := &process{Kafka: k, h: h, registry: reg, network: n, stop: stop, done: make(chan struct{})}
 	k.opts = append(k.opts, kgo.Dialer(n.dial), kgo.WithHooks(p))
+	var drives pipeline.Handler = h
+	if h.instead != nil {
+		drives = h.instead
+	}
 	go func() {
 		defer close(p.done)
-		if err := k.Run(ctx, h); err != nil {
+		if err := k.Run(ctx, drives); err != nil {
 			w.Errorf("Run: %v, want nil", err)
 		}
 	}()
@@ -168,7 +174,7 @@ func (c *wire) Read(b []byte) (int, error) {
 }
 
 // metric is the sum of a metric's values over its labels, and how many there are.
-func (p *process) metric(t testing.TB, name string) (sum float64, n int) {
+func (p *process) metric(t testing.TB, name string, labels ...string) (sum float64, n int) {
 	t.Helper()
 	families, err := p.registry.Gather()
 	if err != nil {
@@ -179,6 +185,9 @@ func (p *process) metric(t testing.TB, name string) (sum float64, n int) {
 			continue
 		}
 		for _, m := range f.GetMetric() {
+			if !hasLabels(m, labels) {
+				continue
+			}
 			n++
 			switch f.GetType() {
 			case dto.MetricType_COUNTER:
@@ -191,4 +200,14 @@ func (p *process) metric(t testing.TB, name string) (sum float64, n int) {
 		}
 	}
 	return sum, n
+}
+
+// hasLabels says whether a series has labels with all of these values.
+func hasLabels(m *dto.Metric, values []string) bool {
+	for _, v := range values {
+		if !slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetValue() == v }) {
+			return false
+		}
+	}
+	return true
 }

@@ -49,6 +49,15 @@ func (p *progress) eta(position int64, now time.Time) time.Duration {
 	return time.Duration(float64(now.Sub(p.began)) / float64(done) * float64(left))
 }
 
+// tellRestored measures, once, how long it took from the assignment of a partition to where something is told of its records. It is called
+// with mu held.
+func (s *session) tellRestored(o *owned) {
+	if !o.restored && !o.settled.IsZero() && o.restoring.left(o.position) == 0 {
+		o.restored = true
+		s.o.Metrics.restores.WithLabelValues(s.o.Stream).Observe(time.Since(o.taken).Seconds())
+	}
+}
+
 // tellProgress logs how far long restores have come.
 func (s *session) tellProgress(now time.Time) {
 	s.mu.Lock()

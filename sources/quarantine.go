@@ -48,8 +48,23 @@ func (s *session) stepOver(ctx context.Context, at place, from, to int64, epoch 
 		return fmt.Errorf("step over %s/%d from %d to %d: %w", at.topic, at.id, from, to-1, err)
 	}
 	s.keep(o, messages, epoch)
-	o.lag.done(o.position, time.Now(), to)
+	o.lag.done(o.position, time.Time{}, to)
 	s.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{at.topic: {at.id: {Epoch: epoch, Offset: to}}})
+	return nil
+}
+
+// stepOverDeleted goes on where the log begins, after retention has deleted what was to be read and nothing has come since: without that the
+// group's offset, and who watches it, would have a lag of records that are not there.
+func (s *session) stepOverDeleted(ctx context.Context, o *owned, from, start int64, epoch int32) error {
+	s.gap(o.p, from, start)
+	o.turn.Lock()
+	defer o.turn.Unlock()
+	messages, err := s.h.Process(ctx, o.p, []pipeline.Record{{Offset: start - 1, Control: true}})
+	if err != nil {
+		return fmt.Errorf("step over %v from %d to %d: %w", o.p, from, start-1, err)
+	}
+	s.keep(o, messages, epoch)
+	o.lag.done(o.position, time.Time{}, start)
 	return nil
 }
 
@@ -75,6 +90,9 @@ func (s *session) inspect(ctx context.Context, at place, align bool) (stepped bo
 	s.mu.Lock()
 	position, epoch := max(o.position, o.from, 0), o.epoch
 	s.mu.Unlock()
+	if start, deleted := o.lag.deleted(); deleted && start > position && s.client.BufferedFetchRecords() == 0 { // else some of it may be here still
+		return true, s.stepOverDeleted(ctx, o, position, start, epoch)
+	}
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	got, err := s.peek(ctx, at, position)

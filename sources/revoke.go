@@ -42,11 +42,11 @@ func (s *session) forget(ctx context.Context, gone []place) {
 		if o == nil {
 			continue
 		}
+		s.o.Metrics.untrack(s.o.Stream, o.p, &o.lag) // at once, and not when its turn is over: it is another's
 		revoking.Go(func() {
 			o.turn.Lock()
 			defer o.turn.Unlock()
 			s.log.Info("partition revoked", "partition", o.p.String(), "committed", max(o.committed, 0), "state", max(o.position, 0))
-			s.o.Metrics.untrack(s.o.Stream, o.p, &o.lag)
 			if err := s.h.Revoke(ctx, o.p); err != nil {
 				s.log.Error("revoke", "partition", o.p.String(), "error", err)
 			}

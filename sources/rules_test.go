@@ -246,8 +246,20 @@ func TestOrphan(t *testing.T) {
 		return nil, nil, false
 	})
 	p := w.start("a", tuned(quick))
+	w.eventually("it is told", func() error {
+		if n, _ := p.metric(t, "gonomaly_partitions_unowned"); n != 1 {
+			return fmt.Errorf("%v partitions are nobody's, want 1", n)
+		}
+		return nil
+	})
 	w.caughtUp() // all of it
 	w.compare()
+	w.eventually("it is over", func() error {
+		if n, told := p.metric(t, "gonomaly_partitions_unowned"); n != 0 || told != 1 {
+			return fmt.Errorf("%v partitions are nobody's, told %d times", n, told)
+		}
+		return nil
+	})
 	if lost.Load() == 0 {
 		t.Error("no partition was left out: the test shows nothing")
 	}

@@ -35,6 +35,10 @@ type session struct {
 	writeFailed error // what the last turn was given up for, if for that
 	aborts      int   // in a row, other than by rebalances
 	pressure    pressure
+	polled      time.Time // last
+
+	looking looking
+	sampled time.Time // progress at the last samples; of keepLooking
 
 	failures failures    // of writes
 	revoked  atomic.Bool // partitions were taken away: the turn must end soon
@@ -51,6 +55,7 @@ type session struct {
 func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[string]kafka.Topic) *session {
 	s := &session{
 		pressure: pressure{memory: k.memory}, Kafka: k, h: h, topics: topics, decompressor: k.o.Client.Decompressor(), connected: make(chan struct{}), suspects: make(chan place, 1),
+		looking: looking{turn: make(chan struct{}, 1), silent: map[int32]bool{}},
 		endTurn: func() {}, owned: map[place]*owned{}, coming: map[place]*coming{},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it outlives ctx by the time that a clean end takes
@@ -104,6 +109,7 @@ func (s *session) run(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() { s.watch(watching, stuck) })
+	watch.Go(func() { s.keepLooking(watching) })
 	defer watch.Wait()
 	defer stop()
 
@@ -181,6 +187,12 @@ func (s *session) gather(ctx context.Context) error {
 		if s.pressed() {
 			<-turn.Done()
 			return nil
+		}
+		if now := time.Now(); s.polled.IsZero() {
+			s.polled = now
+		} else {
+			s.o.Metrics.polls.WithLabelValues(s.o.Stream).Observe(now.Sub(s.polled).Seconds())
+			s.polled = now
 		}
 		fetches := s.client.PollRecords(turn, pollRecords)
 		if fetches.IsClientClosed() {

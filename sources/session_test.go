@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -21,7 +22,7 @@ func unconnected(t *testing.T) *session {
 	t.Helper()
 	k, err := NewKafka(KafkaOptions{
 		Client: kafka.Config{Brokers: []string{"localhost:1"}}, Stream: "s", Group: group, Topics: []string{input}, Outputs: []string{alerts},
-		Metrics: NewKafkaMetrics(prometheus.NewRegistry()), Log: logTo(""),
+		Clients: kafka.NewMetrics(prometheus.NewRegistry()), Metrics: NewKafkaMetrics(prometheus.NewRegistry()), Log: logTo(""),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +155,7 @@ func TestWatch(t *testing.T) {
 	s := unconnected(t)
 	at := place{input, 0}
 	o := &owned{p: pipeline.Partition{Topic: input}, settled: time.Now(), position: 5}
-	o.lag.begin(5, 5)
+	o.lag.begin(5, bounds{0, 5}, time.Now())
 	s.owned[at] = o
 	stands, now := map[*owned]stand{}, time.Now()
 	look := func(end int64) error {
@@ -229,31 +230,26 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// Lag is 0 exactly when nothing is left, and an idle hour is no lag.
-func TestLag(t *testing.T) {
-	var l lag
-	now := time.Unix(10_000, 0)
-	check := func(what string, records int64, seconds float64) {
-		t.Helper()
-		if n, _ := l.records(); n != records || l.seconds(now) != seconds {
-			t.Errorf("%s: %d records, %v s, want %d, %v", what, n, l.seconds(now), records, seconds)
+// Records that brokers have lost, fetches that fail, rights that are denied and messages that are cut are counted.
+func TestWhatGoesWrongIsCounted(t *testing.T) {
+	s := unconnected(t)
+	at := place{input, 0}
+	if _, err := s.restore(t.Context(), at, taken{committed: -1, log: &bounds{0, 3}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{&kgo.ErrDataLoss{Topic: input, ConsumedTo: 5, ResetTo: 3}, kerr.TopicAuthorizationFailed} {
+		fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: []kgo.FetchPartition{{Err: err}}}}}}
+		if _, err := s.process(t.Context(), fetches); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if _, known := l.records(); known {
-		t.Error("a lag is known before anything is")
+	s.keep(s.get(at), []pipeline.Message{{Topic: alerts, Value: make([]byte, 2*maxMessage)}}, 0)
+	for name, c := range map[string]*prometheus.CounterVec{"losses": s.o.Metrics.losses, "cut": s.o.Metrics.cut} {
+		if n := testutil.ToFloat64(c.WithLabelValues("s")); n != 1 {
+			t.Errorf("%s: %v, want 1", name, n)
+		}
 	}
-	l.begin(0, 10)
-	l.next(0, now.Add(-100*time.Second))
-	check("10 records, the first 100 s old", 10, 100)
-	l.done(4, now.Add(-60*time.Second), 10)
-	check("the last processed is 60 s old", 6, 60)
-	l.done(10, now.Add(-50*time.Second), 10)
-	check("caught up", 0, 0)
-	now = now.Add(time.Hour)
-	l.sees(10, now.Add(-time.Second))
-	check("idle for an hour", 0, 0)
-	l.sees(11, now)
-	check("a record after an idle hour", 1, 1)
-	l.next(10, now.Add(time.Minute))
-	check("a record from the future", 1, 0)
+	if n := testutil.ToFloat64(s.o.Metrics.fetchErrors.WithLabelValues("s")); n != 2 {
+		t.Errorf("%v fetches have failed, want 2", n)
+	}
 }

@@ -104,6 +104,7 @@ func (s *session) end(ctx context.Context) error {
 	if unwritten == nil && s.tainted.Load() {
 		unwritten = errTainted
 	}
+	defer func() { s.o.Metrics.commits.WithLabelValues(s.o.Stream).Add(time.Since(begin).Seconds()) }()
 	sent := map[place]int64{}
 	why, err := s.delivery.end(ending, unwritten == nil, sent)
 	s.tainted.Store(false)
@@ -127,6 +128,7 @@ func (s *session) end(ctx context.Context) error {
 // aborted keeps what the turn held for the next one.
 func (s *session) aborted(ctx context.Context, rebalanced bool, why error) error {
 	s.o.Metrics.transactions.WithLabelValues(s.o.Stream, "aborted").Inc()
+	s.o.Clients.Denied(why)
 	if ctx.Err() != nil {
 		return fmt.Errorf("the last commit failed: %w", why)
 	}

@@ -30,6 +30,7 @@ func (s *session) watch(ctx context.Context, stuck chan<- error) {
 	tick := time.NewTicker(s.watching.every)
 	defer tick.Stop()
 	stands, nobodys := map[*owned]stand{}, orphans{}
+	defer s.o.Metrics.unowned.DeleteLabelValues(s.o.Stream)
 	for {
 		select {
 		case <-ctx.Done():
@@ -48,10 +49,7 @@ func (s *session) watch(ctx context.Context, stuck chan<- error) {
 			default:
 			}
 		}
-		if s.o.Config.GroupProtocol == Consumer {
-			continue // there the brokers assign; a member cannot make them
-		}
-		if old, err := s.unowned(ctx, nobodys, logs, asked); err == nil && len(old) > 0 {
+		if old := s.unowned(ctx, nobodys, logs, asked); len(old) > 0 && s.o.Config.GroupProtocol != Consumer { // there the brokers assign; a member cannot make them
 			s.o.Metrics.forced.WithLabelValues(s.o.Stream).Inc()
 			s.log.Warn("partitions have no member although the group is stable: making it rebalance", "partitions", len(old), "one", fmt.Sprintf("%s/%d", old[0].topic, old[0].id))
 			s.client.ForceRebalance()
@@ -74,10 +72,8 @@ func (s *session) standing(stands map[*owned]stand, logs map[place]*bounds, aske
 		if log == nil || o.settled.IsZero() {
 			continue
 		}
-		left, known := o.lag.sees(log.end, asked)
-		if from := max(o.position, o.from); !known && from >= 0 {
-			o.lag.begin(from, log.end)
-		}
+		o.lag.sees(*log, asked)
+		left := o.lag.left()
 		before, ok := stands[o]
 		if !ok || before.position != o.position || left == 0 || resting {
 			stands[o] = stand{o.position, asked}

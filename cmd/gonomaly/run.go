@@ -53,8 +53,10 @@ standard output where there is none.`,
 				return play(c.Context(), file, stream, input, log)
 			}
 			limitMemory(log)
+			b := readBuild()
 			s, err := service.New(service.Options{
 				Load: func() (*config.Config, error) { return config.Load(file) }, Listen: listen, Log: log, Level: level,
+				Build: service.Build{Version: b.Version, Revision: b.Commit},
 			})
 			if err != nil {
 				return err

@@ -7,19 +7,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/service"
 )
 
 func newSchema() *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema config|alert",
-		Short: "Print the JSON Schema of the configuration, or of an alert",
+		Use:   "schema config|alert|metrics",
+		Short: "Print the JSON Schema of the configuration or of an alert, or the reference of the metrics",
 		Long: `Schema prints a JSON Schema (2020-12), made from the code. With that of the configuration an editor completes and checks it; with
-that of an alert a reader of the alerts topic knows what to expect.`,
+that of an alert a reader of the alerts topic knows what to expect. Of the metrics it prints a page in Markdown: name, type, labels, unit and
+meaning of each, as they are registered.`,
 		Example: `  gonomaly schema config > gonomaly.schema.json
-  gonomaly schema alert`,
-		ValidArgs: []string{"config", "alert"},
+  gonomaly schema alert
+  gonomaly schema metrics > docs/metrics.md`,
+		ValidArgs: []string{"config", "alert", "metrics"},
 		Args:      usage(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
 		RunE: func(c *cobra.Command, args []string) error {
+			if args[0] == "metrics" {
+				return service.WriteReference(c.OutOrStdout())
+			}
 			schema := map[string]func() *jsonschema.Schema{"config": config.Schema, "alert": config.AlertSchema}[args[0]]()
 			e := json.NewEncoder(c.OutOrStdout())
 			e.SetIndent("", "  ")

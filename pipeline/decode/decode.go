@@ -40,6 +40,11 @@ const (
 	BadTime      Reason = "time_out_of_range" // not a time, or further ahead than believed
 )
 
+// Reasons are all that a Decoder gives.
+func Reasons() []Reason {
+	return []Reason{NotJSON, NotCSV, MissingField, WrongType, NotFinite, TooLarge, TooDeep, BadTime}
+}
+
 // Config describes a stream's records.
 type Config struct {
 	Format  string   `yaml:"format" jsonschema:"enum=json,enum=csv,default=json" jsonschema_description:"Format of a record's value."`

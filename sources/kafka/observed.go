@@ -14,12 +14,13 @@ import (
 // Observed adds logs and metrics to a client's options. The metrics, gonomaly_kafka_client_…, have the client's role as a label; a
 // client takes over those of its predecessor in the same role.
 func Observed(opts Options, m *Metrics, role string, log *slog.Logger) Options {
-	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role)}), kgo.WithHooks(m.of(role)))
+	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role), m.security}), kgo.WithHooks(m.of(role), guard{m.security}))
 }
 
 // Metrics are those of the process's clients.
 type Metrics struct {
-	reg prometheus.Registerer
+	reg      prometheus.Registerer
+	security *security
 
 	mu    sync.Mutex
 	roles map[string]*tracked
@@ -27,8 +28,11 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of a process's clients; once for each registry.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	return &Metrics{reg: reg, roles: map[string]*tracked{}}
+	return &Metrics{reg: reg, security: newSecurity(reg), roles: map[string]*tracked{}}
 }
+
+// clientMetrics is what the names of the client library's metrics begin with.
+const clientMetrics = "gonomaly_kafka_client"
 
 func (m *Metrics) of(role string) *kprom.Metrics {
 	m.mu.Lock()
@@ -38,7 +42,7 @@ func (m *Metrics) of(role string) *kprom.Metrics {
 	}
 	t := &tracked{Registerer: prometheus.WrapRegistererWith(prometheus.Labels{"client": role}, m.reg)}
 	m.roles[role] = t
-	return kprom.NewMetrics("gonomaly_kafka_client", kprom.Registerer(t))
+	return kprom.NewMetrics(clientMetrics, kprom.Registerer(t))
 }
 
 // tracked remembers what was registered.
@@ -87,7 +91,10 @@ func (t *tracked) unregister() {
 }
 
 // logger hands what a client logs to slog. What it calls info is ours to debug.
-type logger struct{ *slog.Logger }
+type logger struct {
+	*slog.Logger
+	security *security
+}
 
 func (l logger) Level() kgo.LogLevel {
 	switch {
@@ -100,6 +107,7 @@ func (l logger) Level() kgo.LogLevel {
 }
 
 func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
+	l.security.logged(msg, keyvals)
 	to := slog.LevelDebug
 	switch level {
 	case kgo.LogLevelError:
