@@ -47,14 +47,14 @@ func (c *count) add(other count) {
 func (c change) counts(name string, by func(labels) string) map[string]count {
 	was := map[string]float64{}
 	if c.before != nil {
-		c.before.each(name, func(l labels, x float64) { was[l.key()] = x })
+		c.before.Each(name, func(l labels, x float64) { was[key(l)] = x })
 	}
 	found := map[string]count{}
-	c.now.each(name, func(l labels, x float64) {
+	c.now.Each(name, func(l labels, x float64) {
 		n := count{Total: x}
 		if c.seconds > 0 {
 			moved := x
-			if old := was[l.key()]; old <= x {
+			if old := was[key(l)]; old <= x {
 				moved -= old
 			}
 			n.Rate, n.Known = moved/c.seconds, true
@@ -70,7 +70,7 @@ func (c change) counts(name string, by func(labels) string) map[string]count {
 func (c change) sum(name string) count { return c.counts(name, func(labels) string { return "" })[""] }
 
 // key tells series of one metric apart.
-func (l labels) key() string {
+func key(l labels) string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(l)) {
 		b.WriteString(name + "\x00" + l[name] + "\x00")

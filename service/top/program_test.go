@@ -178,7 +178,9 @@ func TestProgram(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- run(ctx, []string{server.URL}, time.Millisecond, Layout{Paint: Plain}, in, out, tea.WithWindowSize(120, 40)) }()
+	go func() {
+		done <- run(ctx, []string{server.URL}, time.Millisecond, Layout{Paint: Plain}, in, out, tea.WithWindowSize(120, 40))
+	}()
 	for _, words := range []string{"not connected yet", "series are learning"} {
 		out.waitFor(t, ctx, words)
 		ready.Store(true)

@@ -23,7 +23,8 @@ type Scrape struct {
 	At    time.Time
 	Err   error // why it could not be asked; nothing else is set then
 	Ready bool
-	Says  []string // lines of /-/ready: why it is not ready, or who is still learning
+	Says  []string  // lines of /-/ready: why it is not ready, or who is still learning
+	Clock time.Time // the instance's, to a second; zero where it does not tell
 
 	families map[string]*dto.MetricFamily
 }
@@ -46,15 +47,15 @@ func CheckURL(text string) error {
 // Ask looks at the instance at a URL once. It is bounded by ctx alone.
 func Ask(ctx context.Context, base string) Scrape {
 	s := Scrape{URL: base}
-	var text string
-	if s.Err = get(ctx, base+"/metrics", maxMetrics, &text, http.StatusOK); s.Err != nil {
+	var metrics answer
+	if s.Err = get(ctx, base+"/metrics", maxMetrics, &metrics, http.StatusOK); s.Err != nil {
 		return s
 	}
-	s.At = time.Now()
-	if s.Err = s.parse(text); s.Err != nil {
+	s.At, s.Clock = time.Now(), metrics.clock
+	if s.Err = s.parse(metrics.text); s.Err != nil {
 		return s
 	}
-	s.Ready, s.Says, s.Err = AskReady(ctx, base)
+	s.Ready, s.Says, s.Err = askReady(ctx, base)
 	return s
 }
 
@@ -72,13 +73,13 @@ func (s *Scrape) parse(text string) error {
 	return nil
 }
 
-// AskReady asks an instance whether it is ready, and for the lines that it has to say about it.
-func AskReady(ctx context.Context, base string) (ready bool, says []string, err error) {
-	var text string
-	if err := get(ctx, base+"/-/ready", maxReady, &text, http.StatusOK, http.StatusServiceUnavailable); err != nil {
+// askReady asks an instance whether it is ready, and for the lines that it has to say about it.
+func askReady(ctx context.Context, base string) (ready bool, says []string, err error) {
+	var a answer
+	if err := get(ctx, base+"/-/ready", maxReady, &a, http.StatusOK, http.StatusServiceUnavailable); err != nil {
 		return false, nil, err
 	}
-	first, rest, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	first, rest, _ := strings.Cut(strings.TrimSpace(a.text), "\n")
 	if first != "ready" {
 		says = append(says, strings.TrimPrefix(first, "not ready: "))
 	}
@@ -88,8 +89,14 @@ func AskReady(ctx context.Context, base string) (ready bool, says []string, err 
 	return first == "ready", says, nil
 }
 
+// answer is a body, and what the other's clock said.
+type answer struct {
+	text  string
+	clock time.Time
+}
+
 // get reads an answer that has one of these statuses.
-func get(ctx context.Context, address string, most int64, text *string, statuses ...int) error {
+func get(ctx context.Context, address string, most int64, to *answer, statuses ...int) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
@@ -109,7 +116,8 @@ func get(ctx context.Context, address string, most int64, text *string, statuses
 	}
 	for _, s := range statuses {
 		if resp.StatusCode == s {
-			*text = string(b)
+			to.text = string(b)
+			to.clock, _ = http.ParseTime(resp.Header.Get("Date")) // zero where there is none
 			return nil
 		}
 	}
@@ -117,10 +125,10 @@ func get(ctx context.Context, address string, most int64, text *string, statuses
 }
 
 // labels are those of one series.
-type labels map[string]string
+type labels = map[string]string
 
-// each calls f for the series of a metric.
-func (s *Scrape) each(name string, f func(l labels, value float64)) {
+// Each calls f for the series of a metric.
+func (s *Scrape) Each(name string, f func(labels map[string]string, value float64)) {
 	for _, m := range s.families[name].GetMetric() {
 		l := labels{}
 		for _, p := range m.Label {
@@ -132,6 +140,6 @@ func (s *Scrape) each(name string, f func(l labels, value float64)) {
 
 // value is that of a metric without labels.
 func (s *Scrape) value(name string) (value float64, known bool) {
-	s.each(name, func(_ labels, x float64) { value, known = x, true })
+	s.Each(name, func(_ labels, x float64) { value, known = x, true })
 	return value, known
 }

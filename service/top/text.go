@@ -108,8 +108,8 @@ func instances(v View, l Layout) []string {
 			notes = append(notes, l.Paint(loud, in.Name+": "+line))
 		}
 		rows = append(rows, []cell{
-			{in.Name, plain}, {in.Version, plain}, state, {span(in.Up), plain}, {perSecond(in.Records), plain}, {perMinute(in.Alerts), plain},
-			{span(in.Lag), late(in.Lag)}, {amount(float64(in.Partitions)), plain}, {cores(in.CPU), plain}, {size(in.Memory), plain},
+			{in.Name, plain}, {in.Version, plain}, state, {Span(in.Up), plain}, {perSecond(in.Records), plain}, {perMinute(in.Alerts), plain},
+			{Span(in.Lag), late(in.Lag)}, {amount(float64(in.Partitions)), plain}, {cores(in.CPU), plain}, {size(in.Memory), plain},
 		})
 	}
 	head := "gonomaly top  " + v.At.UTC().Format(time.DateTime) + " UTC"
@@ -195,8 +195,8 @@ func (l Layout) partitions(v View) (title string, lines []string) {
 			learning = warning
 		}
 		rows = append(rows, []cell{
-			{p.Stream, plain}, {p.Topic, plain}, {fmt.Sprint(p.ID), plain}, {in, plain}, {p.Status, status}, {span(p.Lag), late(p.Lag)},
-			{amount(p.Records), plain}, {amount(p.Series), plain}, {amount(p.Learning), learning}, {span(p.Watermark), plain}, {span(p.Checkpoint), plain},
+			{p.Stream, plain}, {p.Topic, plain}, {fmt.Sprint(p.ID), plain}, {in, plain}, {p.Status, status}, {Span(p.Lag), late(p.Lag)},
+			{amount(p.Records), plain}, {amount(p.Series), plain}, {amount(p.Learning), learning}, {Span(p.Watermark), plain}, {Span(p.Checkpoint), plain},
 		})
 	}
 	if len(rows) == 0 {
@@ -231,7 +231,7 @@ func sinks(v View, l Layout) []string {
 		}
 		rows = append(rows, []cell{
 			{s.Name, plain}, breaker, {perSecond(s.Delivered), plain}, {amount(s.Delivered.Total), plain}, {amount(s.Aside.Total), aside},
-			{amount(s.Lag), plain}, {span(s.Oldest), late(s.Oldest)}, {perMinute(s.Retries), plain},
+			{amount(s.Lag), plain}, {Span(s.Oldest), late(s.Oldest)}, {perMinute(s.Retries), plain},
 		})
 	}
 	return table(columns, rows, l.Paint)

@@ -168,8 +168,8 @@ func TestOrders(t *testing.T) {
 
 func TestUnits(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{span(unknown), "–"}, {span(0), "0 s"}, {span(0.0004), "<1 ms"}, {span(0.25), "250 ms"}, {span(59.94), "59.9 s"}, {span(61), "1m 01s"},
-		{span(-61), "-1m 01s"}, {span(2*3600 + 300), "2h 05m"}, {span(86400 * 30), "30 d"}, {span(1e12), "11574074 d"},
+		{Span(unknown), "–"}, {Span(0), "0 s"}, {Span(0.0004), "<1 ms"}, {Span(0.25), "250 ms"}, {Span(59.94), "59.9 s"}, {Span(61), "1m 01s"},
+		{Span(-61), "-1m 01s"}, {Span(2*3600 + 300), "2h 05m"}, {Span(86400 * 30), "30 d"}, {Span(1e12), "11574074 d"},
 		{amount(unknown), "–"}, {amount(0), "0"}, {amount(999), "999"}, {amount(1234567), "1,234,567"}, {amount(-1234), "-1,234"},
 		{perSecond(count{Rate: 0.25}), "–"}, {perSecond(count{Rate: 0.25, Known: true}), "0.2"}, {perMinute(count{Rate: 100, Known: true}), "6,000"},
 		{perMinute(count{Known: true}), "0"},

@@ -9,8 +9,8 @@ import (
 // none stands for a number that is not known.
 const none = "–"
 
-// span is a length of time to two digits or so: what is looked at is whether it is seconds, minutes or days.
-func span(seconds float64) string {
+// Span is a length of time to two digits or so: what is looked at is whether it is seconds, minutes or days.
+func Span(seconds float64) string {
 	if math.IsNaN(seconds) {
 		return none
 	}

@@ -147,7 +147,7 @@ func (in *Instance) measure(c change, partitions []Partition) {
 	if cpu := c.sum("process_cpu_seconds_total"); cpu.Known {
 		in.CPU = cpu.Rate
 	}
-	c.now.each("gonomaly_build_info", func(l labels, _ float64) { in.Version = l["version"] })
+	c.now.Each("gonomaly_build_info", func(l labels, _ float64) { in.Version = l["version"] })
 	in.Records, in.Alerts = c.sum("gonomaly_records_received_total"), c.sum("gonomaly_alerts_total")
 	in.Alerts.Known = in.Records.Known // before the first of them there is no counter
 	in.Partitions = len(partitions)
@@ -179,12 +179,12 @@ func (c change) partitions(instance string) []Partition {
 		return p
 	}
 	s := c.now
-	s.each("gonomaly_kafka_lag_records", func(l labels, x float64) { of(l).Records = x })
-	s.each("gonomaly_time_lag_seconds", func(l labels, x float64) { of(l).Lag = x })
-	s.each("gonomaly_series", func(l labels, x float64) { of(l).Series = x })
-	s.each("gonomaly_series_learning", func(l labels, x float64) { of(l).Learning = x })
-	s.each("gonomaly_checkpoint_age_seconds", func(l labels, x float64) { of(l).Checkpoint = x })
-	s.each("gonomaly_watermark_timestamp_seconds", func(l labels, x float64) {
+	s.Each("gonomaly_kafka_lag_records", func(l labels, x float64) { of(l).Records = x })
+	s.Each("gonomaly_time_lag_seconds", func(l labels, x float64) { of(l).Lag = x })
+	s.Each("gonomaly_series", func(l labels, x float64) { of(l).Series = x })
+	s.Each("gonomaly_series_learning", func(l labels, x float64) { of(l).Learning = x })
+	s.Each("gonomaly_checkpoint_age_seconds", func(l labels, x float64) { of(l).Checkpoint = x })
+	s.Each("gonomaly_watermark_timestamp_seconds", func(l labels, x float64) {
 		of(l).Watermark = float64(s.At.UnixMilli())/1000 - x
 	})
 	all := make([]Partition, 0, len(found))
@@ -214,7 +214,7 @@ func (c change) addStreams(streams map[string]Stream) {
 		}
 		streams[name] = s
 	}
-	c.now.each("gonomaly_restore_records_left", func(l labels, x float64) {
+	c.now.Each("gonomaly_restore_records_left", func(l labels, x float64) {
 		s := streams[l["stream"]]
 		s.Name = l["stream"]
 		s.Left += x
@@ -229,8 +229,8 @@ func (c change) addSinks(sinks map[string]Sink) {
 		f(&s)
 		sinks[name] = s
 	}
-	for key, n := range c.counts("gonomaly_sink_deliveries_total", func(l labels) string { return l["sink"] + "\x00" + l["outcome"] }) {
-		sink, outcome, _ := strings.Cut(key, "\x00")
+	for both, n := range c.counts("gonomaly_sink_deliveries_total", func(l labels) string { return l["sink"] + "\x00" + l["outcome"] }) {
+		sink, outcome, _ := strings.Cut(both, "\x00")
 		change(sink, func(s *Sink) {
 			if outcome == "delivered" {
 				s.Delivered.add(n)
@@ -242,11 +242,11 @@ func (c change) addSinks(sinks map[string]Sink) {
 	for sink, n := range c.counts("gonomaly_sink_retries_total", label("sink")) {
 		change(sink, func(s *Sink) { s.Retries.add(n) })
 	}
-	c.now.each("gonomaly_sink_lag_records", func(l labels, x float64) { change(l["sink"], func(s *Sink) { s.Lag += x }) })
-	c.now.each("gonomaly_sink_oldest_undelivered_seconds", func(l labels, x float64) {
+	c.now.Each("gonomaly_sink_lag_records", func(l labels, x float64) { change(l["sink"], func(s *Sink) { s.Lag += x }) })
+	c.now.Each("gonomaly_sink_oldest_undelivered_seconds", func(l labels, x float64) {
 		change(l["sink"], func(s *Sink) { s.Oldest = max(s.Oldest, x) })
 	})
-	c.now.each("gonomaly_sink_breaker_state", func(l labels, x float64) { change(l["sink"], func(s *Sink) { s.Breaker = max(s.Breaker, x) }) })
+	c.now.Each("gonomaly_sink_breaker_state", func(l labels, x float64) { change(l["sink"], func(s *Sink) { s.Breaker = max(s.Breaker, x) }) })
 }
 
 // addTroubles leaves out what never happened.
