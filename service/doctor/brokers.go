@@ -72,7 +72,7 @@ func unreachable(err error) string {
 	case strings.Contains(text, "refused"):
 		return "start the broker, or correct the port in kafka.brokers"
 	case errors.Is(err, io.EOF) || strings.Contains(text, "EOF"):
-		return "see whether the listener wants TLS or SASL: kafka.tls.enabled, kafka.sasl.mechanism"
+		return "see whether the listener wants TLS or SASL, and whether kafka.tls and kafka.sasl, its password too, are as it wants them"
 	case errors.Is(err, context.DeadlineExceeded) || strings.Contains(text, "timeout"):
 		return "look for a firewall between, or a broker that is frozen; and whether kafka.tls.enabled is as on the listener"
 	}
@@ -128,7 +128,7 @@ func (f *facts) topic(out *findings, name, remedy string, missing Level) {
 		out.add(missing, remedy, "%s does not exist", name)
 		return
 	case t.Err != nil || !asked:
-		out.bad("give the user the right Describe on the topic, where it lacks that; else look into the brokers' logs", "%s cannot be asked about: %v", name, t.Err)
+		out.bad(refused(t.Err, "Describe", "topic", name), "%s cannot be asked about: %v", name, t.Err)
 		return
 	}
 	var dead, thin []string
@@ -153,6 +153,19 @@ func (f *facts) topic(out *findings, name, remedy string, missing Level) {
 	if len(dead)+len(thin) == 0 {
 		out.good("%s has %s, all in sync, %s", name, many(len(t.Partitions), "partition"), many64(records, "offset"))
 	}
+}
+
+// refused is what to do about a question that was not answered.
+func refused(err error, operation, kind, name string) string {
+	if kafka.Denied(err) {
+		return allow(kind, name, operation)
+	}
+	return "ask again; where that does not help, look into the brokers' logs"
+}
+
+// allow is the command that gives rights.
+func allow(kind, name string, operations ...string) string {
+	return fmt.Sprintf("kafka-acls.sh --add --allow-principal User:NAME --operation %s --%s %s", strings.Join(operations, " --operation "), kind, name)
 }
 
 func ids(partitions map[int32]kafka.PartitionState) []int32 {

@@ -40,7 +40,7 @@ func checkpoints(f *facts) []Finding {
 func (f *facts) stored(out *findings, s *config.Stream, topic string) {
 	var none, damaged, above []string
 	var failed error
-	total, farthest, oldest := 0, int64(0), time.Duration(0)
+	total, stored, farthest, oldest := 0, 0, int64(0), time.Duration(0)
 	for l, has := range f.states {
 		if l.Group != s.Group || l.Topic != topic {
 			continue
@@ -63,6 +63,7 @@ func (f *facts) stored(out *findings, s *config.Stream, topic string) {
 		case committed:
 			farthest = max(farthest, at-has.Offset)
 		}
+		stored++
 		if !has.Written.IsZero() {
 			oldest = max(oldest, f.now.Sub(has.Written))
 		}
@@ -96,12 +97,17 @@ func (f *facts) stored(out *findings, s *config.Stream, topic string) {
 	if told, known := f.age(s.Name, topic); known {
 		oldest = max(oldest, told)
 	}
-	if has := total - len(none); has > 0 && len(damaged) == 0 {
-		age := ""
-		if oldest > 0 {
-			age = ", the oldest " + brief(oldest) + " old"
+	switch {
+	case stored == 0 && len(none) == 0:
+		out.good("of %s in %s: none of %s yet, and nothing is committed", s.Name, topic, many(total, "partition"))
+	case stored > 0 && len(damaged) == 0:
+		says := fmt.Sprintf("of %s in %s: %d of %s, all that is committed is in them", s.Name, topic, stored, many(total, "partition"))
+		if farthest > 0 {
+			says = fmt.Sprintf("of %s in %s: %d of %s, at most %s behind what is committed", s.Name, topic, stored, many(total, "partition"), many64(farthest, "offset"))
+			if oldest > 0 { // of one with nothing to add the age is that of the last record
+				says += ", the oldest " + brief(oldest) + " old"
+			}
 		}
-		says := fmt.Sprintf("of %s in %s: %d of %s, at most %s behind what is committed%s", s.Name, topic, has, many(total, "partition"), many64(farthest, "offset"), age)
 		if farthest > 0 && oldest > max(staleLeast, staleTimes*f.config.Checkpoints.Every) {
 			out.warn("see gonomaly_checkpoints_total{outcome=\"failed\"} and the log: a restart folds again what came since", "%s", says)
 			return

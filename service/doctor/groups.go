@@ -26,15 +26,14 @@ func rights(f *facts) []Finding {
 		for _, w := range wants {
 			if !slices.Contains(has, w) {
 				lacks = append(lacks, w)
-				add = append(add, "--operation "+strings.ToUpper(w[:1])+w[1:])
+				add = append(add, strings.ToUpper(w[:1])+w[1:])
 			}
 		}
 		if len(lacks) == 0 {
 			may = append(may, wants[0]+" "+name)
 			return
 		}
-		out.bad(fmt.Sprintf("kafka-acls.sh --add --allow-principal User:NAME %s --%s %s", strings.Join(add, " "), kind, name),
-			"%s %s: the user may not %s it", kind, name, strings.Join(lacks, ", "))
+		out.bad(allow(kind, name, add...), "%s %s: the user may not %s it", kind, name, strings.Join(lacks, ", "))
 	}
 	for i := range f.config.Streams {
 		s := &f.config.Streams[i]
@@ -53,8 +52,8 @@ func rights(f *facts) []Finding {
 			check("topic", s.Alert.Topic, f.kafka.Topics[s.Alert.Topic].Operations, "read")
 		}
 		if id := sources.TransactionalID(s.Group, f.config.Instance); f.kafka.Writers[id] != nil {
-			out.bad("kafka-acls.sh --add --allow-principal User:NAME --operation Write --operation Describe --transactional-id "+id,
-				"transactional id %s cannot be asked about: %v", id, f.kafka.Writers[id])
+			remedy := refused(f.kafka.Writers[id], "Describe", "transactional-id", id)
+			out.bad(remedy, "transactional id %s cannot be asked about: %v", id, f.kafka.Writers[id])
 		}
 	}
 	if len(may) > 0 {
@@ -89,7 +88,7 @@ func (f *facts) group(out *findings, name string, read []string) {
 	g := f.kafka.Groups[name]
 	switch {
 	case g.Err != nil:
-		out.bad("give the user the right Describe on the group, where it lacks that; else look into the brokers' logs", "%s cannot be asked about: %v", name, g.Err)
+		out.bad(refused(g.Err, "Describe", "group", name), "%s cannot be asked about: %v", name, g.Err)
 		return
 	case g.State == empty || g.State == dead || g.State == "":
 		if f.running() {

@@ -44,8 +44,7 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		return // told with the topics
 	}
 	if g.OffsetsErr != nil {
-		out.bad("give the user the right Describe on the group and on its topics, where it lacks that; else look into the brokers' logs",
-			"the offsets of %s cannot be read: %v", name, g.OffsetsErr)
+		out.bad(refused(g.OffsetsErr, "Describe", "group", name), "the offsets of %s cannot be read: %v", name, g.OffsetsErr)
 		return
 	}
 	var lost, beyond, near, none []string
@@ -58,8 +57,10 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		at, committed := g.Committed[topic][id]
 		where := fmt.Sprintf("%s/%d", topic, id)
 		switch {
-		case !committed:
+		case !committed && p.End > p.Start:
 			none = append(none, where)
+			continue
+		case !committed: // and there is nothing to commit
 			continue
 		case at < p.Start:
 			lost = append(lost, fmt.Sprintf("%s (%d offsets: next is %d, the log begins at %d)", where, p.Start-at, at, p.Start))
@@ -96,7 +97,7 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		out.warn("nothing, if it is new; else its offsets have expired (offsets.retention.minutes) or its name has changed: see group of the stream",
 			"%s has committed nothing for %s of %s, and begins at the %s of the log", name, many(len(none), "partition"), topic, begins)
 	}
-	if len(none) == len(t.Partitions) || len(lost)+len(beyond) > 0 && left == 0 {
+	if len(none) > 0 && left == 0 || len(lost)+len(beyond) > 0 && left == 0 {
 		return
 	}
 	age := "the next of them not seen"

@@ -58,17 +58,24 @@ func Examine(ctx context.Context, c Config, q Questions) (*Examined, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
-	}
-	defer client.Close()
-	x := examination{client: client, admin: kadm.NewClient(client), opts: opts, q: q}
+	x := examination{opts: opts, q: q}
 	found := &Examined{Seeds: x.seeds(ctx, c.seeds())}
-	if !slices.ContainsFunc(found.Seeds, func(b Broker) bool { return b.Err == nil }) {
+	var answer []string // a client that knows the others too would now and then ask those
+	for _, b := range found.Seeds {
+		if b.Err == nil {
+			answer = append(answer, b.Address)
+		}
+	}
+	if len(answer) == 0 {
 		found.Err = errors.New("no broker answers")
 		return found, nil
 	}
+	x.opts = append(slices.Clone(opts), kgo.SeedBrokers(answer...))
+	if x.client, err = kgo.NewClient(x.opts...); err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	defer x.client.Close()
+	x.admin = kadm.NewClient(x.client)
 	if found.Brokers, found.Err = x.brokers(ctx); found.Err != nil {
 		return found, nil
 	}
@@ -178,6 +185,16 @@ func (x *examination) writers(ctx context.Context) map[string]error {
 		})
 	}
 	return found
+}
+
+// Denied says that a right is missing.
+func Denied(err error) bool {
+	for _, sign := range []error{kerr.TopicAuthorizationFailed, kerr.GroupAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed} {
+		if errors.Is(err, sign) {
+			return true
+		}
+	}
+	return false
 }
 
 // operations are rights as ACLs name them, in lower case; nil where the broker does not tell.
