@@ -52,15 +52,15 @@ func Ask(ctx context.Context, base string) Scrape {
 		return s
 	}
 	s.At, s.Clock = time.Now(), metrics.clock
-	if s.Err = s.parse(metrics.text); s.Err != nil {
+	if s.Err = s.Parse(metrics.text); s.Err != nil {
 		return s
 	}
 	s.Ready, s.Says, s.Err = askReady(ctx, base)
 	return s
 }
 
-// parse reads metrics in the text format of Prometheus.
-func (s *Scrape) parse(text string) error {
+// Parse reads metrics in the text format of Prometheus.
+func (s *Scrape) Parse(text string) error {
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	switch {

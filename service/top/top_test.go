@@ -26,7 +26,7 @@ func recorded(t *testing.T, url, file string, at time.Time) Scrape {
 		t.Fatal(err)
 	}
 	s := Scrape{URL: url, At: at, Ready: true}
-	if err := s.parse(string(text)); err != nil {
+	if err := s.Parse(string(text)); err != nil {
 		t.Fatal(err)
 	}
 	return s
