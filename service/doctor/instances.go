@@ -67,9 +67,17 @@ func instances(f *facts) []Finding {
 	out := findings{area: "instances"}
 	for i := range f.instances {
 		s := &f.instances[i]
-		switch {
+		switch loops := strings.Join(s.Loops, "; "); {
 		case s.Err != nil:
 			out.bad("start it, or correct --url; where it runs, see listen in its configuration", "%s does not answer: %v", s.URL, s.Err)
+		case s.Stuck:
+			out.bad("restart it, as a liveness probe on /-/healthy would; keep its log, and send it SIGQUIT first to see where it stands", "%s is not healthy: %s", s.URL, loops)
+			continue
+		case loops != "":
+			out.warn("see CPU and memory of the machine with gonomaly top; where it stays slow, add instances", "%s is healthy, but %s", s.URL, loops)
+		}
+		switch {
+		case s.Err != nil:
 		case !s.Ready:
 			out.bad("cure what stands above and is bad; gonomaly top shows whether it comes back", "%s is not ready: %s", s.URL, strings.Join(s.Says, "; "))
 		case len(s.Says) > 0:

@@ -224,9 +224,11 @@ func TestOneFact(t *testing.T) {
 		"a stream less": {func(f *facts) {
 			f.instances[0] = instance(t, f.instances[0].URL, "gonomaly_config_last_reload_successful 1\n")
 		}, Warning, "machines does not run"},
-		"the client of Kafka": {func(f *facts) { f.kafka, f.kafkaErr = nil, errors.New("read tls.ca_file: no such file") }, Bad, "read tls.ca_file"},
-		"the client of Redis": {func(f *facts) { f.redis, f.redisErr = nil, errors.New("read password_file: no such file") }, Bad, "read password_file"},
-		"no brokers named":    {func(f *facts) { f.kafka.Err = errors.New("ask for the brokers: EOF") }, Bad, "ask for the brokers: EOF"},
+		"the client of Kafka":  {func(f *facts) { f.kafka, f.kafkaErr = nil, errors.New("read tls.ca_file: no such file") }, Bad, "read tls.ca_file"},
+		"the client of Redis":  {func(f *facts) { f.redis, f.redisErr = nil, errors.New("read password_file: no such file") }, Bad, "read password_file"},
+		"no brokers named":     {func(f *facts) { f.kafka.Err = errors.New("ask for the brokers: EOF") }, Bad, "ask for the brokers: EOF"},
+		"an instance is stuck": {func(f *facts) { f.instances[0].Stuck, f.instances[0].Loops = true, []string{"its loop is stuck"} }, Bad, "is not healthy: its loop is stuck"},
+		"an instance is slow":  {func(f *facts) { f.instances[0].Loops = []string{"its loop is slow"} }, Warning, "is healthy, but its loop is slow"},
 		"a member less": {func(f *facts) {
 			g := f.kafka.Groups["gonomaly.machines"]
 			g.State, g.Members = dead, nil

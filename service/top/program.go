@@ -133,11 +133,13 @@ s           sort partitions by the next of: lag, records, checkpoint, watermark,
 ?           this help
 
 WHAT IT SHOWS
-LAG         how long a partition's next record has waited since its Kafka timestamp; LAG RECORDS counts what waits
+LAG         how long a partition's next record has waited since its Kafka timestamp; LAG RECORDS counts what waits; – while the broker is silent
 LEARNING    keys in warm-up, which raise no alert yet, of SERIES, the keys held
 WATERMARK   how far event time stands behind the clock: large where records are old, or on an idle partition
 CHECKPOINT  time since the state was stored: what came since is folded again after a crash
+STATUS      ok; warn, the lag does not shrink; stall, no progress; stop, the loop stands still; rewind, the offset was set back
 TO RESTORE  records that partitions still fold again, in silence, before they tell of new ones
+UNOWNED     partitions that no instance has, although the group is stable
 SUPPRESSED  points over the limit that raised no alert, mostly because an incident is open already
 OLDEST      how long the oldest alert that a sink has not taken has waited; BREAKER open means that the sink refuses or is away
 TROUBLES    counters that stay at 0 where all is well; what goes on now stands first`

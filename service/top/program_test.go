@@ -30,6 +30,13 @@ func fake(t *testing.T, file string) (server *httptest.Server, ready *atomic.Boo
 		}
 		_, _ = io.WriteString(w, "ready\nstream logins: 10 of 10 series are learning\n")
 	})
+	mux.HandleFunc("/-/healthy", func(w http.ResponseWriter, r *http.Request) {
+		if file == "second.after.prom" {
+			http.Error(w, "not healthy\nstream payments: its loop is stuck", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "healthy\n")
+	})
 	server = httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server, ready
@@ -41,10 +48,17 @@ func TestAsk(t *testing.T) {
 	if s.Err != nil || !s.Ready || strings.Join(s.Says, "|") != "stream logins: 10 of 10 series are learning" {
 		t.Errorf("Ask = ready %v, says %q, %v", s.Ready, s.Says, s.Err)
 	}
+	if s.Stuck || len(s.Loops) > 0 || s.Clock.IsZero() {
+		t.Errorf("Ask = stuck %v, loops %q, clock %v", s.Stuck, s.Loops, s.Clock)
+	}
 	ready.Store(false)
 	s = Ask(t.Context(), server.URL)
 	if s.Err != nil || s.Ready || strings.Join(s.Says, "|") != "stream payments: not connected yet" {
 		t.Errorf("Ask one that is not ready = ready %v, says %q, %v", s.Ready, s.Says, s.Err)
+	}
+	stuck, _ := fake(t, "second.after.prom")
+	if s = Ask(t.Context(), stuck.URL); s.Err != nil || !s.Stuck || strings.Join(s.Loops, "|") != "stream payments: its loop is stuck" {
+		t.Errorf("Ask one that is stuck = %v, loops %q, %v", s.Stuck, s.Loops, s.Err)
 	}
 	for what, h := range map[string]http.HandlerFunc{
 		"not Gonomaly":          func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") },

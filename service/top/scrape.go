@@ -24,6 +24,8 @@ type Scrape struct {
 	Err   error // why it could not be asked; nothing else is set then
 	Ready bool
 	Says  []string  // lines of /-/ready: why it is not ready, or who is still learning
+	Loops []string  // lines of /-/healthy: loops that are stuck or slow
+	Stuck bool      // it is not healthy
 	Clock time.Time // the instance's, to a second; zero where it does not tell
 
 	families map[string]*dto.MetricFamily
@@ -32,7 +34,7 @@ type Scrape struct {
 // What an answer may come to: 64 partitions take less than 1 MB.
 const (
 	maxMetrics = 64 << 20 // bytes
-	maxReady   = 64 << 10 // bytes
+	maxState   = 64 << 10 // bytes
 )
 
 // CheckURL says whether an instance can be asked at a URL.
@@ -55,7 +57,12 @@ func Ask(ctx context.Context, base string) Scrape {
 	if s.Err = s.Parse(metrics.text); s.Err != nil {
 		return s
 	}
-	s.Ready, s.Says, s.Err = askReady(ctx, base)
+	if s.Ready, s.Says, s.Err = state(ctx, base, "ready"); s.Err != nil {
+		return s
+	}
+	var healthy bool
+	healthy, s.Loops, s.Err = state(ctx, base, "healthy")
+	s.Stuck = !healthy
 	return s
 }
 
@@ -73,20 +80,20 @@ func (s *Scrape) Parse(text string) error {
 	return nil
 }
 
-// askReady asks an instance whether it is ready, and for the lines that it has to say about it.
-func askReady(ctx context.Context, base string) (ready bool, says []string, err error) {
+// state asks an instance whether it is ready, or healthy, and for the lines that it has to say about it.
+func state(ctx context.Context, base, good string) (is bool, says []string, err error) {
 	var a answer
-	if err := get(ctx, base+"/-/ready", maxReady, &a, http.StatusOK, http.StatusServiceUnavailable); err != nil {
+	if err := get(ctx, base+"/-/"+good, maxState, &a, http.StatusOK, http.StatusServiceUnavailable); err != nil {
 		return false, nil, err
 	}
 	first, rest, _ := strings.Cut(strings.TrimSpace(a.text), "\n")
-	if first != "ready" {
-		says = append(says, strings.TrimPrefix(first, "not ready: "))
+	if why, found := strings.CutPrefix(first, "not "+good+": "); found {
+		says = append(says, why)
 	}
 	for line := range strings.Lines(rest) {
 		says = append(says, strings.TrimSpace(line))
 	}
-	return first == "ready", says, nil
+	return first == good, says, nil
 }
 
 // answer is a body, and what the other's clock said.

@@ -3,6 +3,7 @@ package top
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +102,10 @@ func instances(v View, l Layout) []string {
 			continue
 		}
 		state, loud := cell{"ready", good}, faint
-		if !in.Ready {
+		switch {
+		case in.Stuck:
+			state, loud = cell{"stuck", bad}, bad
+		case !in.Ready:
 			state, loud = cell{"not ready", bad}, bad
 		}
 		for _, line := range in.Says {
@@ -118,7 +122,7 @@ func instances(v View, l Layout) []string {
 
 func late(seconds float64) tone {
 	switch {
-	case seconds >= veryLateAfter:
+	case seconds >= veryLateAfter, math.IsNaN(seconds):
 		return bad
 	case seconds >= lateAfter:
 		return warning
@@ -132,22 +136,26 @@ func (l Layout) has(stream string) bool { return strings.Contains(stream, l.Stre
 func (l Layout) streams(v View) []string {
 	columns := []column{
 		{"STREAM", false}, {"RECORDS/S", true}, {"ALERTS/MIN", true}, {"SUPPRESSED/MIN", true}, {"DEAD LETTERS/MIN", true}, {"REPLAYED/S", true}, {"TO RESTORE", true},
+		{"UNOWNED", true},
 	}
 	var rows [][]cell
 	for _, s := range v.Streams {
 		if !l.has(s.Name) {
 			continue
 		}
-		dead, left := plain, plain
+		dead, left, unowned := plain, plain, cell{}
 		if s.Dead.Rate > 0 {
 			dead = warning
 		}
 		if s.Left > 0 {
 			left = warning
 		}
+		if s.Unowned > 0 { // else the column is left out
+			unowned = cell{amount(s.Unowned), bad}
+		}
 		rows = append(rows, []cell{
 			{s.Name, plain}, {perSecond(s.Records), plain}, {perMinute(s.Alerts), plain}, {perMinute(s.Suppressed), plain},
-			{perMinute(s.Dead), dead}, {perSecond(s.Replayed), plain}, {amount(s.Left), left},
+			{perMinute(s.Dead), dead}, {perSecond(s.Replayed), plain}, {amount(s.Left), left}, unowned,
 		})
 	}
 	if len(rows) == 0 {
@@ -166,7 +174,7 @@ func (l Layout) partitions(v View) (title string, lines []string) {
 	}
 	value := orders[l.Sort].of
 	slices.SortFunc(shown, func(a, b Partition) int {
-		return cmp.Or(cmp.Compare(known(value(b)), known(value(a))), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Topic, b.Topic),
+		return cmp.Or(cmp.Compare(rank(value(b)), rank(value(a))), cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Topic, b.Topic),
 			cmp.Compare(a.ID, b.ID), cmp.Compare(a.Instance, b.Instance))
 	})
 	title = fmt.Sprintf("PARTITIONS %d, by %v", len(shown), l.Sort)
@@ -207,6 +215,14 @@ func (l Layout) partitions(v View) (title string, lines []string) {
 		lines = append(lines, l.Paint(faint, fmt.Sprintf("and %d more, none of them worse", left)))
 	}
 	return title, lines
+}
+
+// rank puts first what is not known: its broker is silent, or its state is on its way.
+func rank(x float64) float64 {
+	if math.IsNaN(x) {
+		return math.Inf(1)
+	}
+	return x
 }
 
 // statusOK is that of a partition with which all is well.

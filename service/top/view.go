@@ -28,6 +28,7 @@ type Instance struct {
 	Name       string // host and port
 	Err        error  // it does not answer
 	Ready      bool
+	Stuck      bool // a loop of it makes no progress
 	Says       []string
 	Version    string
 	Up         float64 // seconds
@@ -44,6 +45,7 @@ type Stream struct {
 	Name                                        string
 	Records, Alerts, Suppressed, Dead, Replayed count
 	Left                                        float64 // records to fold before partitions that were taken over tell again
+	Unowned                                     float64 // partitions that no instance has
 }
 
 // Partition is what an instance says of one that it has.
@@ -75,24 +77,31 @@ type Trouble struct {
 	Count count
 }
 
-// troubles are the counters that tell of trouble, and what people call them. The label, if any, says what kind.
-var troubles = []struct{ metric, what, label, but string }{
-	{"gonomaly_dead_letters_total", "dead letters", "reason", ""},
-	{"gonomaly_redis_errors_total", "Redis errors", "reason", ""},
-	{"gonomaly_transactions_total", "transactions", "outcome", "committed"}, // all but these
-	{"gonomaly_checkpoints_total", "checkpoints", "outcome", "stored"},
-	{"gonomaly_checkpoints_damaged_total", "checkpoints damaged", "", ""},
-	{"gonomaly_checkpoints_lost_total", "checkpoints lost", "", ""},
-	{"gonomaly_kafka_fetch_errors_total", "fetches failed", "", ""},
-	{"gonomaly_kafka_client_rebuilds_total", "Kafka clients made anew", "", ""},
-	{"gonomaly_kafka_fenced_total", "instance's name taken by another", "", ""},
-	{"gonomaly_kafka_stuck_total", "partitions found stuck", "", ""},
-	{"gonomaly_kafka_gaps_total", "gaps left by retention", "", ""},
-	{"gonomaly_kafka_data_losses_total", "records lost by brokers", "", ""},
-	{"gonomaly_kafka_batches_skipped_total", "batches stepped over", "", ""},
-	{"gonomaly_memory_rests_total", "rests for memory", "", ""},
-	{"gonomaly_sink_failures_total", "attempts failed at sink", "sink", ""},
-	{"gonomaly_sink_rewinds_total", "rewinds of sink", "sink", ""},
+// troubles are the counters that tell of trouble, and what people call them. The label, if any, says what kind, and some kinds are none.
+var troubles = []struct {
+	metric, what, label string
+	but                 []string
+}{
+	{"gonomaly_dead_letters_total", "dead letters", "reason", nil},
+	{"gonomaly_future_records_total", "records of the future", "", nil},
+	{"gonomaly_redis_errors_total", "Redis errors", "reason", nil},
+	{"gonomaly_transactions_total", "transactions", "outcome", []string{"committed"}},
+	{"gonomaly_checkpoints_total", "checkpoints", "outcome", []string{"stored"}},
+	{"gonomaly_checkpoints_damaged_total", "checkpoints damaged", "", nil},
+	{"gonomaly_checkpoints_lost_total", "checkpoints lost", "", nil},
+	{"gonomaly_config_reloads_total", "reloads", "outcome", []string{"loaded", "unchanged"}},
+	{"gonomaly_kafka_authentication_failures_total", "not let in by Kafka:", "reason", nil},
+	{"gonomaly_kafka_authorization_failures_total", "denied by Kafka:", "resource", nil},
+	{"gonomaly_kafka_fetch_errors_total", "fetches failed", "", nil},
+	{"gonomaly_kafka_client_rebuilds_total", "Kafka clients made anew", "", nil},
+	{"gonomaly_kafka_fenced_total", "instance's name taken by another", "", nil},
+	{"gonomaly_kafka_stuck_total", "partitions found stuck", "", nil},
+	{"gonomaly_kafka_gaps_total", "gaps left by retention", "", nil},
+	{"gonomaly_kafka_data_losses_total", "records lost by brokers", "", nil},
+	{"gonomaly_kafka_batches_skipped_total", "batches stepped over", "", nil},
+	{"gonomaly_memory_rests_total", "rests for memory", "", nil},
+	{"gonomaly_sink_failures_total", "attempts failed at sink", "sink", nil},
+	{"gonomaly_sink_rewinds_total", "rewinds of sink", "sink", nil},
 }
 
 // Look makes a View of what instances said last, and before that: before lacks those that are asked for the first time.
@@ -101,7 +110,7 @@ func Look(now []Scrape, before map[string]*Scrape, at time.Time) View {
 	streams, sinks, told := map[string]Stream{}, map[string]Sink{}, map[string]Trouble{}
 	for i := range now {
 		s := &now[i]
-		in := Instance{Name: name(s.URL), Err: s.Err, Ready: s.Ready, Says: s.Says}
+		in := Instance{Name: name(s.URL), Err: s.Err, Ready: s.Ready, Stuck: s.Stuck, Says: slices.Concat(s.Loops, s.Says)}
 		if s.Err == nil {
 			c := between(before[s.URL], s)
 			partitions := c.partitions(in.Name)
@@ -151,8 +160,13 @@ func (in *Instance) measure(c change, partitions []Partition) {
 	in.Records, in.Alerts = c.sum("gonomaly_records_received_total"), c.sum("gonomaly_alerts_total")
 	in.Alerts.Known = in.Records.Known // before the first of them there is no counter
 	in.Partitions = len(partitions)
+	if len(partitions) > 0 {
+		in.Lag = unknown // of a partition is not told while its broker does not answer
+	}
 	for _, p := range partitions {
-		in.Lag = max(in.Lag, known(p.Lag))
+		if !math.IsNaN(p.Lag) {
+			in.Lag = max(known(in.Lag), p.Lag)
+		}
 	}
 }
 
@@ -184,6 +198,11 @@ func (c change) partitions(instance string) []Partition {
 	s.Each("gonomaly_series", func(l labels, x float64) { of(l).Series = x })
 	s.Each("gonomaly_series_learning", func(l labels, x float64) { of(l).Learning = x })
 	s.Each("gonomaly_checkpoint_age_seconds", func(l labels, x float64) { of(l).Checkpoint = x })
+	s.Each("gonomaly_partition_status", func(l labels, x float64) {
+		if p := of(l); x == 1 {
+			p.Status = l["status"]
+		}
+	})
 	s.Each("gonomaly_watermark_timestamp_seconds", func(l labels, x float64) {
 		of(l).Watermark = float64(s.At.UnixMilli())/1000 - x
 	})
@@ -214,12 +233,16 @@ func (c change) addStreams(streams map[string]Stream) {
 		}
 		streams[name] = s
 	}
-	c.now.Each("gonomaly_restore_records_left", func(l labels, x float64) {
-		s := streams[l["stream"]]
-		s.Name = l["stream"]
-		s.Left += x
-		streams[s.Name] = s
-	})
+	set := func(metric string, f func(s *Stream, x float64)) {
+		c.now.Each(metric, func(l labels, x float64) {
+			s := streams[l["stream"]]
+			s.Name = l["stream"]
+			f(&s, x)
+			streams[s.Name] = s
+		})
+	}
+	set("gonomaly_restore_records_left", func(s *Stream, x float64) { s.Left += x })
+	set("gonomaly_partitions_unowned", func(s *Stream, x float64) { s.Unowned = max(s.Unowned, x) }) // each tells the same
 }
 
 func (c change) addSinks(sinks map[string]Sink) {
@@ -253,7 +276,7 @@ func (c change) addSinks(sinks map[string]Sink) {
 func (c change) addTroubles(told map[string]Trouble) {
 	for _, t := range troubles {
 		for kind, n := range c.counts(t.metric, label(t.label)) {
-			if n.Total == 0 || t.but != "" && kind == t.but {
+			if n.Total == 0 || slices.Contains(t.but, kind) {
 				continue
 			}
 			what := strings.TrimSpace(t.what + " " + kind)
