@@ -60,7 +60,7 @@ With --once it looks twice, --every apart, prints one view as plain text, and en
 				}
 				return err
 			}
-			if f, ok := c.OutOrStdout().(*os.File); !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor is small
+			if f, ok := c.OutOrStdout().(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 				return usageError{errors.New("standard output is not a terminal: use --once")}
 			}
 			return top.Run(c.Context(), urls, every, layout, c.InOrStdin(), c.OutOrStdout())

@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,37 +28,40 @@ func (s *Store) Standing(ctx context.Context, l pipeline.Log) (Standing, error) 
 	}
 	newest := chains[0]
 	found := Standing{Offset: newest.end(), Pieces: len(newest.pieces)}
-	if v, ok := s.shelf.(inventory); ok {
-		found.Missing, found.Written, err = v.inventory(ctx, l, newest)
+	if v, ok := s.shelf.(interface {
+		missing(ctx context.Context, l pipeline.Log, c chain) (int, error)
+	}); ok {
+		found.Missing, err = v.missing(ctx, l, newest)
+	}
+	if v, ok := s.shelf.(interface {
+		written(l pipeline.Log, c chain) (time.Time, error)
+	}); ok {
+		found.Written, err = v.written(l, newest)
 	}
 	return found, err
 }
 
-// inventory is of a shelf that can say whether all of a chain is there, and when it was written last.
-type inventory interface {
-	inventory(ctx context.Context, l pipeline.Log, c chain) (missing int, written time.Time, err error)
-}
-
-func (s *shelves) inventory(ctx context.Context, l pipeline.Log, c chain) (missing int, _ time.Time, err error) {
+// missing counts the chunks of a chain that are gone.
+func (s *shelves) missing(ctx context.Context, l pipeline.Log, c chain) (int, error) {
 	var keys []string
 	for _, p := range c.pieces {
 		keys = append(keys, s.chunks(l, c.epoch, p)...)
 	}
 	there, err := s.client.Exists(ctx, keys...).Result()
-	return len(keys) - int(there), time.Time{}, err
+	return len(keys) - int(there), err
 }
 
-func (f *files) inventory(_ context.Context, l pipeline.Log, c chain) (missing int, written time.Time, err error) {
+// written is when a chain got its last piece.
+func (f *files) written(l pipeline.Log, c chain) (time.Time, error) {
 	entries, err := f.entries(l)
 	for _, e := range entries {
-		if e.epoch != c.epoch || e.offset != c.end() {
-			continue
+		if e.epoch == c.epoch && e.offset == c.end() {
+			info, err := os.Stat(filepath.Join(f.log(l), e.name))
+			if err != nil {
+				return time.Time{}, err
+			}
+			return info.ModTime(), nil
 		}
-		info, failed := os.Stat(filepath.Join(f.log(l), e.name))
-		if failed == nil {
-			written = info.ModTime()
-		}
-		err = errors.Join(err, failed)
 	}
-	return 0, written, err
+	return time.Time{}, err
 }

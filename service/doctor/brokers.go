@@ -128,7 +128,7 @@ func (f *facts) topic(out *findings, name, remedy string, missing Level) {
 		out.add(missing, remedy, "%s does not exist", name)
 		return
 	case t.Err != nil || !asked:
-		out.bad(refused(t.Err, "Describe", "topic", name), "%s cannot be asked about: %v", name, t.Err)
+		out.bad(refused(t.Err, "topic", name), "%s cannot be asked about: %v", name, t.Err)
 		return
 	}
 	var dead, thin []string
@@ -156,9 +156,9 @@ func (f *facts) topic(out *findings, name, remedy string, missing Level) {
 }
 
 // refused is what to do about a question that was not answered.
-func refused(err error, operation, kind, name string) string {
+func refused(err error, kind, name string) string {
 	if kafka.Denied(err) {
-		return allow(kind, name, operation)
+		return allow(kind, name, "Describe")
 	}
 	return "ask again; where that does not help, look into the brokers' logs"
 }

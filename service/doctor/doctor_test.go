@@ -71,7 +71,7 @@ func TestFaults(t *testing.T) {
 			words: []string{"nothing for 2 partitions of machines", "begins at the start"}},
 		"retention overtook": {inject: func(w *world) []string {
 			w.all().produce(100, time.Now())
-			w.commit("gonomaly.machines", "machines", 10)
+			w.commit(10)
 			if err := w.cluster.DeleteRecords("machines", 1, 60); err != nil {
 				w.Fatal(err)
 			}
@@ -83,17 +83,17 @@ func TestFaults(t *testing.T) {
 				w.Fatal(err)
 			}
 			w.produce(100, time.Now().Add(yesterday))
-			w.commit("gonomaly.machines", "machines", 10)
+			w.commit(10)
 			return nil
 		}, level: doctor.Warning, area: "offsets", words: []string{"about to delete", "machines/0 (24h 00m old of 25h 00m)"}},
 		"far behind": {inject: func(w *world) []string {
 			w.all().produce(100, time.Now().Add(yesterday))
-			w.commit("gonomaly.machines", "machines", 10)
+			w.commit(10)
 			return nil
 		}, level: doctor.Warning, area: "offsets", words: []string{"180 offsets behind in machines, the next has waited 24h 00m"}},
 		"offsets of another log": {inject: func(w *world) []string {
 			w.all().produce(100, time.Now())
-			w.commit("gonomaly.machines", "machines", 101)
+			w.commit(101)
 			return nil
 		}, level: doctor.Bad, area: "offsets", words: []string{"machines/0 (next is 101, the log ends at 100)", "--reset-offsets"}},
 		"Redis down": {inject: func(w *world) []string { w.all(); w.redis.Close(); return nil }, level: doctor.Bad, area: "redis",
@@ -166,7 +166,7 @@ func TestFaults(t *testing.T) {
 		}, level: doctor.Warning, area: "checkpoints", words: []string{"kept in memory"}},
 		"no checkpoint": {inject: func(w *world) []string {
 			w.all().produce(100, time.Now())
-			w.commit("gonomaly.machines", "machines", 100)
+			w.commit(100)
 			return nil
 		}, level: doctor.Warning, area: "checkpoints", words: []string{"none of partitions 0, 1"}},
 	} {

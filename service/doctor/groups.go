@@ -52,7 +52,7 @@ func rights(f *facts) []Finding {
 			check("topic", s.Alert.Topic, f.kafka.Topics[s.Alert.Topic].Operations, "read")
 		}
 		if id := sources.TransactionalID(s.Group, f.config.Instance); f.kafka.Writers[id] != nil {
-			remedy := refused(f.kafka.Writers[id], "Describe", "transactional-id", id)
+			remedy := refused(f.kafka.Writers[id], "transactional-id", id)
 			out.bad(remedy, "transactional id %s cannot be asked about: %v", id, f.kafka.Writers[id])
 		}
 	}
@@ -88,7 +88,7 @@ func (f *facts) group(out *findings, name string, read []string) {
 	g := f.kafka.Groups[name]
 	switch {
 	case g.Err != nil:
-		out.bad(refused(g.Err, "Describe", "group", name), "%s cannot be asked about: %v", name, g.Err)
+		out.bad(refused(g.Err, "group", name), "%s cannot be asked about: %v", name, g.Err)
 		return
 	case g.State == empty || g.State == dead || g.State == "":
 		if f.running() {

@@ -44,7 +44,7 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		return // told with the topics
 	}
 	if g.OffsetsErr != nil {
-		out.bad(refused(g.OffsetsErr, "Describe", "group", name), "the offsets of %s cannot be read: %v", name, g.OffsetsErr)
+		out.bad(refused(g.OffsetsErr, "group", name), "the offsets of %s cannot be read: %v", name, g.OffsetsErr)
 		return
 	}
 	var lost, beyond, near, none []string

@@ -10,6 +10,6 @@ func space(dir string) (free, total uint64, err error) {
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, 0, err
 	}
-	size := uint64(s.Bsize)                              //nolint:gosec,unconvert // its type differs by system, and it is positive
-	return uint64(s.Bavail) * size, s.Blocks * size, nil //nolint:gosec,unconvert // as above
+	size := uint64(s.Bsize)                              //nolint:gosec // its type differs by system, and it is positive
+	return uint64(s.Bavail) * size, s.Blocks * size, nil //nolint:unconvert // as above
 }

@@ -136,14 +136,14 @@ func (w *world) produce(n int, at time.Time) {
 	}
 }
 
-// commit sets the offset of a group in both partitions of a topic.
-func (w *world) commit(group, topic string, at int64) {
+// commit sets the offset of the stream's group in both partitions of its topic.
+func (w *world) commit(at int64) {
 	w.Helper()
 	var offsets kadm.Offsets
 	for p := range int32(partitions) {
-		offsets.AddOffset(topic, p, at, -1)
+		offsets.AddOffset("machines", p, at, -1)
 	}
-	if err := kadm.NewClient(w.kafka()).CommitAllOffsets(w.Context(), group, offsets); err != nil {
+	if err := kadm.NewClient(w.kafka()).CommitAllOffsets(w.Context(), "gonomaly.machines", offsets); err != nil {
 		w.Fatal(err)
 	}
 }

@@ -187,7 +187,7 @@ func TestFits(t *testing.T) {
 func TestProgram(t *testing.T) {
 	server, ready := fake(t, "first.after.prom")
 	ready.Store(false)
-	in, type_ := io.Pipe()
+	in, keyboard := io.Pipe()
 	out := new(screenful)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -196,12 +196,12 @@ func TestProgram(t *testing.T) {
 		done <- run(ctx, []string{server.URL}, time.Millisecond, Layout{Paint: Plain}, in, out, tea.WithWindowSize(120, 40))
 	}()
 	for _, words := range []string{"not connected yet", "series are learning"} {
-		out.waitFor(t, ctx, words)
+		out.waitFor(ctx, t, words)
 		ready.Store(true)
 	}
 	server.Close()
-	out.waitFor(t, ctx, "does not answer")
-	if _, err := io.WriteString(type_, "q"); err != nil {
+	out.waitFor(ctx, t, "does not answer")
+	if _, err := io.WriteString(keyboard, "q"); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil || ctx.Err() != nil {

@@ -21,7 +21,7 @@ func (s *screenful) Write(b []byte) (int, error) {
 	return s.drawn.Write(b)
 }
 
-func (s *screenful) waitFor(t *testing.T, ctx context.Context, words string) {
+func (s *screenful) waitFor(ctx context.Context, t *testing.T, words string) {
 	t.Helper()
 	for ctx.Err() == nil {
 		s.mu.Lock()
