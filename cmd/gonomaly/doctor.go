@@ -61,7 +61,8 @@ rights differ elsewhere. It exits 1 when anything is ✗.`,
 			if err != nil {
 				return err
 			}
-			report := doctor.Examine(c.Context(), doctor.Options{Config: cfg, URLs: urls, Version: readBuild().Version, Each: each})
+			b := readBuild()
+			report := doctor.Examine(c.Context(), doctor.Options{Config: cfg, URLs: urls, Version: b.Version, Revision: b.Commit, Each: each})
 			text := []byte(report.Text())
 			if asJSON {
 				if text, err = report.JSON(); err != nil {

@@ -21,17 +21,18 @@ import (
 
 // Options make an examination.
 type Options struct {
-	Config  *config.Config
-	URLs    []string      // of instances
-	Version string        // of this binary
-	Each    time.Duration // that one question may take
+	Config   *config.Config
+	URLs     []string      // of instances
+	Version  string        // of this binary
+	Revision string        // that it was made of
+	Each     time.Duration // that one question may take
 }
 
 // facts are what was found, before it is judged.
 type facts struct {
 	now     time.Time
 	config  *config.Config
-	version string
+	version string // with the revision
 
 	kafka     *kafka.Examined
 	kafkaErr  error
@@ -66,7 +67,7 @@ func judge(f *facts) []Finding {
 }
 
 func gather(ctx context.Context, o Options) *facts {
-	f := &facts{config: o.Config, version: o.Version, instances: make([]top.Scrape, len(o.URLs))}
+	f := &facts{config: o.Config, version: build(o.Version, o.Revision), instances: make([]top.Scrape, len(o.URLs))}
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		f.kafka, f.kafkaErr = kafka.Examine(ctx, o.Config.Kafka, questions(o.Config, o.Each))

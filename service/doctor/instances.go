@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -20,9 +21,12 @@ func versions(f *facts) []Finding {
 			continue
 		}
 		s.Each("gonomaly_build_info", func(l map[string]string, _ float64) {
-			if theirs := l["version"]; theirs != f.version {
+			switch theirs := build(l["version"], l["revision"]); {
+			case theirs == unknown || f.version == unknown:
+				out.good("%s runs version %s, this is %s", s.URL, theirs, f.version)
+			case theirs != f.version:
 				out.warn("nothing while an upgrade is under way; else run the same version everywhere", "%s runs %s, and this is %s", s.URL, theirs, f.version)
-			} else {
+			default:
 				out.good("%s runs this version, %s", s.URL, theirs)
 			}
 		})
@@ -40,6 +44,19 @@ func versions(f *facts) []Finding {
 		}
 	}
 	return out.all
+}
+
+// unknown is what a binary says of itself that was made without version control.
+const unknown = "unknown"
+
+// build names a binary: by its version, and by its revision too where that is known.
+func build(version, revision string) string {
+	const short = 12 // digits, as git has them
+	switch version = cmp.Or(version, unknown); revision {
+	case "", unknown:
+		return version
+	}
+	return version + " (" + revision[:min(short, len(revision))] + ")"
 }
 
 // differences are between the streams of a file and those in force, of which only the hashes are told.

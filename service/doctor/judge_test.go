@@ -227,6 +227,8 @@ func TestOneFact(t *testing.T) {
 		"the client of Kafka":  {func(f *facts) { f.kafka, f.kafkaErr = nil, errors.New("read tls.ca_file: no such file") }, Bad, "read tls.ca_file"},
 		"the client of Redis":  {func(f *facts) { f.redis, f.redisErr = nil, errors.New("read password_file: no such file") }, Bad, "read password_file"},
 		"no brokers named":     {func(f *facts) { f.kafka.Err = errors.New("ask for the brokers: EOF") }, Bad, "ask for the brokers: EOF"},
+		"another revision":     {func(f *facts) { f.version = build("v1.2.0", "0123456789abcdef") }, Warning, "runs v1.2.0, and this is v1.2.0 (0123456789ab)"},
+		"no version":           {func(f *facts) { f.version = build("", "unknown") }, Good, "runs version v1.2.0, this is unknown"},
 		"an instance is stuck": {func(f *facts) { f.instances[0].Stuck, f.instances[0].Loops = true, []string{"its loop is stuck"} }, Bad, "is not healthy: its loop is stuck"},
 		"an instance is slow":  {func(f *facts) { f.instances[0].Loops = []string{"its loop is slow"} }, Warning, "is healthy, but its loop is slow"},
 		"a member less": {func(f *facts) {
