@@ -50,7 +50,7 @@ func clocks(f *facts) []Finding {
 				if newest := newest(f, topic); !told[topic] && !newest.IsZero() {
 					told[topic] = true
 					compared++
-					if ahead := newest.Sub(f.now); ahead >= apart {
+					if ahead := newest.Sub(f.kafka.Topics[topic].At); ahead >= apart {
 						out.warn("set the clock of the producer that writes them, or this machine's; till then lag in seconds is told as 0",
 							"the newest record of %s is dated %s ahead of this machine's clock", topic, brief(ahead))
 					}

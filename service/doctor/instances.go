@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/service/top"
 )
 
 // versions tells of what differs between what is meant to be the same: this binary and the running ones, the file and what is in force, and
@@ -59,6 +60,15 @@ func build(version, revision string) string {
 	return version + " (" + revision[:min(short, len(revision))] + ")"
 }
 
+// reasons are the lines of an instance, each cut to the first of those that are mostly the same.
+func reasons(lines []string) string {
+	var first []string
+	for _, line := range lines {
+		first = append(first, top.First(line))
+	}
+	return strings.Join(first, "; ")
+}
+
 // differences are between the streams of a file and those in force, of which only the hashes are told.
 func differences(c *config.Config, inForce map[string]string) []string {
 	var differ []string
@@ -96,7 +106,7 @@ func instances(f *facts) []Finding {
 		switch {
 		case s.Err != nil:
 		case !s.Ready:
-			out.bad("cure what stands above and is bad; gonomaly top shows whether it comes back", "%s is not ready: %s", s.URL, strings.Join(s.Says, "; "))
+			out.bad("cure what stands above and is bad; gonomaly top shows whether it comes back", "%s is not ready: %s", s.URL, reasons(s.Says))
 		case len(s.Says) > 0:
 			out.good("%s is ready; %s", s.URL, strings.Join(s.Says, "; "))
 		default:

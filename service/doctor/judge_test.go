@@ -44,11 +44,11 @@ func well(t *testing.T) *facts {
 	}
 	topic := func(start, end int64) kafka.TopicState {
 		p := kafka.PartitionState{Replicas: 3, InSync: 3, Start: start, End: end, Newest: now.Add(-time.Second)}
-		return kafka.TopicState{ID: "3f2a", Operations: []string{"describe", "read", "write"}, Partitions: map[int32]kafka.PartitionState{0: p, 1: p}, Retention: 7 * 24 * time.Hour}
+		return kafka.TopicState{ID: "3f2a", At: now, Operations: []string{"describe", "read", "write"}, Partitions: map[int32]kafka.PartitionState{0: p, 1: p}, Retention: 7 * 24 * time.Hour}
 	}
 	group := func(topic string, at int64, next time.Time) kafka.GroupState {
 		return kafka.GroupState{
-			State: stable, Operations: []string{"describe", "read"},
+			State: stable, Operations: []string{"describe", "read"}, At: now,
 			Members:   []kafka.Member{{Client: "gonomaly", Instance: "gonomaly-0", Host: "/10.0.0.7", Assigned: map[string][]int32{topic: {0, 1}}}},
 			Committed: map[string]map[int32]int64{topic: {0: at, 1: at}}, Next: map[string]map[int32]time.Time{topic: {0: next, 1: next}},
 		}

@@ -74,7 +74,7 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		case !seen:
 			unread++
 		case !next.IsZero():
-			age := max(0, f.now.Sub(next))
+			age := max(0, g.At.Sub(next))
 			oldest = max(oldest, age)
 			if t.Retention > 0 && at >= p.Start && age.Seconds() > nearTheEdge*t.Retention.Seconds() {
 				near = append(near, fmt.Sprintf("%s (%s old of %s)", where, brief(age), brief(t.Retention)))

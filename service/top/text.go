@@ -109,7 +109,7 @@ func instances(v View, l Layout) []string {
 			state, loud = cell{"not ready", bad}, bad
 		}
 		for _, line := range in.Says {
-			notes = append(notes, l.Paint(loud, in.Name+": "+line))
+			notes = append(notes, l.Paint(loud, in.Name+": "+First(line)))
 		}
 		rows = append(rows, []cell{
 			{in.Name, plain}, {in.Version, plain}, state, {Span(in.Up), plain}, {perSecond(in.Records), plain}, {perMinute(in.Alerts), plain},
@@ -118,6 +118,28 @@ func instances(v View, l Layout) []string {
 	}
 	head := "gonomaly top  " + v.At.UTC().Format(time.DateTime) + " UTC"
 	return append(append([]string{l.Paint(bold, head), ""}, table(columns, rows, l.Paint)...), notes...)
+}
+
+// First is the first of several reasons on a line, and how many there are besides: those of many partitions are mostly one. A remedy in
+// brackets has parts of its own.
+func First(line string) string {
+	depth, end, more := 0, len(line), 0
+	for i, r := range line {
+		switch {
+		case r == '[':
+			depth++
+		case r == ']':
+			depth--
+		case depth == 0 && strings.HasPrefix(line[i:], "; "):
+			if more++; more == 1 {
+				end = i
+			}
+		}
+	}
+	if more == 0 {
+		return line
+	}
+	return fmt.Sprintf("%s (and %d more)", line[:end], more)
 }
 
 func late(seconds float64) tone {

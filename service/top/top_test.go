@@ -181,6 +181,19 @@ func TestUnits(t *testing.T) {
 	}
 }
 
+func TestFirst(t *testing.T) {
+	for line, want := range map[string]string{
+		"":                        "",
+		"a: b":                    "a: b",
+		"a [x; y]; b; c [z; z]":   "a [x; y] (and 2 more)",
+		"[::1]:6379: refused [x]": "[::1]:6379: refused [x]",
+	} {
+		if got := First(line); got != want {
+			t.Errorf("First(%q) = %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestCheckURL(t *testing.T) {
 	for _, good := range []string{"http://localhost:9464", "https://gonomaly.example/", "http://[::1]:9464"} {
 		if err := CheckURL(good); err != nil {

@@ -20,6 +20,7 @@ type GroupState struct {
 	Members    []Member
 	Committed  map[string]map[int32]int64
 	OffsetsErr error
+	At         time.Time                      // when Next was asked for
 	Next       map[string]map[int32]time.Time // timestamps of the records that the group reads next; those of partitions with none left are zero
 }
 
@@ -54,6 +55,7 @@ func (x *examination) group(ctx context.Context, q GroupQuestion) GroupState {
 		})
 		return err
 	})
+	g.At = time.Now()
 	if g.OffsetsErr == nil {
 		_ = within(ctx, x.q.Each, func(ctx context.Context) error { return x.next(ctx, &g) }) // what it finds is there all the same
 	}

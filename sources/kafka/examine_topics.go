@@ -23,6 +23,7 @@ type TopicState struct {
 	ID         string // as Topic.HexID
 	Operations []string
 	Partitions map[int32]PartitionState
+	At         time.Time     // when what is in the partitions was told
 	Retention  time.Duration // 0 where records are kept for ever, or it is not told
 }
 
@@ -117,6 +118,12 @@ func (x *examination) logs(ctx context.Context, topics []string, found map[strin
 			p.Newest = time.UnixMilli(o.Timestamp)
 		}
 	})
+	told := time.Now()
+	for _, name := range topics {
+		t := found[name]
+		t.At = told
+		found[name] = t
+	}
 }
 
 // retentions fills in how long topics keep records, where that may be asked.
