@@ -106,11 +106,14 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 		slot = rand.Text()
 	}
 	return &Kafka{
-		o: o, opts: opts, transactional: "gonomaly." + o.Group + "." + slot, log: o.Log.With("stream", o.Stream),
+		o: o, opts: opts, transactional: TransactionalID(o.Group, slot), log: o.Log.With("stream", o.Stream),
 		watching: defaultWatching, memory: processMemory, patience: restorePatience, known: map[string][16]byte{}, renewed: map[string][16]byte{},
 		turn: time.Now(), progress: time.Now(), trouble: errors.New("not connected yet"), windows: map[place]*window{},
 	}, nil
 }
+
+// TransactionalID is under what a group's instance writes.
+func TransactionalID(group, instance string) string { return "gonomaly." + group + "." + instance }
 
 // Run drives h until ctx is done, then commits, hands the partitions over with a checkpoint, and returns nil; that takes at most ten
 // seconds.

@@ -67,7 +67,9 @@ each alert once, with its reason, to a Kafka topic and to sinks such as Redis. T
   gonomaly create metrics --from mytopic > g.yaml   make a configuration from what is in a topic
   gonomaly validate -c g.yaml                       check it
   gonomaly backtest -c g.yaml --input data.csv --out report   try it on files
-  gonomaly run -c g.yaml                            run it`,
+  gonomaly run -c g.yaml                            run it
+  gonomaly top                                      watch it: lag, throughput, alerts, sinks
+  gonomaly doctor -c g.yaml                         find out what is wrong, and what to do`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       readBuild().Version,
@@ -76,7 +78,8 @@ each alert once, with its reason, to a Kafka topic and to sinks such as Redis. T
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDemo(), newRun(), newValidate(), newCreate(), newSchema(), newBacktest(), newBench(), newProduce(), newHealthcheck(), newVersion())
+	root.AddCommand(newDemo(), newRun(), newValidate(), newCreate(), newSchema(), newBacktest(), newBench(), newProduce(),
+		newTop(), newDoctor(), newHealthcheck(), newVersion())
 	return root
 }
 

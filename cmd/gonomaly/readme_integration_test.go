@@ -51,7 +51,7 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"ready", "gonomaly_time_lag_seconds{", "gonomaly_records_total{", `"specversion":"1.0"`, "reloaded", "see report/report.html"} {
+	for _, want := range []string{"ready", "gonomaly_time_lag_seconds{", "gonomaly_records_total{", `"specversion":"1.0"`, "reloaded", "PARTITIONS ", "is ready", "see report/report.html"} {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("%q is missing from what the commands print:\n%s", want, out)
 		}

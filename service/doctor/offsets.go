@@ -1,0 +1,124 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/sinks"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+// When a group is behind far enough to be told of.
+const (
+	behind      = time.Minute
+	nearTheEdge = 0.8 // of what a topic retains
+)
+
+func offsets(f *facts) []Finding {
+	out := findings{area: "offsets"}
+	if !f.cluster() {
+		return nil
+	}
+	for i := range f.config.Streams {
+		s := &f.config.Streams[i]
+		begins := "start"
+		if s.Start == config.StartLatest {
+			begins = "end"
+		}
+		for _, topic := range s.Topics {
+			f.position(&out, s.Group, topic, begins)
+		}
+		for j := range f.config.Sinks {
+			f.position(&out, sinks.Group(s.Group, f.config.Sinks[j].ID()), s.Alert.Topic, "start")
+		}
+	}
+	return out.all
+}
+
+// position compares what a group has committed with the log.
+func (f *facts) position(out *findings, name, topic, begins string) {
+	g, t := f.kafka.Groups[name], f.kafka.Topics[topic]
+	if t.Err != nil || len(t.Partitions) == 0 {
+		return // told with the topics
+	}
+	if g.OffsetsErr != nil {
+		out.bad(refused(g.OffsetsErr, "group", name), "the offsets of %s cannot be read: %v", name, g.OffsetsErr)
+		return
+	}
+	var lost, beyond, near, none []string
+	left, oldest, unread := int64(0), time.Duration(0), 0
+	for _, id := range ids(t.Partitions) {
+		p := t.Partitions[id]
+		if p.Err != nil {
+			continue
+		}
+		at, committed := g.Committed[topic][id]
+		where := fmt.Sprintf("%s/%d", topic, id)
+		switch {
+		case !committed && p.End > p.Start:
+			none = append(none, where)
+			continue
+		case !committed: // and there is nothing to commit
+			continue
+		case at < p.Start:
+			lost = append(lost, fmt.Sprintf("%s (%d offsets: next is %d, the log begins at %d)", where, p.Start-at, at, p.Start))
+		case at > p.End:
+			beyond = append(beyond, fmt.Sprintf("%s (next is %d, the log ends at %d)", where, at, p.End))
+			continue
+		}
+		left += max(0, p.End-max(at, p.Start))
+		next, seen := g.Next[topic][id]
+		switch {
+		case !seen:
+			unread++
+		case !next.IsZero():
+			age := max(0, g.At.Sub(next))
+			oldest = max(oldest, age)
+			if t.Retention > 0 && at >= p.Start && age.Seconds() > nearTheEdge*t.Retention.Seconds() {
+				near = append(near, fmt.Sprintf("%s (%s old of %s)", where, brief(age), brief(t.Retention)))
+			}
+		}
+	}
+	if len(lost) > 0 {
+		out.bad("they are lost to "+name+"; raise retention.ms of "+topic+" above the longest outage, and see why the group fell behind: gonomaly top",
+			"retention has deleted what %s had not read of %s", name, list(lost))
+	}
+	if len(beyond) > 0 {
+		out.bad(fmt.Sprintf("the topic was truncated or made anew; stop the instances, then kafka-consumer-groups.sh --group %s --topic %s --reset-offsets --to-earliest --execute", name, topic),
+			"%s stands beyond the end of %s", name, list(beyond))
+	}
+	if len(near) > 0 {
+		out.warn("raise retention.ms of "+topic+" now; then let the group catch up: more instances, up to one a partition",
+			"retention is about to delete what %s has not read: %s", name, list(near))
+	}
+	if len(none) > 0 {
+		out.warn("nothing, if it is new; else its offsets have expired (offsets.retention.minutes) or its name has changed: see group of the stream",
+			"%s has committed nothing for %s of %s, and begins at the %s of the log", name, many(len(none), "partition"), topic, begins)
+	}
+	if len(none) > 0 && left == 0 || len(lost)+len(beyond) > 0 && left == 0 {
+		return
+	}
+	age := "the next of them not seen"
+	switch {
+	case left == 0 || oldest == 0 && unread == 0:
+		age = "nothing waits"
+	case unread == 0 || oldest > 0:
+		age = "the next has waited " + brief(oldest)
+	}
+	says := fmt.Sprintf("%s is %s behind in %s, %s", name, many64(left, "offset"), topic, age)
+	if oldest > behind {
+		out.warn(catchUp(g), "%s", says)
+		return
+	}
+	out.good("%s", strings.TrimSpace(says))
+}
+
+// catchUp is what to do about a group that is behind.
+func catchUp(g kafka.GroupState) string {
+	if !member(g) {
+		return "gonomaly run"
+	}
+	return "see with gonomaly top whether it catches up; where it does not, add instances, up to one a partition"
+}
