@@ -30,7 +30,7 @@ race: ## run the tests with the race detector
 	$(GO) test -race ./...
 
 integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
-	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks
+	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks ./internal/boards
 
 endure: $(BROKER) ## integration on a quiet machine, with limits of time, a flood of FLOOD_KEYS (5000000) keys, and Redis away for OUTAGE (2m)
 	STRICT=1 FLOOD_KEYS=$(or $(FLOOD_KEYS),5000000) OUTAGE=$(or $(OUTAGE),2m) $(GO) test -tags integration -v -count=1 -timeout 30m ./cmd/gonomaly
