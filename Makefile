@@ -8,6 +8,7 @@ FUZZTIME ?= 30s
 LINT     := $(TOOLS)/golangci-lint
 # Versions of the tools that are built from source.
 LINT_VERSION := v2.15.0
+JSONNET := $(GO) run github.com/google/go-jsonnet/cmd/jsonnet@v0.21.0
 
 # What a broker of our own needs; none where KAFKA_BROKERS names one that runs.
 BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
@@ -74,6 +75,7 @@ monitoring: ## check and test what config/monitoring holds: rules, routes, dashb
 	  "security severity=warning team=security"; do \
 	  set -- $$route; amtool config routes test --config.file=alertmanager.yml --verify.receivers="$$@" 2> /dev/null || exit 1; \
 	done
+	cd config/monitoring && $(JSONNET) -e 'local m = import "mixin.libsonnet"; [m.grafanaDashboards, m.prometheusRules, m.prometheusAlerts]' > /dev/null
 	cd internal/boards/linter && for board in ../../../config/monitoring/grafana_dashboards/*.json; do \
 	  says=$$($(GO) tool dashboard-linter lint --strict "$$board" 2>&1) || { echo "$$says"; exit 1; }; \
 	done
