@@ -227,12 +227,16 @@ func newLive(t *testing.T) *live {
 	l.run = []string{binary, "run", "-c", file, "--listen", l.address}
 	l.service = l.start(l.run...)
 
-	if text, err := os.ReadFile(root + "config/monitoring/alert_rules.yml"); err != nil {
-		t.Fatal(err)
-	} else if err := os.WriteFile(filepath.Join(dir, "alert_rules.yml"), []byte(strings.Replace(string(text), "interval: 30s", "interval: 2s", 1)), 0o600); err != nil {
+	own := t.TempDir() // of Prometheus
+	judged, err := os.ReadFile(root + "config/monitoring/alert_rules.yml")
+	if err != nil {
 		t.Fatal(err)
 	}
-	l.prometheus, err = local.StartPrometheus(t.Context(), dir, fmt.Sprintf(
+	sooner := strings.Replace(string(judged), "interval: 30s", "interval: 2s", 1)
+	if err := os.WriteFile(filepath.Join(own, "alert_rules.yml"), []byte(sooner), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.prometheus, err = local.StartPrometheus(t.Context(), own, fmt.Sprintf(
 		"global: {scrape_interval: 1s, evaluation_interval: 2s}\nrule_files: [alert_rules.yml]\nscrape_configs: [{job_name: gonomaly, static_configs: [{targets: [%q]}]}]\n", l.address))
 	if err != nil {
 		t.Fatal(err)
