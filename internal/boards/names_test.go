@@ -72,13 +72,13 @@ func emitted(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg := s.Gatherer().(*prometheus.Registry)
 	opts, err := kafka.Config{Brokers: []string{"127.0.0.1:1"}}.Options()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// A client registers its metrics when it is made, which streams and sinks do when they run.
-	client, err := kgo.NewClient(kafka.Observed(opts, kafka.NewMetrics(reg), "any", discard)...)
+	clients := prometheus.NewRegistry()
+	client, err := kgo.NewClient(kafka.Observed(opts, kafka.NewMetrics(clients), "any", discard)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,8 @@ func emitted(t *testing.T) map[string][]string {
 
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
-		reg.Describe(descriptions)
+		s.Gatherer().(*prometheus.Registry).Describe(descriptions)
+		clients.Describe(descriptions)
 		close(descriptions)
 	}()
 	names := map[string][]string{}
