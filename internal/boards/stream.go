@@ -18,7 +18,7 @@ func stream() board {
 			},
 			{
 				shape: list, title: "Partitions that are not ok", unit: "short", alert: "GonomalyPartitionsStalled",
-				says:    "As Burrow defines them: warn, lag grows; stall, it commits and does not move; stop, it does not commit; rewind, it went back. The ok ones are listed last.",
+				says:    "As Burrow defines them: warn, the lag does not shrink; stall, the offset does not advance; stop, the loop does not turn; rewind, the offset was set back. The ok ones are listed last.",
 				queries: one(`sort_desc(topk(50, sum by (stream, topic, partition, status, instance) (gonomaly_partition_status{stream, status!="ok"} == 1)) or topk(10, gonomaly_partition_status{stream, status="ok"} == 1))`),
 			},
 			{
