@@ -8,6 +8,7 @@ FUZZTIME ?= 30s
 LINT     := $(TOOLS)/golangci-lint
 # Versions of the tools that are built from source.
 LINT_VERSION := v2.15.0
+JSONNET := $(GO) run github.com/google/go-jsonnet/cmd/jsonnet@v0.21.0
 
 # What a broker of our own needs; none where KAFKA_BROKERS names one that runs.
 BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
@@ -15,7 +16,7 @@ BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
 export KAFKA_JARS ?= $(JARS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race integration endure sim teeth chaos chaos-times lint fuzz bench quality build up down kafka cover
+.PHONY: help demo test race integration endure sim teeth chaos chaos-times lint fuzz bench quality build up down kafka cover dashboards monitoring
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +31,7 @@ race: ## run the tests with the race detector
 	$(GO) test -race ./...
 
 integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
-	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks
+	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks ./internal/boards
 
 endure: $(BROKER) ## integration on a quiet machine, with limits of time, a flood of FLOOD_KEYS (5000000) keys, and Redis away for OUTAGE (2m)
 	STRICT=1 FLOOD_KEYS=$(or $(FLOOD_KEYS),5000000) OUTAGE=$(or $(OUTAGE),2m) $(GO) test -tags integration -v -count=1 -timeout 30m ./cmd/gonomaly
@@ -64,6 +65,20 @@ bench: $(BROKER) ## measure detectors, decoders and the whole path on a real bro
 
 quality: ## measure the detectors on the labelled data in DATA, beside the published ones, and print the tables or write OUTPUT
 	@$(GO) run ./cmd/gonomaly bench quality $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))
+
+dashboards: ## write the dashboards of config/monitoring/grafana_dashboards
+	$(GO) run ./internal/boards
+
+monitoring: ## check and test what config/monitoring holds: rules, routes, dashboards; with promtool and amtool
+	cd config/monitoring && promtool check config prometheus.yml && promtool test rules alert_rules_test.yml && amtool check-config alertmanager.yml
+	cd config/monitoring && for route in "page severity=critical team=platform" "ticket severity=warning team=platform" "data severity=warning team=data" \
+	  "security severity=warning team=security"; do \
+	  set -- $$route; amtool config routes test --config.file=alertmanager.yml --verify.receivers="$$@" 2> /dev/null || exit 1; \
+	done
+	cd config/monitoring && $(JSONNET) -e 'local m = import "mixin.libsonnet"; [m.grafanaDashboards, m.prometheusRules, m.prometheusAlerts]' > /dev/null
+	cd internal/boards/linter && for board in ../../../config/monitoring/grafana_dashboards/*.json; do \
+	  says=$$($(GO) tool dashboard-linter lint --strict "$$board" 2>&1) || { echo "$$says"; exit 1; }; \
+	done
 
 build: ## build bin/gonomaly
 	$(GO) build -trimpath -o bin/gonomaly ./cmd/gonomaly
