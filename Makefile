@@ -81,7 +81,7 @@ monitoring: ## check and test what config/monitoring holds: rules, routes, dashb
 	done
 
 build: ## build bin/gonomaly
-	$(GO) build -trimpath -o bin/gonomaly ./cmd/gonomaly
+	$(GO) build -trimpath -ldflags "-s -w" -o bin/gonomaly ./cmd/gonomaly
 
 cover: ## measure the coverage of the tests, which is to be 80 % or more
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./... > /dev/null
