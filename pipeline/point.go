@@ -55,16 +55,7 @@ type Trace struct {
 
 // point takes a point of s through scoring, limit, incident, learning and drift.
 func (w *Worker) point(s *series, p point) Outcome {
-	if !w.timing.on {
-		return w.take(s, p)
-	}
-	begin := time.Now()
-	outcome := w.take(s, p)
-	w.timing.score += time.Since(begin)
-	return outcome
-}
-
-func (w *Worker) take(s *series, p point) Outcome {
+	w.timing.scores()
 	w.counts.Points++
 	s.points++
 	v := w.judge(s, p)
@@ -89,6 +80,7 @@ func (w *Worker) take(s *series, p point) Outcome {
 	}
 	w.learn(s, p, v)
 	w.watch(s, p, v)
+	w.timing.scored()
 	if !v.any {
 		return Warming
 	}

@@ -18,17 +18,19 @@ var stageNames = [stages]string{"decode", "window", "score"}
 // What the counter of the stages is called. Of its stages commit is counted by the source, which knows it.
 const (
 	StageName = "gonomaly_stage_seconds_total"
-	StageHelp = "Time by stage of a record's way: decode, window (with watermark and eviction) and score (with learning), by timing one record in 61; " +
+	StageHelp = "Time by stage of a record's way: decode, window (with watermark and eviction) and score (with learning), by timing one record in 251; " +
 		"commit (write, end of the transaction) by timing each. Partitions run side by side: the sum may grow by more than a second a second."
 )
 
 // timeEvery is one record in how many is timed, by offset: a prime, so that keys that take turns are timed alike.
-const timeEvery = 61
+const timeEvery = 251
 
 // timing is that of the record under way.
 type timing struct {
 	on     bool
+	next   int64 // offset of the next record to be timed
 	begin  time.Time
+	point  time.Time
 	decode time.Duration
 	score  time.Duration // of all its points: a record may close many windows
 }
@@ -40,9 +42,22 @@ func (t *timing) decoded() {
 	}
 }
 
+// scores notes that a point is about to be scored, and scored that it was.
+func (t *timing) scores() {
+	if t.on {
+		t.point = time.Now()
+	}
+}
+
+func (t *timing) scored() {
+	if t.on {
+		t.score += time.Since(t.point)
+	}
+}
+
 // timed is apply with a clock beside it, which changes nothing of the state.
 func (w *Worker) timed(r *Record) Outcome {
-	w.timing = timing{on: true, begin: time.Now()}
+	w.timing = timing{on: true, next: r.Offset - r.Offset%timeEvery + timeEvery, begin: time.Now()}
 	outcome := w.apply(r)
 	all := time.Since(w.timing.begin)
 	w.timing.on = false

@@ -173,7 +173,7 @@ func (w *Worker) Process(records []Record, committed int64) []Message {
 		}
 		w.record, w.silent = r, r.Offset < committed
 		var outcome Outcome
-		if r.Offset%timeEvery == 0 {
+		if r.Offset >= w.timing.next {
 			outcome = w.timed(r)
 		} else {
 			outcome = w.apply(r)

@@ -95,17 +95,20 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 }
 
 // What the handler gets at once. portionBytes is as much, where one record does not have more: each of them may come back as a dead letter.
-// After so many as portionRecords the lag is told anew: to process them takes some milliseconds, and where records are few and far between
-// they are hours of the log.
+// portionRecords are as many, where they lie further apart than portionTime: after them the lag is told anew. To process them takes some
+// milliseconds, and where records are few and far between they are hours of the log.
 const (
 	portionBytes   = 16 << 20
 	portionRecords = 1000
+	portionTime    = 250 * time.Millisecond
 )
 
 func portion(records []*kgo.Record) int {
 	bytes := 0
-	records = records[:min(len(records), portionRecords)]
 	for n, r := range records {
+		if n > 0 && n%portionRecords == 0 && r.Timestamp.Sub(records[0].Timestamp).Abs() > portionTime {
+			return n
+		}
 		if bytes += len(r.Key) + len(r.Value); bytes > portionBytes {
 			return max(1, n)
 		}

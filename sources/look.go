@@ -73,21 +73,38 @@ func (l *looking) note(broker int32, err error) {
 }
 
 // look asks the brokers where the logs of the partitions end, and how old the next record is where the loop does not know: before it is
-// fetched, or while what is fetched waits. So what a scrape tells is true at that moment, and not as of the last batch. A broker that has
-// not answered is asked again by the watch only, for a scrape should not wait for it each time.
+// fetched, or while what is fetched waits. So what a scrape tells is true at that moment, and not as of the last batch. It returns when ctx is
+// done, and what a slow broker answers after that counts for the next scrape. A broker that has not answered at all is asked again by the
+// watch only.
 func (s *session) look(ctx context.Context, scrape bool) {
 	l := &s.looking
 	if !l.begin(ctx, scrape) {
 		return
 	}
-	defer l.end()
-	var asking sync.WaitGroup
-	for leader, all := range s.byLeader() {
-		if !scrape || !l.isSilent(leader) {
-			asking.Go(func() { l.note(leader, s.lookAt(ctx, leader, all)) })
-		}
+	inner, leave, err := s.enter(s.ctx)
+	if err != nil {
+		l.end()
+		return
 	}
-	asking.Wait()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer leave()
+		defer l.end()
+		asking, cancel := context.WithTimeout(inner, listTimeout)
+		defer cancel()
+		var all sync.WaitGroup
+		for leader, owned := range s.byLeader() {
+			if !scrape || !l.isSilent(leader) {
+				all.Go(func() { l.note(leader, s.lookAt(asking, leader, owned)) })
+			}
+		}
+		all.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // keepLooking looks now and then, scraped or not: a broker that has fallen silent is found to answer again, and each partition's status
@@ -101,9 +118,7 @@ func (s *session) keepLooking(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		asking, cancel := context.WithTimeout(ctx, listTimeout)
-		s.look(asking, false)
-		cancel()
+		s.look(ctx, false)
 		s.sample(time.Now())
 	}
 }
