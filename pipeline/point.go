@@ -55,7 +55,9 @@ type Trace struct {
 
 // point takes a point of s through scoring, limit, incident, learning and drift.
 func (w *Worker) point(s *series, p point) Outcome {
-	w.timing.scores()
+	if w.timing.on {
+		w.timing.point = time.Now()
+	}
 	w.counts.Points++
 	s.points++
 	v := w.judge(s, p)
@@ -80,7 +82,9 @@ func (w *Worker) point(s *series, p point) Outcome {
 	}
 	w.learn(s, p, v)
 	w.watch(s, p, v)
-	w.timing.scored()
+	if w.timing.on {
+		w.timing.score += time.Since(w.timing.point)
+	}
 	if !v.any {
 		return Warming
 	}

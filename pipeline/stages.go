@@ -25,34 +25,14 @@ const (
 // timeEvery is one record in how many is timed, by offset: a prime, so that keys that take turns are timed alike.
 const timeEvery = 251
 
-// timing is that of the record under way.
+// timing is that of the record under way, if that is timed.
 type timing struct {
 	on     bool
 	next   int64 // offset of the next record to be timed
 	begin  time.Time
-	point  time.Time
+	point  time.Time // when the point under way began
 	decode time.Duration
 	score  time.Duration // of all its points: a record may close many windows
-}
-
-// decoded notes that the sample is there.
-func (t *timing) decoded() {
-	if t.on {
-		t.decode = time.Since(t.begin)
-	}
-}
-
-// scores notes that a point is about to be scored, and scored that it was.
-func (t *timing) scores() {
-	if t.on {
-		t.point = time.Now()
-	}
-}
-
-func (t *timing) scored() {
-	if t.on {
-		t.score += time.Since(t.point)
-	}
 }
 
 // timed is apply with a clock beside it, which changes nothing of the state.

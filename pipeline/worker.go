@@ -193,7 +193,9 @@ func (w *Worker) apply(r *Record) Outcome {
 		w.setAside(r, err)
 		return DeadLettered
 	}
-	w.timing.decoded()
+	if w.timing.on {
+		w.timing.decode = time.Since(w.timing.begin)
+	}
 	if w.Horizon > 0 && w.sample.Time > w.Horizon && !w.silent {
 		w.counts.Future++
 	}

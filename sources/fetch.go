@@ -104,10 +104,13 @@ const (
 )
 
 func portion(records []*kgo.Record) int {
-	bytes := 0
+	bytes, full := 0, portionRecords
 	for n, r := range records {
-		if n > 0 && n%portionRecords == 0 && r.Timestamp.Sub(records[0].Timestamp).Abs() > portionTime {
-			return n
+		if n == full {
+			if r.Timestamp.Sub(records[0].Timestamp).Abs() > portionTime {
+				return n
+			}
+			full += portionRecords
 		}
 		if bytes += len(r.Key) + len(r.Value); bytes > portionBytes {
 			return max(1, n)
