@@ -94,13 +94,13 @@ var mutants = []mutant{
 		` kgo.OnPartitionsRevoked(s.drop),`,
 		` kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) {}),`},
 	{"7", "give an assignment up when the store is away", "sources/assign.go",
-		`	from, err := backoff.RetryNotifyWithData(func() (int64, error) {
-		return s.h.Assign(ctx, p, t.committed)
+		`	from, err = backoff.RetryNotifyWithData(func() (int64, error) {
+		return s.h.Assign(ctx, p, committed)
 	}, backoff.WithContext(retries(), ctx), s.unassigned("assign "+p.String()))`,
-		`	from, err := s.h.Assign(ctx, p, t.committed)`},
+		`	from, err = s.h.Assign(ctx, p, committed)`},
 	{"7", "checkpoint what no transaction has committed", "pipeline/stream.go",
-		`if w.position < 0 || w.position != committed ||`,
-		`if w.position < 0 || w.position != committed && false ||`},
+		`w.position < 0 || w.position != committed ||`,
+		`w.position < 0 || w.position != committed && false ||`},
 	{"7", "take a store that is away for an empty one", "pipeline/stream.go",
 		`if !errors.Is(err, ErrNoCheckpoint) && !s.waited(p) {`,
 		`if false {`},
