@@ -16,7 +16,7 @@ BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
 export KAFKA_JARS ?= $(JARS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race integration endure sim teeth chaos chaos-times lint fuzz bench quality build up down kafka cover dashboards monitoring
+.PHONY: help demo test race integration endure sim teeth chaos chaos-times lint fuzz bench bench-compare quality build up down kafka cover dashboards monitoring
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,11 @@ fuzz: ## run each fuzz test for FUZZTIME (30s)
 bench: $(BROKER) ## measure detectors, decoders and the whole path on a real broker, COUNT (3) times
 	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./pipeline/... ./sources/...
 	$(GO) test -tags integration -run '^$$' -bench BenchmarkPath -benchtime 1x -count $(or $(COUNT),3) -timeout 30m ./cmd/gonomaly
+
+bench-compare: ## measure the whole path of this tree beside that of commit BASE (HEAD^), RUNS (5) times by turns
+	@base=$$(mktemp -d) && trap 'git worktree remove --force "$$base"' EXIT && git worktree add --quiet --detach "$$base" $(or $(BASE),HEAD^) \
+	  && (cd "$$base" && $(GO) build -o "$$base/beside" ./cmd/gonomaly) \
+	  && $(GO) run ./cmd/gonomaly bench path --only raw,records,windows,paced --runs $(or $(RUNS),5) --beside "$$base/beside"
 
 quality: ## measure the detectors on the labelled data in DATA, beside the published ones, and print the tables or write OUTPUT
 	@$(GO) run ./cmd/gonomaly bench quality $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))

@@ -1,4 +1,4 @@
-// Package bench measures how fast Gonomaly is: the whole path, as a process of its own beside the bare client.
+// Package bench measures how fast Gonomaly is: the whole path, as a process of its own beside the bare client, and its parts in this one.
 // Every benchmark is a file, and gives the same kind of Result: rows of figures, each with one value a run, so that a median comes
 // with its range, and a result can be held against an earlier one.
 package bench
@@ -29,7 +29,7 @@ type Benchmark struct {
 
 // Benchmarks are all of them.
 func Benchmarks() []Benchmark {
-	return []Benchmark{pathBenchmark}
+	return []Benchmark{pathBenchmark, decodeBenchmark, detectorsBenchmark}
 }
 
 // Flags adds the flags that the benchmark has besides those of all.
@@ -48,9 +48,11 @@ type Options struct {
 	Keys       int      // of those events
 	Partitions int32
 	Rate       float64  // events a second of the paced run
-	Only       []string // rows of the path; all where empty
+	Only       []string // rows of the path, or kinds of detectors; all where empty
+	Fields     []int    // numbers of values in a point, or a record
 	Profile    string   // file for a CPU profile
 	Program    []string // command that runs gonomaly
+	Beside     string   // another gonomaly, to be measured by turns with it
 	Log        io.Writer
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
-	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/embedded"
 	"github.com/gonomaly/gonomaly/sources/generate"
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -37,7 +36,10 @@ var pathBenchmark = Benchmark{
 
 CPU is of the whole process, from its start to its end; allocations are of the steady state, after a tenth of the events; RSS is at the end of
 the reading; latency is from when an event was due to when its alert is there for a reader of committed records. The broker is --brokers,
-or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups are deleted at the end.`,
+or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups are deleted at the end.
+
+With --beside another gonomaly is measured by turns with this one, row by row: "records, beside" is that, and "records ÷ beside" how many times as much
+this one takes, run by run. What disturbs the machine for minutes disturbs both.`,
 	flags: func(f *pflag.FlagSet, o *Options) {
 		f.StringSliceVar(&o.Only, "only", nil, "measure these `ROWS` only")
 		f.StringSliceVar(&o.Brokers, "brokers", nil, "`BROKERS` of Kafka, host:port, instead of an embedded one")
@@ -46,6 +48,7 @@ or an embedded one in this process; checkpoints go to --redis, or to files. Topi
 		f.IntVar(&o.Keys, "keys", 10_000, "`NUMBER` of series")
 		f.Int32Var(&o.Partitions, "partitions", 4, "`NUMBER` of partitions")
 		f.Float64Var(&o.Rate, "rate", 50_000, "`EVENTS` a second of the paced row")
+		f.StringVar(&o.Beside, "beside", "", "measure this other `GONOMALY` by turns with this one")
 		f.StringVar(&o.Profile, "cpuprofile", "", "`FILE` for a profile of the last job's CPU")
 	},
 	run: benchPath,
@@ -85,6 +88,7 @@ type world struct {
 	admin  *kadm.Client
 	topic  string
 	groups int
+	suffix string // of the rows' names
 }
 
 // checkPath says which option of the path is out of its range.
@@ -145,6 +149,12 @@ func benchPath(ctx context.Context, o Options, r *Result) (err error) {
 			w.say("%s", row.name)
 			if err := row.run(w, ctx); err != nil {
 				return fmt.Errorf("%s: %w", row.name, err)
+			}
+			if o.Beside == "" || row.name == "raw" {
+				continue
+			}
+			if err := w.runBeside(ctx, row); err != nil {
+				return fmt.Errorf("%s: %w", row.name+beside, err)
 			}
 		}
 		return nil
@@ -286,6 +296,7 @@ func (w *world) read(ctx context.Context, row, job string) error {
 	if last.events <= first.events {
 		return fmt.Errorf("all of the --events %d were read before it was in its stride: want several times as many", w.Events)
 	}
+	row += w.suffix
 	w.Add(row, eventRate, (last.events-first.events)/done.Sub(first.at).Seconds())
 	w.cost(row, spent)
 	w.Add(row, allocations, (last.allocations-first.allocations)/(last.events-first.events))
@@ -304,109 +315,6 @@ func (w *world) committed(ctx context.Context, group string, events int64) error
 		offsets.Each(func(o kadm.OffsetResponse) { sum += o.At })
 		return sum >= events, nil
 	})
-}
-
-// paced has the job read what is written at a pace, and its alerts be read.
-func (w *world) paced(ctx context.Context) error {
-	fleet, err := generate.NewFleet(generate.FleetConfig{Seed: 1, Machines: w.Keys, Anomalies: anomalous, WarmUp: warmUp})
-	if err != nil {
-		return err
-	}
-	topic := fmt.Sprintf("%s-paced-%d", w.topic, w.groups)
-	if err := kafka.Create(ctx, w.opts, w.Partitions, topic); err != nil {
-		return err
-	}
-	p, group, err := w.serve(ctx, job, topic)
-	if err != nil {
-		return err
-	}
-	if err := p.ready(ctx); err != nil {
-		return errors.Join(err, p.kill())
-	}
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	told := make(chan arrivals, 1)
-	go func() { told <- w.arrivals(reading, group+".alerts") }()
-	first, err := p.count(ctx)
-	if err != nil {
-		return errors.Join(err, p.kill())
-	}
-	producer := generate.Producer{Topic: topic, Rate: w.Rate, For: pacedFor}
-	written, err := producer.Run(ctx, w.opts, fleet.Events())
-	if err == nil {
-		err = w.committed(ctx, group, written.Events)
-	}
-	last, counting := p.count(ctx)
-	if err := errors.Join(err, counting); err != nil {
-		return errors.Join(err, p.kill())
-	}
-	time.Sleep(time.Second) // the last alerts are read
-	stop()
-	if _, err := p.stop(); err != nil {
-		return err
-	}
-	events := last.events - first.events
-	w.Add("paced", eventRate, events/last.at.Sub(first.at).Seconds())
-	w.Add("paced", cpu, 1e6*(last.cpu-first.cpu)/events)
-	w.Add("paced", resident, last.resident/(1<<20))
-	w.Add("paced", allocations, (last.allocations-first.allocations)/events)
-	if full := w.figure("records", cpu); full != nil {
-		w.Add("paced", cpu+" ÷ full speed", 1e6*(last.cpu-first.cpu)/events/full.Runs[len(full.Runs)-1])
-	}
-	return w.latency(ctx, topic, <-told)
-}
-
-// arrivals are when the alerts of records could be read.
-type arrivals struct {
-	at  map[pipeline.Origin]time.Time
-	err error
-}
-
-// arrivals reads a topic until ctx is done.
-func (w *world) arrivals(ctx context.Context, topic string) arrivals {
-	a := arrivals{at: map[pipeline.Origin]time.Time{}}
-	client, err := kgo.NewClient(append(slices.Clone(w.opts), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
-	if err != nil {
-		a.err = err
-		return a
-	}
-	defer client.Close()
-	for ctx.Err() == nil {
-		fetches := client.PollFetches(ctx)
-		now := time.Now()
-		fetches.EachRecord(func(r *kgo.Record) {
-			alert, err := pipeline.ParseAlert(r.Value)
-			if a.err = errors.Join(a.err, err); err == nil {
-				a.at[alert.Origin] = now
-			}
-		})
-	}
-	return a
-}
-
-// latency notes how long after their events were due alerts came.
-func (w *world) latency(ctx context.Context, topic string, a arrivals) error {
-	if a.err != nil {
-		return a.err
-	}
-	events, err := kafka.ReadAll(ctx, w.opts, topic)
-	if err != nil {
-		return err
-	}
-	var took []float64 // ms
-	for _, e := range events {
-		if at, ok := a.at[pipeline.Origin{Topic: topic, Partition: e.Partition, Offset: e.Offset}]; ok {
-			took = append(took, float64(at.Sub(e.Timestamp).Microseconds())/1e3)
-		}
-	}
-	if len(took) == 0 {
-		return errors.New("no alert came: the latency is not known")
-	}
-	slices.Sort(took)
-	w.Add("paced", "alert p50 ms", took[len(took)/2])
-	w.Add("paced", "alert p99 ms", took[len(took)*99/100])
-	return nil
 }
 
 // idle has the job wait for records that do not come.
@@ -435,7 +343,7 @@ func (w *world) idle(ctx context.Context) error {
 	if _, err := p.stop(); err != nil {
 		return err
 	}
-	w.Add("idle", "% of a core", 100*(last.cpu-first.cpu)/last.at.Sub(first.at).Seconds())
-	w.Add("idle", resident, last.resident/(1<<20))
+	w.Add("idle"+w.suffix, "% of a core", 100*(last.cpu-first.cpu)/last.at.Sub(first.at).Seconds())
+	w.Add("idle"+w.suffix, resident, last.resident/(1<<20))
 	return nil
 }
