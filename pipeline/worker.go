@@ -5,11 +5,9 @@ package pipeline
 
 import (
 	"bytes"
-	"cmp"
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gonomaly/gonomaly/pipeline/decode"
@@ -111,12 +109,6 @@ type Worker struct {
 
 	// Trace, if set, is called for every point, for samples that are too few for one, and for those of keys that find no room.
 	Trace func(Trace)
-}
-
-// closing are the series with a window that ends at end.
-type closing struct {
-	end    int64
-	series []*series
 }
 
 // maxKey is the longest name of a series, in bytes: it is kept for each series and copied to each alert.
@@ -300,140 +292,6 @@ func (w *Worker) sweep() {
 		c.series = slices.DeleteFunc(c.series, func(s *series) bool { return s.evicted })
 	}
 	w.ghosts = 0
-}
-
-// aggregate takes the sample into its window, unless that is closed.
-func (w *Worker) aggregate(s *series) Outcome {
-	c := w.config.Window
-	start := c.startOf(w.sample.Time)
-	end := start + int64(c.Every)
-	if end <= w.watermark {
-		return Late
-	}
-	in := s.windowAt(start)
-	if in == nil {
-		in = w.open(start)
-		s.windows = append(s.windows, in)
-		w.closeAt(end, s)
-	}
-	in.add(w.sample.Values, s.before)
-	if w.needRate {
-		s.before = append(s.before[:0], w.sample.Values...)
-	}
-	return Aggregated
-}
-
-// open is an empty window, where it can be one that was closed.
-func (w *Worker) open(start int64) *window {
-	end := len(w.spare) - 1
-	if end < 0 {
-		return newWindow(w.config.Window, start, len(w.sample.Values))
-	}
-	in := w.spare[end]
-	w.spare = w.spare[:end]
-	in.begin(start)
-	return in
-}
-
-// closeAt notes that s has a window that ends at end.
-func (w *Worker) closeAt(end int64, s *series) {
-	i, found := slices.BinarySearchFunc(w.closing, end, func(c closing, end int64) int { return cmp.Compare(c.end, end) })
-	if !found {
-		w.closing = slices.Insert(w.closing, i, closing{end: end})
-	}
-	w.closing[i].series = append(w.closing[i].series, s)
-}
-
-// advance moves the watermark to t less the lateness. On its way, in order of event time, incidents become quiet and windows close;
-// at one time, in order of the keys.
-func (w *Worker) advance(t int64) {
-	lateness := int64(0)
-	if w.config.Window != nil {
-		lateness = int64(w.config.Window.Lateness)
-	}
-	t -= lateness
-	if t <= w.watermark {
-		return
-	}
-	for len(w.closing) > 0 && w.closing[0].end <= t {
-		due := w.closing[0]
-		w.closing = w.closing[1:]
-		w.watermark = due.end
-		w.quiet()
-		slices.SortFunc(due.series, func(a, b *series) int { return strings.Compare(a.key, b.key) })
-		start := due.end - int64(w.config.Window.Every)
-		for _, s := range due.series {
-			if s.evicted {
-				w.ghosts--
-				continue
-			}
-			w.touch(s)
-			in := s.closeWindow(start)
-			w.x = in.appendFields(w.x[:0], w.config.Window)
-			if len(w.spare) < len(w.all) {
-				w.spare = append(w.spare, in)
-			}
-			w.point(s, point{time: due.end, start: start, x: w.x})
-		}
-	}
-	w.watermark = t
-	w.quiet()
-	if idle := int64(w.config.Idle); idle > 0 {
-		for w.silentSince() < t-idle {
-			if s := w.oldest(); s != nil && s.last < t-idle {
-				w.evict(s, Idle)
-			}
-		}
-	}
-}
-
-// quiet resolves the incidents whose cool-down the watermark has passed.
-func (w *Worker) quiet() {
-	if w.watermark < w.nextQuiet {
-		return
-	}
-	coolDown := w.config.Alert.CoolDown
-	type over struct {
-		at int64
-		s  *series
-		i  *incident
-		k  Kind
-	}
-	var overs []over
-	w.nextQuiet = math.MaxInt64
-	still := w.disturbed[:0]
-	for _, s := range w.disturbed {
-		disturbed := false
-		for _, c := range [...]over{{s: s, i: &s.anomaly, k: Anomaly}, {s: s, i: &s.drift, k: Drift}} {
-			if !c.i.open() {
-				continue
-			}
-			if c.at = c.i.quietFrom(coolDown); c.at <= w.watermark {
-				overs = append(overs, c)
-				continue
-			}
-			disturbed = true
-			w.nextQuiet = min(w.nextQuiet, c.at)
-		}
-		if disturbed {
-			still = append(still, s)
-		}
-	}
-	clear(w.disturbed[len(still):])
-	w.disturbed = still
-	slices.SortFunc(overs, func(a, b over) int {
-		if c := cmp.Compare(a.at, b.at); c != 0 {
-			return c
-		}
-		if c := strings.Compare(a.s.key, b.s.key); c != 0 {
-			return c
-		}
-		return strings.Compare(string(a.k), string(b.k))
-	})
-	for _, o := range overs {
-		w.touch(o.s)
-		w.resolve(o.s, o.i, o.k, o.at, w.quietReason(o.i))
-	}
 }
 
 // setAside makes a dead letter of a record.
