@@ -51,14 +51,18 @@ func millsSeries(z float64) float64 {
 
 // normalAt is the inverse of logNormalTail: the z whose two-sided tail has the logarithm logP ≤ 0.
 func normalAt(logP float64) float64 {
-	// The logarithm is concave and exp(-z²/2) bounds the tail from above, so that Newton's steps from there only ever fall.
+	// exp(-z²/2) bounds the tail from above; far out it is sqrt(2/π)/z times that.
 	z := math.Sqrt(-2 * logP)
+	if z > 2 {
+		z = math.Sqrt(z*z - math.Log(math.Pi/2*z*z))
+	}
+	// The logarithm is concave, so that Newton's steps only ever fall, but perhaps for the first. The error of one is the square of that before.
 	for range 50 {
-		next := z + (logNormalTail(z)-logP)/hazard(z)
-		if !(next < z) {
+		step := (logNormalTail(z) - logP) / hazard(z)
+		z = max(z+step, 0)
+		if math.Abs(step) <= 1e-9*z {
 			break
 		}
-		z = max(next, 0)
 	}
 	return z
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/gonomaly/gonomaly/pipeline"
@@ -56,37 +57,69 @@ func (f *File) Run(ctx context.Context, h pipeline.Handler) error {
 	return err
 }
 
-// process hands on the records from an offset on, which may be one of the negative ones: a file is read from its start.
+// process hands on the records from an offset on, which may be one of the negative ones: a file is read from its start. While one batch is
+// processed, the next is read.
 func (f *File) process(ctx context.Context, h pipeline.Handler, p pipeline.Partition, from int64) error {
-	records := make([]pipeline.Record, 0, fileBatch)
-	var values []byte // of the batch; where it grows, the values so far stay in the old array
-	var stop error    // why reading ended
-	batch := cmp.Or(f.Batch, fileBatch)
-	for stop == nil {
-		records, values = records[:0], values[:0]
-		for len(records) < batch {
-			var r pipeline.Record
-			if r, stop = f.Reader.Next(); stop != nil {
-				break
+	read, free, done := make(chan *rows), make(chan *rows, 2), make(chan struct{})
+	free <- &rows{}
+	free <- &rows{}
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			b := <-free
+			b.fill(f.Reader, from, cmp.Or(f.Batch, fileBatch))
+			select {
+			case read <- b:
+			case <-done:
+				return
 			}
-			if r.Offset >= from {
-				start := len(values)
-				values = append(values, r.Value...)
-				r.Value = values[start:len(values):len(values)]
-				records = append(records, r)
+			if b.stop != nil {
+				return
 			}
 		}
-		if err := f.hand(ctx, h, p, records); err != nil {
+	})
+	defer reading.Wait()
+	defer close(done)
+	for {
+		b := <-read
+		if err := f.hand(ctx, h, p, b.records); err != nil {
 			return err
 		}
 		if f.Progress != nil {
 			f.Progress(f.Reader.Progress())
 		}
+		switch {
+		case b.stop == io.EOF:
+			return nil
+		case b.stop != nil:
+			return b.stop
+		}
+		free <- b
 	}
-	if stop == io.EOF {
-		return nil
+}
+
+// rows are what is handed on at once.
+type rows struct {
+	records []pipeline.Record
+	values  []byte // of the records; where it grows, the values so far stay in the old array
+	stop    error  // why reading ended, after these records
+}
+
+// fill reads up to n records from an offset on.
+func (b *rows) fill(r *FileReader, from int64, n int) {
+	b.records, b.values = b.records[:0], b.values[:0]
+	for len(b.records) < n {
+		record, err := r.Next()
+		if b.stop = err; err != nil {
+			return
+		}
+		if record.Offset >= from {
+			start := len(b.values)
+			b.values = append(b.values, record.Value...)
+			record.Value = b.values[start:len(b.values):len(b.values)]
+			b.records = append(b.records, record)
+		}
 	}
-	return stop
 }
 
 // hand passes one batch on and commits what came of it.
