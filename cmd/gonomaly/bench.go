@@ -20,7 +20,7 @@ func newBench() *cobra.Command {
 		Short: "Measure Gonomaly on this machine",
 		Long:  `Bench measures how fast Gonomaly is on this machine, and how good. Each part says in its --help what it does, and what its columns are.`,
 		Example: `  gonomaly bench path
-  gonomaly bench detectors --fields 1,20
+  gonomaly bench detectors
   gonomaly bench quality`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
