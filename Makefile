@@ -51,7 +51,7 @@ chaos-times: $(JARS)/.complete ## measure how long the partitions of a process t
 lint: $(LINT) ## check style, imports and security
 	$(LINT) run ./...
 
-# A run whose time is over while a worker is about to begin ends with "context deadline exceeded", which is Go's own failure and not the
+# Before Go 1.27 a run whose time is over at the wrong moment ends with "context deadline exceeded", which is Go's own failure and not the
 # target's (golang/go#75804): it is run again.
 fuzz: ## run each fuzz test for FUZZTIME (30s)
 	@for package in $$($(GO) list ./...); do \
