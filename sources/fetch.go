@@ -56,7 +56,11 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 	o.turn.Lock()
 	defer o.turn.Unlock()
 	first, last := *f.Records[0], *f.Records[len(f.Records)-1] // the records themselves are given back as they are processed
-	if wanted := max(o.position, o.from); wanted >= 0 && first.Offset > wanted && f.LogStartOffset > wanted {
+	wanted := max(o.position, o.from)
+	if wanted < 0 && o.committed > 0 { // the state is rebuilt from a log whose start nobody could tell when it was taken over
+		wanted = 0
+	}
+	if wanted >= 0 && first.Offset > wanted && f.LogStartOffset > wanted {
 		s.gap(o.p, wanted, first.Offset)
 	}
 	s.o.Metrics.batches.WithLabelValues(s.o.Stream).Observe(float64(len(f.Records)))
