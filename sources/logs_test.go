@@ -1,15 +1,20 @@
 package sources
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
@@ -215,6 +220,56 @@ func TestRetentionOvertakes(t *testing.T) {
 	w.produce(100)
 	w.caughtUp()
 	w.eventually("ready", p.Ready)
+}
+
+// What is gone of a log from which a state is rebuilt is said, too, where the brokers do not tell where it begins when it is taken over.
+func TestCutOffIsSaid(t *testing.T) {
+	w := newWorld(t, input)
+	w.produce(2000)
+	before := w.start("a")
+	w.caughtUp()
+	before.quit(t)
+	w.store.mu.Lock()
+	clear(w.store.saved)
+	w.store.mu.Unlock()
+	offsets, err := w.admin.ListEndOffsets(t.Context(), input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := kadm.Offsets{}
+	offsets.Each(func(o kadm.ListedOffset) { cut.AddOffset(o.Topic, o.Partition, o.Offset-10, -1) })
+	if _, err := w.admin.DeleteRecords(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	var told atomic.Bool
+	w.cluster.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if told.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, asked := range req.(*kmsg.ListOffsetsRequest).Topics {
+			topic := kmsg.NewListOffsetsResponseTopic()
+			topic.Topic = asked.Topic
+			for _, p := range asked.Partitions {
+				refused := kmsg.NewListOffsetsResponseTopicPartition()
+				refused.Partition, refused.ErrorCode = p.Partition, kerr.UnknownServerError.Code
+				topic.Partitions = append(topic.Partitions, refused)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
+	next := w.start("a", func(_ *KafkaOptions, h *handler) {
+		h.slow = func(context.Context, pipeline.Partition) { told.Store(true) } // it is taken over
+	})
+	w.eventually("the gaps are counted", func() error {
+		if n := testutil.ToFloat64(next.o.Metrics.gaps.WithLabelValues("s")); n != partitions {
+			return fmt.Errorf("%v gaps, want %d", n, partitions)
+		}
+		return nil
+	})
+	w.caughtUp()
 }
 
 // Offsets jump where the log was compacted, and where transactions were aborted: that is no gap.
