@@ -57,9 +57,23 @@ func (f *File) Run(ctx context.Context, h pipeline.Handler) error {
 	return err
 }
 
-// process hands on the records from an offset on, which may be one of the negative ones: a file is read from its start. While one batch is
-// processed, the next is read.
+// process hands on the records from an offset on, which may be one of the negative ones: a file is read from its start.
 func (f *File) process(ctx context.Context, h pipeline.Handler, p pipeline.Partition, from int64) error {
+	if f.Batch == 1 { // the next record of a pipe may be long in coming, and what fails is to be said before that
+		var b rows
+		for b.stop == nil {
+			b.fill(f.Reader, from, 1)
+			if err := f.take(ctx, h, p, &b); err != nil {
+				return err
+			}
+		}
+		return b.failed()
+	}
+	return f.ahead(ctx, h, p, from)
+}
+
+// ahead is process that reads a batch while the one before it is processed.
+func (f *File) ahead(ctx context.Context, h pipeline.Handler, p pipeline.Partition, from int64) error {
 	read, free, done := make(chan *rows), make(chan *rows, 2), make(chan struct{})
 	free <- &rows{}
 	free <- &rows{}
@@ -82,20 +96,25 @@ func (f *File) process(ctx context.Context, h pipeline.Handler, p pipeline.Parti
 	defer close(done)
 	for {
 		b := <-read
-		if err := f.hand(ctx, h, p, b.records); err != nil {
+		if err := f.take(ctx, h, p, b); err != nil {
 			return err
 		}
-		if f.Progress != nil {
-			f.Progress(f.Reader.Progress())
-		}
-		switch {
-		case b.stop == io.EOF:
-			return nil
-		case b.stop != nil:
-			return b.stop
+		if b.stop != nil {
+			return b.failed()
 		}
 		free <- b
 	}
+}
+
+// take hands on what is read, and tells.
+func (f *File) take(ctx context.Context, h pipeline.Handler, p pipeline.Partition, b *rows) error {
+	if err := f.hand(ctx, h, p, b.records); err != nil {
+		return err
+	}
+	if f.Progress != nil {
+		f.Progress(f.Reader.Progress())
+	}
+	return nil
 }
 
 // rows are what is handed on at once.
@@ -103,6 +122,14 @@ type rows struct {
 	records []pipeline.Record
 	values  []byte // of the records; where it grows, the values so far stay in the old array
 	stop    error  // why reading ended, after these records
+}
+
+// failed is why reading ended, nil for the end of the file.
+func (b *rows) failed() error {
+	if b.stop == io.EOF {
+		return nil
+	}
+	return b.stop
 }
 
 // fill reads up to n records from an offset on.
