@@ -30,6 +30,14 @@ type Member struct {
 	Assigned               map[string][]int32
 }
 
+func newMember(client, host string, instance *string) Member {
+	m := Member{Client: client, Host: host, Assigned: map[string][]int32{}}
+	if instance != nil {
+		m.Instance = *instance
+	}
+	return m
+}
+
 func (x *examination) group(ctx context.Context, q GroupQuestion) GroupState {
 	g := GroupState{Committed: map[string]map[int32]int64{}, Next: map[string]map[int32]time.Time{}}
 	g.Err = within(ctx, x.q.Each, func(ctx context.Context) error {
@@ -74,10 +82,7 @@ func (x *examination) describeClassic(ctx context.Context, name string, g *Group
 		return nil
 	}
 	for _, m := range d.Members {
-		member := Member{Client: m.ClientID, Host: m.ClientHost, Assigned: map[string][]int32{}}
-		if m.InstanceID != nil {
-			member.Instance = *m.InstanceID
-		}
+		member := newMember(m.ClientID, m.ClientHost, m.InstanceID)
 		if c, ok := m.Assigned.AsConsumer(); ok {
 			for _, t := range c.Topics {
 				member.Assigned[t.Topic] = append(member.Assigned[t.Topic], t.Partitions...)
@@ -100,10 +105,7 @@ func (x *examination) describeConsumer(ctx context.Context, name string, g *Grou
 		return nil
 	}
 	for _, m := range d.Members {
-		member := Member{Client: m.ClientID, Host: m.ClientHost, Assigned: map[string][]int32{}}
-		if m.InstanceID != nil {
-			member.Instance = *m.InstanceID
-		}
+		member := newMember(m.ClientID, m.ClientHost, m.InstanceID)
 		for topic, ids := range m.Assignment {
 			for id := range ids {
 				member.Assigned[topic] = append(member.Assigned[topic], id)
