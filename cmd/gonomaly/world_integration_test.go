@@ -268,10 +268,7 @@ func (p *process) metric(name string, labels ...string) float64 {
 	sum := 0.0
 sample:
 	for _, m := range p.family(name).Metric {
-		has := map[string]string{}
-		for _, l := range m.Label {
-			has[l.GetName()] = l.GetValue()
-		}
+		has := labelsOf(m)
 		for i := 0; i < len(labels); i += 2 {
 			if has[labels[i]] != labels[i+1] {
 				continue sample
@@ -282,8 +279,25 @@ sample:
 	return sum
 }
 
+func labelsOf(m *dto.Metric) map[string]string {
+	labels := map[string]string{}
+	for _, l := range m.Label {
+		labels[l.GetName()] = l.GetValue()
+	}
+	return labels
+}
+
 // family has the samples of a metric, which must be there.
 func (p *process) family(name string) *dto.MetricFamily {
+	p.w.Helper()
+	family := p.families()[name]
+	if family == nil {
+		p.w.Fatalf("there is no metric %s", name)
+	}
+	return family
+}
+
+func (p *process) families() map[string]*dto.MetricFamily {
 	p.w.Helper()
 	_, body := p.get("/metrics")
 	parser := expfmt.NewTextParser(model.UTF8Validation)
@@ -291,10 +305,7 @@ func (p *process) family(name string) *dto.MetricFamily {
 	if err != nil {
 		p.w.Fatalf("metrics: %v", err)
 	}
-	if families[name] == nil {
-		p.w.Fatalf("there is no metric %s", name)
-	}
-	return families[name]
+	return families
 }
 
 // slow says that something took longer than it may. That fails the test where STRICT is set, as make endure does on a machine that has
