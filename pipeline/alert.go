@@ -38,6 +38,8 @@ const (
 	Drift   Kind = "drift"
 )
 
+var kinds = [...]Kind{Anomaly, Drift}
+
 // Status is where an incident stands.
 type Status string
 

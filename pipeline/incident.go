@@ -3,7 +3,7 @@ package pipeline
 // incident is one disturbance of one series: it opens with the first point over the limit, is told again only when it becomes
 // much worse, and is over after a quiet time. So one disturbance is a few alerts and not hundreds.
 type incident struct {
-	id       string // of the alert that opened it; "" while there is none
+	id       string // of the alert that opened it
 	opened   int64  // event time, Unix nanoseconds
 	fired    int64  // event time of the last point over the limit
 	points   int64  // of the series, when it last fired
@@ -11,12 +11,23 @@ type incident struct {
 	told     float64 // decades of surprise when last told
 }
 
-func (i *incident) open() bool { return i.id != "" }
+func (i *incident) open() bool { return i != nil }
 
 // quietFrom is the event time at which the incident is over, if nothing fires before it; only for a cool-down in time.
 func (i *incident) quietFrom(coolDown Span) int64 { return i.fired + int64(coolDown.Time) }
 
+// incident is where the incident of a kind is kept.
+func (s *series) incident(k Kind) **incident {
+	if k == Drift {
+		return &s.drift
+	}
+	return &s.anomaly
+}
+
 func (i *incident) append(b []byte) []byte {
+	if !i.open() {
+		i = &incident{}
+	}
 	b = appendText(b, i.id)
 	b = appendInt(b, i.opened)
 	b = appendInt(b, i.fired)
@@ -25,11 +36,11 @@ func (i *incident) append(b []byte) []byte {
 	return appendFloat(b, i.told)
 }
 
-func (i *incident) read(r *stateReader) {
-	i.id = r.text()
-	i.opened = r.int()
-	i.fired = r.int()
-	i.points = r.int()
-	i.revision = int(r.int())
-	i.told = r.float()
+// readIncident reads what append wrote: nil where none was open.
+func readIncident(r *stateReader) *incident {
+	i := &incident{id: r.text(), opened: r.int(), fired: r.int(), points: r.int(), revision: int(r.int()), told: r.float()}
+	if i.id == "" {
+		return nil
+	}
+	return i
 }

@@ -93,7 +93,7 @@ func (m *Metrics) begin(stream string) {
 	for _, why := range decode.Reasons() {
 		m.deadLetters.WithLabelValues(stream, string(why))
 	}
-	for _, k := range []Kind{Anomaly, Drift} {
+	for _, k := range kinds {
 		for _, s := range []Status{Open, Update, Resolve} {
 			if k != Drift || s != Update { // a drift is not told again
 				m.alerts.WithLabelValues(stream, string(k), string(s))

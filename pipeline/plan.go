@@ -139,6 +139,9 @@ func (c *Config) leastIdle() time.Duration {
 func (p *plan) measure() int64 {
 	s := newSeries(p, "")
 	bytes := sizeOf[series]() + 64 // in the map and the heap
+	if !p.plain() {
+		bytes += sizeOf[extras]()
+	}
 	for i := range s.detectors {
 		bytes += sizeOf[watched]() + int64(s.detectors[i].law.Bytes())
 		if d := s.detectors[i].Detector; d != nil { // nil where the configuration's reader has refused its kind

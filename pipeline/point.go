@@ -205,11 +205,11 @@ func (w *Worker) learn(s *series, p point, v *verdict) {
 
 // follow moves the series' incident on, and tells what is to be told.
 func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
-	i := &s.anomaly
+	i := s.anomaly
 	coolDown := w.config.Alert.CoolDown
 	switch {
 	case !fired && i.open() && coolDown.Points > 0 && s.points-i.points >= int64(coolDown.Points):
-		w.resolve(s, i, Anomaly, p.time, w.quietReason(i))
+		w.resolve(s, Anomaly, p.time, w.quietReason(i))
 		return Resolve
 	case !fired:
 		return ""
@@ -218,7 +218,7 @@ func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
 	switch {
 	case !i.open():
 		status = Open
-		w.disturb(s, i, p.time)
+		i = w.disturb(s, Anomaly, p.time)
 	case v.alarm() >= w.config.Alert.Escalate*i.told:
 		status = Update
 		i.revision++
@@ -265,17 +265,17 @@ func (w *Worker) watch(s *series, p point, v *verdict) {
 			}
 		}
 	}
-	if i := &s.drift; i.open() && w.config.Alert.CoolDown.Points > 0 && s.points-i.points >= int64(w.config.Alert.CoolDown.Points) {
-		w.resolve(s, i, Drift, p.time, w.quietReason(i))
+	if i := s.drift; i.open() && w.config.Alert.CoolDown.Points > 0 && s.points-i.points >= int64(w.config.Alert.CoolDown.Points) {
+		w.resolve(s, Drift, p.time, w.quietReason(i))
 	}
 }
 
 // drifted opens a drift incident; further changes before it is over belong to it.
 func (w *Worker) drifted(s *series, p point, c Change) {
-	i := &s.drift
+	i := s.drift
 	opens := !i.open()
 	if opens {
-		w.disturb(s, i, p.time)
+		i = w.disturb(s, Drift, p.time)
 	}
 	i.fired, i.points = p.time, s.points
 	w.nextQuiet = min(w.nextQuiet, i.quietFrom(w.config.Alert.CoolDown))
@@ -293,26 +293,29 @@ func (w *Worker) drifted(s *series, p point, c Change) {
 	}
 }
 
-// disturb notes that s has an open incident, which the watermark will end.
-func (w *Worker) disturb(s *series, i *incident, at int64) {
-	*i = incident{opened: at}
+// disturb opens an incident of s, which the watermark will end.
+func (w *Worker) disturb(s *series, k Kind, at int64) *incident {
 	if w.config.Alert.CoolDown.Time > 0 && !s.anomaly.open() && !s.drift.open() {
 		w.disturbed = append(w.disturbed, s)
 	}
+	i := &incident{opened: at}
+	*s.incident(k) = i
+	return i
 }
 
 func (w *Worker) quietReason(i *incident) string {
 	return "quiet for " + w.config.Alert.CoolDown.String() + " since " + utc(i.fired).Format(time.RFC3339)
 }
 
-func (w *Worker) resolve(s *series, i *incident, k Kind, at int64, reason string) {
+func (w *Worker) resolve(s *series, k Kind, at int64, reason string) {
+	i := *s.incident(k)
 	i.revision++
 	a := w.alert(s, i, k, Resolve, at)
 	if !w.silent {
 		a.Reason = reason
 		w.tell(&a)
 	}
-	*i = incident{}
+	*s.incident(k) = nil
 }
 
 // alert is the part of an alert that its id is made of.

@@ -40,7 +40,9 @@ func (p *pool) lend(s *series) {
 			*s.detectors[i].law.(*threshold.Tail) = law.Young()
 		}
 	}
-	s.combined = p.combined.Young()
+	if len(s.detectors) > 1 {
+		s.combined = p.combined.Young()
+	}
 }
 
 // learn takes in what the detectors said of a point.

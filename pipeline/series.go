@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"math"
 	"slices"
 
 	"github.com/gonomaly/gonomaly/detectors"
@@ -9,29 +8,45 @@ import (
 	"github.com/gonomaly/gonomaly/detectors/threshold"
 )
 
-// series is what a partition remembers of one key.
+// series is what a partition remembers of one key. It holds what every point needs, and as little else as can be: where keys are many, a
+// point's time goes by in waiting for their memory.
 type series struct {
 	key       string
 	points    int64 // made so far
-	detectors []watched
-	combined  threshold.Tail  // of several detectors' combination
-	pace      *pace           // where false alarms are asked for by time
-	monitors  []drift.Monitor // see series.monitor
-	anomaly   incident
-	drift     incident
-	windows   []*window // open ones, by start
-	past      []float64 // with window.last: its last samples, oldest first, one after the other
-	before    []float64 // with rate: the sample before this one
-	last      int64     // event time of the newest sample
+	last      int64 // event time of the newest sample
 	hits      frequency
+	detectors []watched
+	*extras
+	anomaly *incident // nil while there is none
+	drift   *incident
 
 	// Of the table and of snapshots; no part of the state.
 	index   int    // in table.all
 	young   int    // in table.young, or none
-	evicted bool   // no longer in the table
 	born    uint32 // generation in which it was made
 	dirty   uint32 // generation in which it changed last
 	taken   uint32 // generation of the last snapshot that has it
+	evicted bool   // no longer in the table
+}
+
+// extras are what the series of some streams have besides.
+type extras struct {
+	combined threshold.Tail  // of several detectors' combination
+	pace     *pace           // where false alarms are asked for by time
+	monitors []drift.Monitor // see plan.monitored
+	windows  []*window       // open ones, by start
+	past     []float64       // with window.last: its last samples, oldest first, one after the other
+	before   []float64       // with rate: the sample before this one
+}
+
+// noExtras are those of all series of a stream that has none. Nothing is ever written to them.
+var noExtras extras
+
+// alone is a series with one detector, whose scores' law is a Tail: in one piece of memory.
+type alone struct {
+	series
+	detector [1]watched
+	law      threshold.Tail
 }
 
 // watched is a detector with the law of its own scores.
@@ -44,11 +59,24 @@ type watched struct {
 func (d *watched) limit(rate float64) float64 { return d.ScoreAt(d.law.At(rate)) }
 
 func newSeries(p *plan, key string) *series {
-	s := &series{key: key, detectors: make([]watched, len(p.config.Detectors)), combined: threshold.NewTail()}
-	for i := range s.detectors {
-		d := p.newDetector(i)
-		s.detectors[i] = watched{d, threshold.For(d)}
+	var s *series
+	if len(p.config.Detectors) == 1 {
+		a, d := &alone{}, p.newDetector(0)
+		a.detector[0] = watched{d, threshold.ForIn(d, &a.law)}
+		s = &a.series
+		s.detectors = a.detector[:]
+	} else {
+		s = &series{detectors: make([]watched, len(p.config.Detectors))}
+		for i := range s.detectors {
+			d := p.newDetector(i)
+			s.detectors[i] = watched{d, threshold.For(d)}
+		}
 	}
+	s.key, s.extras = key, &noExtras
+	if p.plain() {
+		return s
+	}
+	s.extras = &extras{combined: threshold.NewTail()}
 	if p.config.Alert.FalseAlarms.Every > 0 {
 		s.pace = &pace{}
 	}
@@ -58,6 +86,11 @@ func newSeries(p *plan, key string) *series {
 		}
 	}
 	return s
+}
+
+// plain says that series of the stream have no extras.
+func (p *plan) plain() bool {
+	return len(p.config.Detectors) == 1 && p.config.Window == nil && len(p.config.Drift) == 0 && p.config.Alert.FalseAlarms.Every == 0
 }
 
 // monitored is how many streams of numbers a drift monitor of this kind watches: each field, or each detector's score.
@@ -106,8 +139,8 @@ func (s *series) append(b []byte) ([]byte, error) {
 	b = appendText(b, s.key)
 	b = appendInt(b, s.points)
 	b = appendInt(b, s.last)
-	b = append(b, s.hits.n)
-	b = appendInt(b, int64(s.hits.age)) //nolint:gosec // a count
+	b = append(b, s.hits.n())
+	b = appendInt(b, int64(s.hits.age())) //nolint:gosec // a count
 	var err error
 	for part := range s.parts {
 		if b, err = appendPart(b, part); err != nil {
@@ -128,12 +161,11 @@ func readSeries(r *stateReader, p *plan, layout []int) *series {
 	s := newSeries(p, r.text())
 	s.points = r.int()
 	s.last = r.int()
-	if b := r.take(1); b != nil {
-		s.hits.n = b[0]
-	}
-	s.hits.age = uint64(r.int()) //nolint:gosec // checked below
-	if s.hits.n > mostFrequent || s.hits.age > math.MaxInt64 {
-		r.fail("%d hits in age %d", s.hits.n, s.hits.age)
+	hits := r.take(1)
+	if age := r.int(); r.err == nil {
+		if s.hits = newFrequency(hits[0], uint64(age)); s.hits.n() != hits[0] || s.hits.age() != uint64(age) { //nolint:gosec // it is compared
+			r.fail("%d hits in age %d", hits[0], age)
+		}
 	}
 	parts := slices.AppendSeq(make([]part, 0, len(p.parts)), s.parts)
 	for _, at := range layout {
@@ -143,8 +175,8 @@ func readSeries(r *stateReader, p *plan, layout []int) *series {
 			r.part(parts[at])
 		}
 	}
-	s.anomaly.read(r)
-	s.drift.read(r)
+	s.anomaly = readIncident(r)
+	s.drift = readIncident(r)
 	for range r.count(16) {
 		if p.config.Window == nil || p.config.Window.Every == 0 {
 			r.fail("a window in a stream without windows")
@@ -152,11 +184,14 @@ func readSeries(r *stateReader, p *plan, layout []int) *series {
 		}
 		s.windows = append(s.windows, readWindow(r, p))
 	}
-	s.past = readFloats(r)
-	s.before = readFloats(r)
-	values := len(p.config.Decode.Values)
-	if len(s.past)%values != 0 || len(s.before) != 0 && len(s.before) != values {
-		r.fail("%d and %d remembered values, want multiples of %d", len(s.past), len(s.before), values)
+	past, before := readFloats(r), readFloats(r)
+	switch values := len(p.config.Decode.Values); {
+	case len(past)%values != 0 || len(before) != 0 && len(before) != values:
+		r.fail("%d and %d remembered values, want multiples of %d", len(past), len(before), values)
+	case p.config.Window == nil && len(past)+len(before) > 0:
+		r.fail("remembered values in a stream without windows")
+	case p.config.Window != nil:
+		s.past, s.before = past, before
 	}
 	return s
 }

@@ -121,17 +121,21 @@ func (h *seats) Pop() any {
 	return top
 }
 
-// frequency counts how often a series came lately: up to 3, halved with each age of the sketch.
-type frequency struct {
-	n   uint8
-	age uint64
-}
+// frequency counts how often a series came lately: up to 3, halved with each age of the sketch. The count is in its last two bits, the age
+// of the last hit in the others.
+type frequency uint64
 
 const mostFrequent = 3
 
-func (f *frequency) at(age uint64) uint8 { return f.n >> min(age-f.age, 2) }
+func newFrequency(n uint8, age uint64) frequency { return frequency(age<<2 | uint64(n&mostFrequent)) }
 
-func (f *frequency) hit(age uint64) { f.n, f.age = min(f.at(age)+1, mostFrequent), age }
+func (f frequency) n() uint8 { return uint8(f & mostFrequent) } //nolint:gosec // two bits
+
+func (f frequency) age() uint64 { return uint64(f >> 2) }
+
+func (f frequency) at(age uint64) uint8 { return f.n() >> min(age-f.age(), 2) }
+
+func (f *frequency) hit(age uint64) { *f = newFrequency(min(f.at(age)+1, mostFrequent), age) }
 
 // sketch counts keys in constant space, and now and then one too often: a count-min sketch (Cormode and Muthukrishnan 2005, "An Improved
 // Data Stream Summary", Journal of Algorithms 55(1)) of two-bit counters with conservative update, halved with each age. It is 16

@@ -107,7 +107,6 @@ func (w *Worker) quiet() {
 	type over struct {
 		at int64
 		s  *series
-		i  *incident
 		k  Kind
 	}
 	var overs []over
@@ -115,16 +114,18 @@ func (w *Worker) quiet() {
 	still := w.disturbed[:0]
 	for _, s := range w.disturbed {
 		disturbed := false
-		for _, c := range [...]over{{s: s, i: &s.anomaly, k: Anomaly}, {s: s, i: &s.drift, k: Drift}} {
-			if !c.i.open() {
+		for _, k := range kinds {
+			i := *s.incident(k)
+			if !i.open() {
 				continue
 			}
-			if c.at = c.i.quietFrom(coolDown); c.at <= w.watermark {
-				overs = append(overs, c)
+			at := i.quietFrom(coolDown)
+			if at <= w.watermark {
+				overs = append(overs, over{at, s, k})
 				continue
 			}
 			disturbed = true
-			w.nextQuiet = min(w.nextQuiet, c.at)
+			w.nextQuiet = min(w.nextQuiet, at)
 		}
 		if disturbed {
 			still = append(still, s)
@@ -143,6 +144,6 @@ func (w *Worker) quiet() {
 	})
 	for _, o := range overs {
 		w.touch(o.s)
-		w.resolve(o.s, o.i, o.k, o.at, w.quietReason(o.i))
+		w.resolve(o.s, o.k, o.at, w.quietReason(*o.s.incident(o.k)))
 	}
 }

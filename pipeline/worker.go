@@ -265,12 +265,9 @@ func (w *Worker) makeRoom(key []byte) bool {
 // evict forgets a series. Its open incidents are over, and its open windows make no points.
 func (w *Worker) evict(s *series, why Eviction) {
 	w.touch(s)
-	for _, c := range [...]struct {
-		i *incident
-		k Kind
-	}{{&s.anomaly, Anomaly}, {&s.drift, Drift}} {
-		if c.i.open() {
-			w.resolve(s, c.i, c.k, max(w.watermark, c.i.fired), "the series was forgotten: "+evictionReasons[why])
+	for _, k := range kinds {
+		if i := *s.incident(k); i.open() {
+			w.resolve(s, k, max(w.watermark, i.fired), "the series was forgotten: "+evictionReasons[why])
 		}
 	}
 	w.remove(s)

@@ -87,7 +87,7 @@ func (w *Worker) Restore(states [][]byte) error {
 	}
 	if w.unsettled(w.stored) {
 		for _, s := range w.all {
-			s.combined.Unsettle()
+			s.combined.Unsettle() // of several detectors, so that each has its own
 		}
 		w.pool.combined.Unsettle()
 	}
@@ -172,8 +172,8 @@ func (w *Worker) derive() {
 			continue
 		}
 		w.disturbed = append(w.disturbed, s)
-		for _, i := range [...]*incident{&s.anomaly, &s.drift} {
-			if i.open() {
+		for _, k := range kinds {
+			if i := *s.incident(k); i.open() {
 				w.nextQuiet = min(w.nextQuiet, i.quietFrom(coolDown))
 			}
 		}

@@ -25,13 +25,16 @@ type Law interface {
 }
 
 // For returns the law that scores of d begin with.
-func For(d detectors.Detector) Law {
+func For(d detectors.Detector) Law { return ForIn(d, &Tail{}) }
+
+// ForIn returns the same; where it is a Tail, in t's place.
+func ForIn(d detectors.Detector, t *Tail) Law {
 	if _, ranked := d.(detectors.Ranked); ranked {
-		t := NewRankTail()
-		return &t
+		r := NewRankTail()
+		return &r
 	}
-	t := NewTail()
-	return &t
+	*t = NewTail()
+	return t
 }
 
 // Combine returns the decades of the weighted harmonic mean of p-values, each in (0, 1], with one weight above 0 each; 0 if there are
