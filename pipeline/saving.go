@@ -17,8 +17,14 @@ const (
 
 	snapshotStep  = 256 << 10        // bytes encoded at once, while the partition waits: some 0.3 ms
 	snapshotPause = time.Millisecond // between two steps
-	saveTimeout   = 30 * time.Second
+	saveTimeout   = 30 * time.Second // that a store may take at least, and longer for a large state:
+	saveRate      = 4 << 20          // bytes a second, before compression, that it must take
 )
+
+// timeToSave is how long a store may take to save a state of so many bytes.
+func timeToSave(bytes int) time.Duration {
+	return saveTimeout + time.Duration(float64(bytes)/saveRate*float64(time.Second))
+}
 
 // saved is what is stored of a partition.
 type saved struct {
@@ -89,7 +95,9 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 	}
 	part.turn.Unlock()
 	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, timeToSave(len(state)))
 		err = s.o.Checkpoints.Save(ctx, Log{s.o.Group, part.p}, c)
+		cancel()
 	}
 
 	part.turn.Lock()

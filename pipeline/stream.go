@@ -216,9 +216,7 @@ func (s *Stream) Committed(_ context.Context, p Partition, offset int64) error {
 		return nil
 	}
 	s.saves.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), saveTimeout) // a revoked partition's checkpoint is still good
-		defer cancel()
-		err := s.save(ctx, part, snapshot)
+		err := s.save(context.Background(), part, snapshot) // a revoked partition's checkpoint is still good
 		<-part.saving
 		if err != nil {
 			part.turn.Lock()

@@ -32,8 +32,9 @@ type session struct {
 	// Of the loop.
 	fetchFailed error // what a fetch failed with last
 	failedAt    time.Time
-	writeFailed error // what the last turn was given up for, if for that
-	aborts      int   // in a row, other than by rebalances
+	writeFailed error     // what the last turn was given up for, if for that
+	aborts      int       // in a row, other than by rebalances
+	ending      time.Time // of the last turn that had something to end for
 	pressure    pressure
 	polled      time.Time // last
 
@@ -165,7 +166,7 @@ func (s *session) trouble() error {
 
 // gather polls and processes for the length of a turn, or until that is full or partitions are to be given away.
 func (s *session) gather(ctx context.Context) error {
-	turn, cancel := context.WithTimeout(ctx, s.o.Config.CommitEvery)
+	turn, cancel := context.WithDeadline(ctx, turnEnd(time.Now(), s.ending, s.o.Config.CommitEvery))
 	defer cancel()
 	s.mu.Lock()
 	s.endTurn = cancel
@@ -211,6 +212,15 @@ func (s *session) gather(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// turnEnd is when a turn is to end that begins now. Commits are to begin at even distances: what one took comes out of the turn after it, for
+// alerts of records that came meanwhile have waited that long already; but half of the turn is left.
+func turnEnd(now, ending time.Time, every time.Duration) time.Time {
+	if now.Sub(ending) < every/2 {
+		return ending.Add(every)
+	}
+	return now.Add(every)
 }
 
 // hurry ends the turn: the group rebalances, and waits for us to let go.

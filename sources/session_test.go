@@ -151,6 +151,19 @@ func TestTurns(t *testing.T) {
 }
 
 // A partition that stands still while its log grows is noticed; one that has nothing to do, or moves, is not.
+func TestTurnEnd(t *testing.T) {
+	const every = 200 * time.Millisecond
+	ending := time.Unix(1000, 0)
+	for took, want := range map[time.Duration]time.Duration{ // since the last commit began
+		0: every, 15 * time.Millisecond: every, 99 * time.Millisecond: every,
+		100 * time.Millisecond: 300 * time.Millisecond, time.Hour: time.Hour + every,
+	} {
+		if got := turnEnd(ending.Add(took), ending, every).Sub(ending); got != want {
+			t.Errorf("a commit that took %v is followed by one after %v, want %v", took, got, want)
+		}
+	}
+}
+
 func TestWatch(t *testing.T) {
 	s := unconnected(t)
 	at := place{input, 0}

@@ -91,6 +91,7 @@ const maxAborts = 5
 // end makes the turn durable: messages and offsets.
 func (s *session) end(ctx context.Context) error {
 	begin := time.Now()
+	s.ending = begin
 	rebalanced := s.revoked.Swap(false)
 	// Committing forces a heartbeat, which during a rebalance waits for a callback that polling holds back. A revoke while this ends is
 	// safe: it makes the turn fail.

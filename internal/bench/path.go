@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -264,6 +265,7 @@ func (w *world) serve(ctx context.Context, job, topic string) (p *process, group
 		store = "redis"
 	}
 	p, err = start(ctx, w.Options, file, "BENCH_BROKERS="+strings.Join(w.Brokers, ","), "BENCH_TOPIC="+topic, "BENCH_GROUP="+group, "BENCH_STORE="+store,
+		"BENCH_KEYS="+strconv.Itoa(w.Keys),
 		"BENCH_DIRECTORY="+filepath.Join(w.dir, group), "BENCH_REDIS="+w.Redis)
 	return p, group, err
 }
