@@ -29,7 +29,7 @@ type Benchmark struct {
 
 // Benchmarks are all of them.
 func Benchmarks() []Benchmark {
-	return []Benchmark{pathBenchmark, decodeBenchmark, detectorsBenchmark}
+	return []Benchmark{pathBenchmark, decodeBenchmark, detectorsBenchmark, checkpointBenchmark, restoreBenchmark, alertsBenchmark}
 }
 
 // Flags adds the flags that the benchmark has besides those of all.
@@ -50,6 +50,7 @@ type Options struct {
 	Rate       float64  // events a second of the paced run
 	Only       []string // rows of the path, or kinds of detectors; all where empty
 	Fields     []int    // numbers of values in a point, or a record
+	Series     []int    // numbers of series in a partition
 	Profile    string   // file for a CPU profile
 	Program    []string // command that runs gonomaly
 	Beside     string   // another gonomaly, to be measured by turns with it
