@@ -105,7 +105,9 @@ func TestExamineTopics(t *testing.T) {
 // Of the transactions that are open in a partition the oldest is told, and none once they are ended.
 func TestExamineTransactions(t *testing.T) {
 	l := newLab(t)
-	open := func() *OpenTransaction { return l.examine(Questions{Topics: []string{"t"}}).Topics["t"].Partitions[0].Open }
+	open := func() *OpenTransaction {
+		return l.examine(Questions{Topics: []string{"t"}}).Topics["t"].Partitions[0].Open
+	}
 	begin := time.Now()
 	l.produce(l.client(), begin, 1, 2)
 	var writers []*kgo.Client
