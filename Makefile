@@ -16,7 +16,7 @@ BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
 export KAFKA_JARS ?= $(JARS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race integration endure sim teeth chaos chaos-times lint fuzz bench bench-compare quality build up down kafka cover dashboards monitoring
+.PHONY: help demo test race integration endure sim teeth chaos chaos-times faults lint fuzz bench bench-compare quality build up down kafka cover dashboards monitoring
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ chaos: $(JARS)/.complete ## kill, freeze and cut off all that there is for CHAOS
 
 chaos-times: $(JARS)/.complete ## measure how long the partitions of a process that ends rest, with CHAOS_BROKERS (3 or 1)
 	$(GO) test -tags chaos -run 'TestTakeOver$$' -v -count=1 -timeout 0 ./internal/chaos
+
+faults: $(JARS)/.complete ## inject each fault (or ONLY=one of them) into real services, and see who is alerted when; with OUT=directory what was seen is kept
+	FAULTS_OUT=$(abspath $(OUT)) $(GO) test -tags faults -run 'TestFaults$(if $(ONLY),/each/$(ONLY)$$)' -v -count=1 -parallel 100 -timeout 90m ./internal/faults
 
 lint: $(LINT) ## check style, imports and security
 	$(LINT) run ./...

@@ -70,6 +70,7 @@ var atRest = map[string]string{
 	"gonomaly_memory_overruns_total":                       "sources.TestRestForMemory",
 	"gonomaly_kafka_lag_records":                           "sources.TestLagIsLookedAt",
 	"gonomaly_time_lag_seconds":                            "sources.TestLagIsLookedAt",
+	"gonomaly_kafka_withheld_seconds":                      "sources.TestOpenTransaction",
 	"gonomaly_restore_records_left":                        "sources.TestRebalanceInTheLog",
 	"gonomaly_kafka_authentication_failures_total":         "kafka.TestAuthenticationFailures",
 	"gonomaly_kafka_authorization_failures_total":          "kafka.TestAuthorizationFailures",

@@ -74,7 +74,7 @@ func (c *Channel) Subscribe(ctx context.Context, topic string) (<-chan *message.
 					<-ctx.Done() // the router takes an earlier end for a failure
 					return
 				}
-				if !handOver(ctx, m, out) {
+				if handOver(ctx, m, out) == nil {
 					return
 				}
 			case <-ctx.Done():
@@ -103,16 +103,16 @@ func (c *Channel) Close() error {
 // redeliverAfter is the pause after a message was handed back, which happens only when its handler panicked.
 const redeliverAfter = 100 * time.Millisecond
 
-// handOver passes m on until it is acknowledged. After ctx is done it gives an attempt that is under way time to end, and returns
-// false if that did not succeed.
-func handOver(ctx context.Context, m *message.Message, out chan<- *message.Message) (acknowledged bool) {
+// handOver passes m on until it is acknowledged, and returns the copy that was. After ctx is done it gives an attempt that is under way time
+// to end, and returns nil if that did not succeed.
+func handOver(ctx context.Context, m *message.Message, out chan<- *message.Message) (acknowledged *message.Message) {
 	for {
 		attempt := m.Copy()
 		attempt.SetContext(ctx)
 		select {
 		case out <- attempt:
 		case <-ctx.Done():
-			return false
+			return nil
 		}
 		done := ctx.Done()
 		var late <-chan time.Time
@@ -120,18 +120,18 @@ func handOver(ctx context.Context, m *message.Message, out chan<- *message.Messa
 		for {
 			select {
 			case <-attempt.Acked():
-				return true
+				return attempt
 			case <-attempt.Nacked():
 				break wait
 			case <-done:
 				done, late = nil, time.After(linger+time.Second)
 			case <-late:
-				return false
+				return nil
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return nil
 		case <-time.After(redeliverAfter):
 		}
 	}

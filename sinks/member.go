@@ -128,6 +128,7 @@ func (m *member) setAside(msg *message.Message, outcome string, cause error) err
 	if err != nil {
 		return err
 	}
+	msg.Metadata[metaAside] = outcome
 	m.log.Error("alert is set aside", "reason", outcome, "error", cause, "topic", topic)
 	m.metrics.deliveries.WithLabelValues(m.name, outcome).Inc()
 	return nil

@@ -20,6 +20,7 @@ const (
 	metaAfter     = "after" // Delivery.After
 	metaTimestamp = "timestamp"
 	metaKey       = "key"
+	metaAside     = "aside" // the sink has not taken it, and it is in the dead-letter topic
 	headerPrefix  = "header."
 )
 

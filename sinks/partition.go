@@ -59,16 +59,19 @@ func (p *partition) run() {
 				return
 			}
 		}
+		taken := false
 		if !r.Attrs.IsControl() {
 			m := newMessage(p.id, r.Offset, p.confirmed(), r.Timestamp, r.Key, r.Value)
 			for _, h := range r.Headers {
 				m.Metadata[headerPrefix+h.Key] = string(h.Value)
 			}
-			if !handOver(p.ctx, m, p.session.out) {
+			done := handOver(p.ctx, m, p.session.out)
+			if done == nil {
 				return
 			}
+			taken = done.Metadata[metaAside] == ""
 		}
-		p.acknowledge(r)
+		p.acknowledge(r, taken)
 	}
 }
 
@@ -103,14 +106,16 @@ func (p *partition) head() *kgo.Record {
 	return p.queue[0]
 }
 
-func (p *partition) acknowledge(r *kgo.Record) {
+// acknowledge goes on to the next record. A sink that stores its position has stored one only for what it has taken: for a marker, or what was
+// set aside, it stands where it stood.
+func (p *partition) acknowledge(r *kgo.Record, taken bool) {
 	defer signal(p.session.taken)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
 	p.next = r.Offset + 1
-	if !r.Attrs.IsControl() {
+	if taken {
 		p.after = p.next
 	}
 }

@@ -236,6 +236,43 @@ func TestRefusedAndUnreadable(t *testing.T) {
 	}
 }
 
+// What is set aside was never Redis's: that it does not have it is no loss, and the alerts behind it are delivered.
+func TestUnreadableForRedis(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, stop := w.run("redis")
+	manual, err := kgo.NewClient(append(w.kafka, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manual.Close()
+	junk := func() {
+		for id := range int32(4) {
+			if err := manual.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: id, Value: []byte("not an alert")}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	junk()
+	w.produce(50)
+	w.wantOnce()
+	junk()
+	w.eventually(func() bool { return w.lag("redis") == 0 })
+	time.Sleep(3 * quick.check) // Redis is asked where it stands
+	w.produce(50)
+	w.wantOnce()
+	if n := testutil.ToFloat64(w.metrics.deliveries.WithLabelValues("redis", unreadable)); n != 8 {
+		t.Errorf("%v are set aside, want 8", n)
+	}
+	if n := testutil.ToFloat64(w.metrics.rewinds.WithLabelValues("redis")); n > 0 {
+		t.Errorf("Redis was read back to %v times, and has lost nothing", n)
+	}
+	stop()
+	w.run("redis")
+	w.produce(50)
+	w.wantOnce()
+}
+
 func header(r *kgo.Record, key string) string {
 	for _, h := range r.Headers {
 		if h.Key == key {

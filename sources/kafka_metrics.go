@@ -41,7 +41,7 @@ type KafkaMetrics struct {
 	progress        *prometheus.GaugeVec
 	unowned         *prometheus.GaugeVec
 
-	records, seconds, unfolded, status *prometheus.Desc
+	records, seconds, withheld, unfolded, status *prometheus.Desc
 
 	plain []*prometheus.CounterVec // with no label but the stream's
 
@@ -105,6 +105,9 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		seconds: prometheus.NewDesc("gonomaly_time_lag_seconds",
 			"Time since the Kafka timestamp of the next unprocessed data record; 0 when none is left below the last stable offset. The broker is asked at each scrape; "+
 				"not there while it does not answer.", partition, nil),
+		withheld: prometheus.NewDesc("gonomaly_kafka_withheld_seconds",
+			"Time that the last stable offset has stood still although records lie beyond it: those of a transaction that is not ended, and all behind them. They are no lag, "+
+				"for nobody can read them yet. 0 while it moves; not there while the broker does not answer.", partition, nil),
 		status: prometheus.NewDesc("gonomaly_partition_status",
 			"1 for how the partition's consumption goes, 0 for the others, as Burrow has it: ok; warn, the lag does not shrink; stall, the offset does not advance; "+
 				"stop, the loop does not turn; rewind, the offset was set back.", append(partition, "status"), nil),
@@ -176,6 +179,7 @@ func (m *KafkaMetrics) untrack(stream string, p pipeline.Partition, l *lag) {
 func (m *KafkaMetrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.records
 	ch <- m.seconds
+	ch <- m.withheld
 	ch <- m.unfolded
 	ch <- m.status
 }
@@ -206,6 +210,7 @@ func (m *KafkaMetrics) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 		}
 		gauge(m.records, float64(t.records), labels[:]...)
+		gauge(m.withheld, t.withheld, labels[:]...)
 		gauge(m.unfolded, float64(t.unfolded), labels[:]...)
 		if t.timed {
 			gauge(m.seconds, t.seconds, labels[:]...)

@@ -18,9 +18,16 @@ type lag struct {
 	clear     int64 // no data record lies between the position and it
 	next      data  // the next unprocessed data record, as far as known
 	heard     time.Time
+	held      held
 	last      data      // the last processed data record
 	moved     time.Time // that was
 	window    *window
+}
+
+// held is a last stable offset with records beyond it, from when it was first seen until it last was. Zero where there are none.
+type held struct {
+	at          int64
+	first, last time.Time
 }
 
 // data is a data record's place and Kafka timestamp; zero where it is not known.
@@ -82,6 +89,22 @@ func (l *lag) sees(log bounds, asked time.Time) {
 	}
 }
 
+// reaches says how far the log reached beyond its last stable offset when a broker was asked at a time. Where writers are busy the two
+// answers are not of one moment: but then the offset moves.
+func (l *lag) reaches(stable, high int64, asked time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case asked.Before(l.held.last):
+	case high <= stable:
+		l.held = held{}
+	case l.held.first.IsZero() || l.held.at != stable:
+		l.held = held{stable, asked, asked}
+	default:
+		l.held.last = asked
+	}
+}
+
 // found says which data record a broker has first at or after an offset; one without a time stands for none below its offset.
 func (l *lag) found(from int64, d data) {
 	l.mu.Lock()
@@ -121,6 +144,7 @@ type told struct {
 	unfolded int64   // of those that were committed before
 	seconds  float64 // that the next data record has waited; never negative, and 0 when there is none
 	timed    bool    // the seconds are known
+	withheld float64 // seconds that records have waited behind a transaction that is not ended
 }
 
 // tell returns what is known at a time; nothing for a partition that is not ours, or whose broker has not answered within a time.
@@ -131,6 +155,7 @@ func (l *lag) tell(now time.Time, within time.Duration) (t told, known bool) {
 		return told{}, false
 	}
 	t.unfolded = max(0, l.committed-l.position)
+	t.withheld = l.held.last.Sub(l.held.first).Seconds()
 	if !l.none() {
 		t.records = l.end - l.wanted()
 	}

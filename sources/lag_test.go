@@ -105,6 +105,75 @@ func TestLag(t *testing.T) {
 	}
 }
 
+// What is withheld counts from when it was first seen, until the last stable offset moves or nothing lies beyond it.
+func TestWithheld(t *testing.T) {
+	begin := time.Now().Add(-time.Minute)
+	for name, c := range map[string]struct {
+		stable, high []int64 // as a broker says every ten seconds
+		seconds      float64
+	}{
+		"nothing lies beyond":           {[]int64{10, 10, 10}, []int64{10, 10, 10}, 0},
+		"a writer is busy":              {[]int64{10, 20, 30}, []int64{12, 23, 30}, 0},
+		"seen once":                     {[]int64{10}, []int64{12}, 0},
+		"a transaction is open":         {[]int64{10, 10, 10}, []int64{12, 12, 15}, 20},
+		"it was ended":                  {[]int64{10, 10, 15}, []int64{12, 15, 15}, 0},
+		"another was open behind it":    {[]int64{10, 10, 10, 14, 14}, []int64{12, 15, 15, 16, 16}, 10},
+		"another begins where it ended": {[]int64{10, 10, 15, 15}, []int64{12, 15, 15, 16}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var l lag
+			l.begin(10, bounds{0, 10}, time.Now())
+			l.settle()
+			for i := range c.stable {
+				l.reaches(c.stable[i], c.high[i], begin.Add(time.Duration(i)*10*time.Second))
+			}
+			if told, _ := l.tell(time.Now(), time.Minute); told.withheld != c.seconds {
+				t.Errorf("%v s, want %v", told.withheld, c.seconds)
+			}
+		})
+	}
+}
+
+// A transaction that nobody ends withholds what is written behind it: that is no lag, and it is told.
+func TestOpenTransaction(t *testing.T) {
+	w := newWorld(t, input)
+	p := w.start("a")
+	w.eventually("idle", p.idle)
+	upstream := w.newClient(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.TransactionalID("upstream"))
+	if err := upstream.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := upstream.ProduceSync(t.Context(), &kgo.Record{Topic: input, Partition: 1, Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.produceAt(time.Now(), 1)
+	withheld := func() (seconds float64) {
+		seconds, _ = p.metric(t, "gonomaly_kafka_withheld_seconds", "1")
+		return seconds
+	}
+	w.eventually("it is told", func() error {
+		if s := withheld(); s < 0.5 {
+			return fmt.Errorf("%v s are withheld", s)
+		}
+		return nil
+	})
+	if err := p.lagOf(1, 0, 0); err != nil {
+		t.Errorf("what nobody can read is no lag: %v", err)
+	}
+	if s, _ := p.metric(t, "gonomaly_kafka_withheld_seconds", "0"); s > 0 {
+		t.Errorf("%v s are withheld in a partition without a transaction", s)
+	}
+	if err := upstream.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("it is over", func() error {
+		if s := withheld(); s > 0 {
+			return fmt.Errorf("%v s are withheld", s)
+		}
+		return p.idle()
+	})
+}
+
 // taken10 has a lag stand at the begin of a log with ten records.
 func taken10(l *lag) {
 	l.begin(0, bounds{0, 10}, time.Now().Add(-time.Second))

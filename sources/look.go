@@ -150,13 +150,14 @@ func (s *session) byLeader() map[int32][]*owned {
 // lookAt asks one broker.
 func (s *session) lookAt(ctx context.Context, leader int32, all []*owned) error {
 	asked := time.Now()
-	var starts map[place]int64
-	var failed error
+	var starts, highs map[place]int64
+	var failed [2]error
 	var asking sync.WaitGroup
-	asking.Go(func() { starts, failed = s.listed(ctx, leader, all, listStart) })
-	ends, err := s.listed(ctx, leader, all, listEnd)
+	asking.Go(func() { starts, failed[0] = s.listed(ctx, leader, all, listStart, readCommitted) })
+	asking.Go(func() { highs, failed[1] = s.listed(ctx, leader, all, listEnd, readUncommitted) })
+	ends, err := s.listed(ctx, leader, all, listEnd, readCommitted)
 	asking.Wait()
-	if err := errors.Join(err, failed); err != nil {
+	if err := errors.Join(err, failed[0], failed[1]); err != nil {
 		return err
 	}
 	var dark []*owned
@@ -168,6 +169,7 @@ func (s *session) lookAt(ctx context.Context, leader int32, all []*owned) error 
 			continue
 		}
 		o.lag.sees(bounds{start, end}, asked)
+		o.lag.reaches(end, highs[at], asked)
 		if _, is := o.lag.dark(); is {
 			dark = append(dark, o)
 		}
@@ -178,13 +180,16 @@ func (s *session) lookAt(ctx context.Context, leader int32, all []*owned) error 
 // What a list of offsets is asked for, as the protocol has it.
 const (
 	listStart = -2
-	listEnd   = -1 // with committed records only the last stable offset
+	listEnd   = -1 // of committed records the last stable offset
+
+	readUncommitted int8 = 0
+	readCommitted   int8 = 1
 )
 
 // listed are the starts or the ends of logs, of those that the broker tells.
-func (s *session) listed(ctx context.Context, leader int32, all []*owned, which int64) (map[place]int64, error) {
+func (s *session) listed(ctx context.Context, leader int32, all []*owned, which int64, isolation int8) (map[place]int64, error) {
 	req := kmsg.NewPtrListOffsetsRequest()
-	req.ReplicaID, req.IsolationLevel = -1, 1
+	req.ReplicaID, req.IsolationLevel = -1, isolation
 	topics := map[string][]kmsg.ListOffsetsRequestTopicPartition{}
 	for _, o := range all {
 		p := kmsg.NewListOffsetsRequestTopicPartition()

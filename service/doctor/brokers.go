@@ -120,6 +120,9 @@ func (f *facts) running() bool {
 	return false
 }
 
+// abandoned is how long a producer may write nothing in the middle of a transaction: by default it is then ended for it.
+const abandoned = time.Minute
+
 // topic tells of one, and how to make it where it is missing.
 func (f *facts) topic(out *findings, name, remedy string, missing Level) {
 	t, asked := f.kafka.Topics[name]
@@ -131,7 +134,7 @@ func (f *facts) topic(out *findings, name, remedy string, missing Level) {
 		out.bad(refused(t.Err, "topic", name), "%s cannot be asked about: %v", name, t.Err)
 		return
 	}
-	var dead, thin []string
+	var dead, thin, held []string
 	records := int64(0)
 	for _, id := range ids(t.Partitions) {
 		p := t.Partitions[id]
@@ -141,7 +144,14 @@ func (f *facts) topic(out *findings, name, remedy string, missing Level) {
 		if p.InSync < p.Replicas {
 			thin = append(thin, fmt.Sprintf("%d (%d of %d)", id, p.InSync, p.Replicas))
 		}
+		if o := p.Open; o != nil && !o.Last.IsZero() && t.At.Sub(o.Last) > abandoned {
+			held = append(held, fmt.Sprintf("%d (from offset %d on: producer %d has written nothing for %s)", id, o.Start, o.Producer, brief(t.At.Sub(o.Last))))
+		}
 		records += max(0, p.End-p.Start)
+	}
+	if len(held) > 0 {
+		out.bad("end or restart that producer, or see kafka-transactions.sh list, which has its transactional id, and kafka-transactions.sh abort",
+			"%s: a transaction that is not ended keeps records from readers: partitions %s", name, list(held))
 	}
 	if len(dead) > 0 {
 		out.bad("bring the brokers back that hold them: kafka-topics.sh --describe --topic "+name, "%s: partitions cannot be read: %s", name, list(dead))

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/service"
@@ -134,6 +135,30 @@ func (w *world) produce(n int, at time.Time) {
 	if err := w.kafka().ProduceSync(w.Context(), records...).FirstErr(); err != nil {
 		w.Fatal(err)
 	}
+}
+
+// writers has each of some partitions have a transaction from offset 10 on, whose producer, 70 and the partition, has written nothing for a time.
+func (w *world) writers(silent map[int32]time.Duration) {
+	w.cluster.ControlKey(int16(kmsg.DescribeProducers), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		resp := kmsg.NewPtrDescribeProducersResponse()
+		for _, t := range r.(*kmsg.DescribeProducersRequest).Topics {
+			topic := kmsg.NewDescribeProducersResponseTopic()
+			topic.Topic = t.Topic
+			for _, id := range t.Partitions {
+				p := kmsg.NewDescribeProducersResponseTopicPartition()
+				p.Partition = id
+				if d, writes := silent[id]; writes && t.Topic == "machines" {
+					p.ActiveProducers = append(p.ActiveProducers, kmsg.DescribeProducersResponseTopicPartitionActiveProducer{
+						ProducerID: 70 + int64(id), LastTimestamp: time.Now().Add(-d).UnixMilli(), CurrentTxnStartOffset: 10,
+					})
+				}
+				topic.Partitions = append(topic.Partitions, p)
+			}
+			resp.Topics = append(resp.Topics, topic)
+		}
+		return resp, nil, true
+	})
 }
 
 // commit sets the offset of the stream's group in both partitions of its topic.

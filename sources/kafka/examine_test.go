@@ -102,6 +102,36 @@ func TestExamineTopics(t *testing.T) {
 	}
 }
 
+// Of the transactions that are open in a partition the oldest is told, and none once they are ended.
+func TestExamineTransactions(t *testing.T) {
+	l := newLab(t)
+	open := func() *OpenTransaction {
+		return l.examine(Questions{Topics: []string{"t"}}).Topics["t"].Partitions[0].Open
+	}
+	begin := time.Now()
+	l.produce(l.client(), begin, 1, 2)
+	var writers []*kgo.Client
+	for _, id := range []string{"old", "young"} {
+		writer := l.client(kgo.TransactionalID(id))
+		if err := writer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		l.produce(writer, begin, 3)
+		writers = append(writers, writer)
+	}
+	for _, want := range []int64{2, 3} {
+		if o := open(); o == nil || o.Start != want || o.Last.IsZero() {
+			t.Errorf("open is %+v, want one from offset %d on", o, want)
+		}
+		if err := writers[want-2].EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o := open(); o != nil {
+		t.Errorf("open is %+v, want none", o)
+	}
+}
+
 // The next record of a group is found whatever lies before it: markers of transactions are no records, and what is aborted is not read.
 func TestExamineNext(t *testing.T) {
 	l := newLab(t)

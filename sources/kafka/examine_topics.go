@@ -35,6 +35,14 @@ type PartitionState struct {
 	Start    int64     // first offset that is retained
 	End      int64     // last stable offset: up to there readers of committed records get
 	Newest   time.Time // the largest timestamp in its log; zero where it is empty
+	Open     *OpenTransaction
+}
+
+// OpenTransaction is the one that has been open in a partition for longest: readers of committed records get nothing from its start on.
+type OpenTransaction struct {
+	Producer int64     // its id, as kafka-transactions.sh list has it, too
+	Start    int64     // first offset
+	Last     time.Time // timestamp of the newest record that the producer has written; zero where it is not told
 }
 
 func (x *examination) topics(ctx context.Context) map[string]TopicState {
@@ -81,7 +89,36 @@ func (x *examination) topics(ctx context.Context) map[string]TopicState {
 	}
 	x.logs(ctx, there, found)
 	x.retentions(ctx, there, found)
+	x.transactions(ctx, there, found)
 	return found
+}
+
+// transactions fills in which are open, where that may be asked.
+func (x *examination) transactions(ctx context.Context, topics []string, found map[string]TopicState) {
+	if len(topics) == 0 {
+		return
+	}
+	partitions := kadm.TopicsSet{}
+	for _, name := range topics {
+		for id := range found[name].Partitions {
+			partitions.Add(name, id)
+		}
+	}
+	_ = within(ctx, x.q.Each, func(ctx context.Context) error {
+		all, err := x.admin.DescribeProducers(ctx, partitions)
+		all.EachProducer(func(w kadm.DescribedProducer) {
+			p, asked := found[w.Topic].Partitions[w.Partition]
+			if !asked || w.CurrentTxnStartOffset < 0 || p.Open != nil && p.Open.Start <= w.CurrentTxnStartOffset {
+				return
+			}
+			p.Open = &OpenTransaction{Producer: w.ProducerID, Start: w.CurrentTxnStartOffset}
+			if w.LastTimestamp > 0 {
+				p.Open.Last = time.UnixMilli(w.LastTimestamp)
+			}
+			found[w.Topic].Partitions[w.Partition] = p
+		})
+		return err
+	})
 }
 
 // logs fills in where the partitions of topics begin and end.

@@ -1,0 +1,220 @@
+//go:build faults && unix
+
+package faults
+
+import (
+	"os/exec"
+	"syscall"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// faults are all that is tried: first what goes wrong, then what must wake nobody.
+var faults = []fault{
+	{
+		name: "broker-stopped", what: "the only broker stopped", setup: setup{brokers: 1},
+		strike: func(g *group) { g.must(g.kafka.Stop()) },
+		cure:   func(g *group) { g.must(g.kafka.Start(g.Context())) },
+		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
+	},
+	{
+		name: "broker-frozen", what: "the only broker frozen (SIGSTOP)", setup: setup{brokers: 1},
+		strike: func(g *group) { g.must(g.kafka.Signal(syscall.SIGSTOP)) },
+		cure:   func(g *group) { g.must(g.kafka.Signal(syscall.SIGCONT)) },
+		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
+	},
+	{
+		name: "leader-away", what: "the broker of one partition of four stopped, of three brokers", setup: setup{brokers: 3},
+		strike: func(g *group) { g.must(g.kafka.Stop()) },
+		cure:   func(g *group) { g.must(g.kafka.Start(g.Context())) },
+		alerts: []string{"GonomalyPartitionsStalled, critical"},
+	},
+	withheld(),
+	{
+		name: "redis-stopped", what: "Redis stopped", setup: setup{redis: true},
+		strike: func(g *group) { g.must(g.redis.Stop()) },
+		cure:   func(g *group) { g.must(g.redis.Start(g.Context())) },
+		alerts: []string{"GonomalySinkFailing, critical", "GonomalyRedisFailing, warning, reason unreachable"},
+		may:    []string{"GonomalyDeliveryBudgetBurn, critical"},
+	},
+	{
+		name: "redis-frozen", what: "Redis frozen (SIGSTOP)", setup: setup{redis: true},
+		strike: func(g *group) { g.must(g.redis.Signal(syscall.SIGSTOP)) },
+		cure:   func(g *group) { g.must(g.redis.Signal(syscall.SIGCONT)) },
+		alerts: []string{"GonomalySinkFailing, critical", "GonomalyRedisFailing, warning, reason timeout"},
+		may:    []string{"GonomalyDeliveryBudgetBurn, critical"},
+	},
+	{
+		name: "redis-full", what: "Redis full (`maxmemory`, noeviction)", setup: setup{redis: true},
+		strike: func(g *group) { g.ask("config", "set", "maxmemory", "1") },
+		cure:   func(g *group) { g.ask("config", "set", "maxmemory", "0") },
+		alerts: []string{"GonomalySinkFailing, critical", "GonomalyRedisFailing, warning, reason oom"},
+		may:    []string{"GonomalyDeliveryBudgetBurn, critical"},
+	},
+	{
+		name: "sink-refuses", what: "the sink refuses (Redis takes the right to XADD away)", setup: setup{redis: true},
+		strike: func(g *group) { g.ask("acl", "setuser", "default", "-xadd") },
+		cure:   func(g *group) { g.ask("acl", "setuser", "default", "+xadd") },
+		alerts: []string{"GonomalySinkFailing, critical", "GonomalyRedisFailing, warning, reason noperm"},
+		may:    []string{"GonomalyDeliveryBudgetBurn, critical"},
+	},
+	{
+		name: "no-alert", what: "somebody writes what is no alert into the alerts topic",
+		strike: func(g *group) { g.send(g.name+".alerts", "no alert") },
+		alerts: []string{"GonomalyAlertsRefused, warning"},
+	},
+	{
+		name: "slow-sink", what: "a sink that takes 20 s for an alert, behind a pipe that holds 50", setup: setup{sinks: "{kind: stdout}"},
+		strike: func(g *group) { g.takes.Store(int64(20 * time.Second)) },
+		cure:   func(g *group) { g.takes.Store(0) },
+		alerts: []string{"GonomalyDeliveryBudgetBurn, critical"},
+	},
+	{
+		name: "poison", what: "one record in 20 cannot be read",
+		strike: func(g *group) {
+			g.spoils(func(machine int, _ time.Time) (string, bool) { return "not JSON", machine == 0 })
+		},
+		cure:   func(g *group) { g.spoil.Store(nil) },
+		alerts: []string{"GonomalyDeadLettersHigh, warning"},
+	},
+	{
+		name: "clock-ahead", what: "the clock of one producer in ten an hour ahead",
+		strike: func(g *group) { g.dates(time.Hour) },
+		cure:   func(g *group) { g.spoil.Store(nil) },
+		alerts: []string{"GonomalyDeadLettersHigh, warning"},
+	},
+	{
+		name: "clock-believed", what: "the same believed (`max_ahead: 2h`), with windows", setup: setup{decode: ", max_ahead: 2h", window: minutes},
+		strike: func(g *group) { g.dates(time.Hour) },
+		cure:   func(g *group) { g.spoil.Store(nil) },
+		alerts: []string{"GonomalyFutureRecords, warning", "GonomalyLateRecords, warning"},
+		stays:  map[string]string{"GonomalyLateRecords, warning": "stays until event time has come up to the watermark, an hour"},
+	},
+	{
+		name: "clock-behind", what: "the clock of one producer in ten an hour behind, with windows", setup: setup{window: minutes},
+		strike: func(g *group) { g.dates(-time.Hour) },
+		cure:   func(g *group) { g.spoil.Store(nil) },
+		alerts: []string{"GonomalyLateRecords, warning"},
+	},
+	{
+		name: "retention", what: "retention overtakes a process that is down",
+		strike: func(g *group) {
+			m := g.members[0]
+			m.end(syscall.SIGTERM)
+			time.Sleep(5 * time.Second)
+			g.deleteAll()
+			m.address = g.address(g.T) // as a pod that is made anew: its counters begin where nobody knows of others
+			g.scrape(m)
+			m.start()
+		},
+		alerts: []string{"GonomalyRecordsLost, critical"},
+	},
+	{
+		name: "member-frozen", what: "one of two processes frozen (SIGSTOP)", setup: setup{members: 2},
+		strike: func(g *group) { g.members[1].signal(syscall.SIGSTOP) },
+		cure:   func(g *group) { g.members[1].signal(syscall.SIGCONT) },
+		alerts: []string{"GonomalyInstanceDown, warning"},
+	},
+	{
+		name: "reload", what: "a reload with `half_life: -1`",
+		strike: func(g *group) {
+			g.configure("-1")
+			g.members[0].reload()
+		},
+		cure: func(g *group) {
+			g.configure("30")
+			g.members[0].reload()
+		},
+		alerts: []string{"GonomalyReloadRefused, warning"},
+	},
+	{
+		name: "restart", what: "a restart (SIGTERM), and three minutes later another",
+		strike: func(g *group) {
+			g.restart(syscall.SIGTERM)
+			time.Sleep(3 * time.Minute)
+			g.restart(syscall.SIGTERM)
+		},
+	},
+	{
+		name: "crash", what: "a crash (kill -9) and a start, and three minutes later again",
+		strike: func(g *group) {
+			g.restart(syscall.SIGKILL)
+			time.Sleep(3 * time.Minute)
+			g.restart(syscall.SIGKILL)
+		},
+	},
+	{
+		name: "scale-out", what: "a second process comes, and leaves after three minutes",
+		strike: func(g *group) {
+			m := g.newMember("b")
+			g.members = append(g.members, m)
+			m.start()
+			g.scrape(g.members...)
+			g.ready()
+			time.Sleep(3 * time.Minute)
+			m.end(syscall.SIGTERM)
+			g.members = g.members[:1]
+			g.scrape(g.members...)
+		},
+	},
+	{
+		name: "upgrade", what: "two processes restarted one after the other, twice", setup: setup{members: 2},
+		strike: func(g *group) {
+			for range 2 {
+				g.restart(syscall.SIGTERM)
+				time.Sleep(time.Minute)
+			}
+		},
+	},
+}
+
+const minutes = "\n    window: {every: 10s, aggregate: [mean], lateness: 10s}"
+
+// ask is redis-cli.
+func (g *group) ask(args ...string) {
+	g.Helper()
+	out, err := exec.CommandContext(g.Context(), "redis-cli", append([]string{"-u", "redis://" + g.redis.Address()}, args...)...).CombinedOutput()
+	if err != nil || string(out) != "OK\n" {
+		g.Fatalf("redis-cli %v: %v: %s", args, err, out)
+	}
+}
+
+func (g *group) spoils(s spoiler) { g.spoil.Store(&s) }
+
+// dates has two machines of 20 date their records otherwise.
+func (g *group) dates(by time.Duration) {
+	g.spoils(func(machine int, now time.Time) (string, bool) {
+		return report(machine, now.Add(by), 21), machine < machines/10
+	})
+}
+
+// restart ends the processes one after the other, and starts each again before the next.
+func (g *group) restart(with syscall.Signal) {
+	g.Helper()
+	for _, m := range g.members {
+		m.end(with)
+		time.Sleep(2 * time.Second)
+		m.start()
+		g.ready()
+	}
+}
+
+// withheld is a producer that begins a transaction and never ends it: readers of committed records get nothing of what is written after that.
+func withheld() fault {
+	var producer *kgo.Client
+	return fault{
+		name: "withheld", what: "one partition of four behind a transaction that nobody ends",
+		strike: func(g *group) {
+			var err error
+			producer, err = kgo.NewClient(kgo.SeedBrokers(g.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+				kgo.TransactionalID(g.name+"-upstream"), kgo.TransactionTimeout(15*time.Minute))
+			g.must(err)
+			g.Cleanup(producer.Close)
+			g.must(producer.BeginTransaction())
+			g.must(producer.ProduceSync(g.Context(), &kgo.Record{Topic: g.name, Value: []byte(report(0, time.Now(), 21))}).FirstErr())
+		},
+		cure:   func(g *group) { g.must(producer.EndTransaction(g.Context(), kgo.TryAbort)) },
+		alerts: []string{"GonomalyRecordsWithheld, critical"},
+	}
+}
