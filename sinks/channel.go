@@ -19,7 +19,7 @@ type Channel struct {
 
 	mu            sync.Mutex // held by a writer that waits, too: it keeps the order
 	next          map[string]int64
-	subscriptions map[string][]chan *message.Message
+	subscriptions map[string][]chan record
 	closed        bool
 	unread        sync.WaitGroup // subscriptions that are not at their end
 }
@@ -28,7 +28,7 @@ const channelSize = 1024
 
 // NewChannel returns an open channel.
 func NewChannel() *Channel {
-	return &Channel{id: rand.Text(), next: map[string]int64{}, subscriptions: map[string][]chan *message.Message{}}
+	return &Channel{id: rand.Text(), next: map[string]int64{}, subscriptions: map[string][]chan record{}}
 }
 
 // Write passes messages on to the sinks of their topics; those of a topic without a sink go nowhere. The router must be Running.
@@ -42,10 +42,8 @@ func (c *Channel) Write(ctx context.Context, ms []pipeline.Message) error {
 		offset := c.next[m.Topic]
 		c.next[m.Topic]++
 		for _, s := range c.subscriptions[m.Topic] {
-			// A channel cannot be read again, so a sink is not asked to be complete (-1).
-			msg := newMessage(pipeline.Partition{Topic: m.Topic, TopicID: c.id}, offset, -1, time.Now(), m.Key, m.Value)
 			select {
-			case s <- msg:
+			case s <- record{offset: offset, timestamp: time.Now(), key: m.Key, value: m.Value}:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -56,7 +54,7 @@ func (c *Channel) Write(ctx context.Context, ms []pipeline.Message) error {
 
 // Subscribe implements message.Subscriber.
 func (c *Channel) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
-	in, out := make(chan *message.Message, channelSize), make(chan *message.Message)
+	in, out := make(chan record, channelSize), make(chan *message.Message)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -68,13 +66,15 @@ func (c *Channel) Subscribe(ctx context.Context, topic string) (<-chan *message.
 		defer close(out)
 		for {
 			select {
-			case m, ok := <-in:
+			case r, ok := <-in:
 				if !ok {
 					c.unread.Done()
 					<-ctx.Done() // the router takes an earlier end for a failure
 					return
 				}
-				if handOver(ctx, m, out) == nil {
+				// A channel cannot be read again, so a sink is not asked to be complete (-1).
+				b := &batch{partition: pipeline.Partition{Topic: topic, TopicID: c.id}, records: gather(r, in), taken: -1}
+				if acknowledged, _ := handOver(ctx, b, out); !acknowledged {
 					return
 				}
 			case <-ctx.Done():
@@ -83,6 +83,23 @@ func (c *Channel) Subscribe(ctx context.Context, topic string) (<-chan *message.
 		}
 	}()
 	return out, nil
+}
+
+// gather takes what waits behind r, up to a batch.
+func gather(r record, in <-chan record) []record {
+	all, bytes := []record{r}, len(r.value)
+	for len(all) < batchRecords && bytes < batchBytes {
+		select {
+		case r, ok := <-in:
+			if !ok {
+				return all
+			}
+			all, bytes = append(all, r), bytes+len(r.value)
+		default:
+			return all
+		}
+	}
+	return all
 }
 
 // Close says that nothing more is written: when the sinks have taken what is there, the router's Run returns.
@@ -103,16 +120,15 @@ func (c *Channel) Close() error {
 // redeliverAfter is the pause after a message was handed back, which happens only when its handler panicked.
 const redeliverAfter = 100 * time.Millisecond
 
-// handOver passes m on until it is acknowledged, and returns the copy that was. After ctx is done it gives an attempt that is under way time
-// to end, and returns nil if that did not succeed.
-func handOver(ctx context.Context, m *message.Message, out chan<- *message.Message) (acknowledged *message.Message) {
+// handOver passes b on until its message is acknowledged. After ctx is done it gives an attempt that is under way time to end, and says
+// whether that is over: if not, somebody may still be at b.
+func handOver(ctx context.Context, b *batch, out chan<- *message.Message) (acknowledged, over bool) {
 	for {
-		attempt := m.Copy()
-		attempt.SetContext(ctx)
+		attempt := b.message(ctx)
 		select {
 		case out <- attempt:
 		case <-ctx.Done():
-			return nil
+			return false, true
 		}
 		done := ctx.Done()
 		var late <-chan time.Time
@@ -120,18 +136,18 @@ func handOver(ctx context.Context, m *message.Message, out chan<- *message.Messa
 		for {
 			select {
 			case <-attempt.Acked():
-				return attempt
+				return true, true
 			case <-attempt.Nacked():
 				break wait
 			case <-done:
 				done, late = nil, time.After(linger+time.Second)
 			case <-late:
-				return nil
+				return false, false
 			}
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, true
 		case <-time.After(redeliverAfter):
 		}
 	}

@@ -47,21 +47,24 @@ type File struct {
 }
 
 // Send implements Sink. What a full disk cuts off is taken back, so that every line stays whole.
-func (s *File) Send(_ context.Context, d *Delivery) error {
-	b := line(s.format, d)
+func (s *File) Send(_ context.Context, ds []*Delivery) (int, error) {
+	b := lines(s.format, ds)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before, err := s.f.Stat()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if n, err := s.f.Write(b); err != nil {
 		if n > 0 {
 			err = errors.Join(err, s.f.Truncate(before.Size()))
 		}
-		return err
+		return 0, err
 	}
-	return s.f.Sync()
+	if err := s.f.Sync(); err != nil {
+		return 0, err
+	}
+	return len(ds), nil
 }
 
 // Close closes the file.

@@ -88,47 +88,68 @@ func (m *member) subscribe(router *message.Router, t Topic, o *Options) {
 	})
 }
 
-// handle takes one message as far as it goes: delivered, or in the dead-letter topic. It returns an error only when it has to stop,
-// and the message comes again, to this process or another.
+// handle takes the records of a message as far as they go: delivered, or in the dead-letter topic. It returns an error only when it has to
+// stop, and what is not done comes again, to this process or another.
 func (m *member) handle(msg *message.Message, rewind func()) error {
-	d, err := readDelivery(msg)
-	if err != nil {
-		return m.setAside(msg, unreadable, err)
+	b := batchOf(msg)
+	for b.done < len(b.records) {
+		ds, bad := b.rest()
+		err := m.deliver(msg.Context(), b, ds)
+		var no *Refused
+		var behind *Behind
+		switch {
+		case errors.As(err, &no):
+			err = m.setAside(msg.Context(), b, refused, err)
+		case errors.As(err, &behind):
+			m.log.Warn("sink lost writes, alerts are read again", "partition", b.partition.String(), "from", behind.Stored, "had_reached", behind.Expected)
+			m.metrics.rewinds.WithLabelValues(m.name).Inc()
+			rewind()
+			return context.Canceled // this reading is over
+		case err == nil && bad != nil:
+			err = m.setAside(msg.Context(), b, unreadable, bad)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	err = m.retry(msg.Context(), "deliver", func(ctx context.Context) error {
-		_, err := m.breaker.Execute(func() (struct{}, error) { return struct{}{}, m.sink.Send(ctx, d) })
-		return err
-	})
-	var no *Refused
-	var behind *Behind
-	switch {
-	case errors.As(err, &no):
-		return m.setAside(msg, refused, err)
-	case errors.As(err, &behind):
-		m.log.Warn("sink lost writes, alerts are read again", "partition", d.Partition.String(), "from", behind.Stored, "had_reached", behind.Expected)
-		m.metrics.rewinds.WithLabelValues(m.name).Inc()
-		rewind()
-		return context.Canceled // this reading is over
-	case err != nil:
-		return err
-	}
-	m.metrics.deliveries.WithLabelValues(m.name, delivered).Inc()
-	m.metrics.latency.WithLabelValues(m.name).Observe(max(0, time.Since(timestamp(msg)).Seconds()))
 	return nil
 }
 
-// setAside writes a message to the dead-letter topic.
-func (m *member) setAside(msg *message.Message, outcome string, cause error) error {
-	topic := DeadLetterTopic(msg.Metadata[metaTopic], m.name)
-	err := m.retry(msg.Context(), "dead letters", func(ctx context.Context) error {
-		letter := deadLetter(msg, m.name, outcome, cause.Error())
+// deliver has the sink take the next alerts of b. Those that it takes are done, even where it does not take all.
+func (m *member) deliver(ctx context.Context, b *batch, ds []*Delivery) error {
+	if len(ds) == 0 {
+		return nil
+	}
+	delivered, latency := m.metrics.deliveries.WithLabelValues(m.name, delivered), m.metrics.latency.WithLabelValues(m.name)
+	return m.retry(ctx, "deliver", func(ctx context.Context) error {
+		_, err := m.breaker.Execute(func() (struct{}, error) {
+			n, err := m.sink.Send(ctx, ds)
+			now := time.Now()
+			for i := range n {
+				latency.Observe(max(0, now.Sub(b.records[b.done+i].timestamp).Seconds()))
+			}
+			delivered.Add(float64(n))
+			b.took(n)
+			ds = ds[n:]
+			return struct{}{}, err
+		})
+		return err
+	})
+}
+
+// setAside writes the next record of b to the dead-letter topic.
+func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause error) error {
+	r := &b.records[b.done]
+	topic := DeadLetterTopic(b.partition.Topic, m.name)
+	err := m.retry(ctx, "dead letters", func(ctx context.Context) error {
+		letter := deadLetter(b.partition, r, m.name, outcome, cause.Error())
 		letter.SetContext(ctx)
 		return m.letters.Publish(topic, letter)
 	})
 	if err != nil {
 		return err
 	}
-	msg.Metadata[metaAside] = outcome
+	b.done++
 	m.log.Error("alert is set aside", "reason", outcome, "error", cause, "topic", topic)
 	m.metrics.deliveries.WithLabelValues(m.name, outcome).Inc()
 	return nil

@@ -1,89 +1,96 @@
 package sinks
 
 import (
+	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
-// Metadata of a message: where its record stands. The record's own headers are metadata too, behind headerPrefix.
+// batch is what one message of the router carries: records of a partition that wait, in their order. One at a time a sink would take no more
+// of them than it answers calls; a batch is one call. It goes along in the message's context, for a payload would have to be encoded for
+// nobody.
+type batch struct {
+	partition pipeline.Partition
+	records   []record
+
+	// Of the handler, until the message is acknowledged or given back.
+	done  int   // of the records: delivered, or set aside
+	taken int64 // the sink has taken everything below it; -1 where the topic cannot be read again
+}
+
+// record is one that waits.
+type record struct {
+	offset     int64
+	timestamp  time.Time
+	key, value []byte
+	headers    []kgo.RecordHeader
+}
+
+// What a batch has at most.
 const (
-	metaTopic     = "topic"
-	metaTopicID   = "topic_id"
-	metaPartition = "partition"
-	metaOffset    = "offset"
-	metaAfter     = "after" // Delivery.After
-	metaTimestamp = "timestamp"
-	metaKey       = "key"
-	metaAside     = "aside" // the sink has not taken it, and it is in the dead-letter topic
-	headerPrefix  = "header."
+	batchRecords = 256
+	batchBytes   = 1 << 20
 )
 
-// newMessage makes a message of a record.
-func newMessage(p pipeline.Partition, offset, after int64, timestamp time.Time, key, value []byte) *message.Message {
-	m := message.NewMessage(fmt.Sprintf("%v/%d", p, offset), value)
-	m.Metadata[metaTopic] = p.Topic
-	m.Metadata[metaTopicID] = p.TopicID
-	m.Metadata[metaPartition] = strconv.Itoa(int(p.ID))
-	m.Metadata[metaOffset] = strconv.FormatInt(offset, 10)
-	m.Metadata[metaAfter] = strconv.FormatInt(after, 10)
-	m.Metadata[metaTimestamp] = strconv.FormatInt(timestamp.UnixMilli(), 10)
-	m.Metadata[metaKey] = string(key)
-	return m
+type batchKey struct{}
+
+// message returns one that carries b.
+func (b *batch) message(ctx context.Context) *message.Message {
+	return message.NewMessageWithContext(context.WithValue(ctx, batchKey{}, b), fmt.Sprintf("%v/%d", b.partition, b.records[0].offset), nil)
 }
 
-// readDelivery makes a delivery of a message; an error says that the message is not an alert.
-func readDelivery(m *message.Message) (*Delivery, error) {
-	a, err := pipeline.ParseAlert(m.Payload)
-	if err != nil {
-		return nil, err
-	}
-	partition, err := strconv.ParseInt(m.Metadata[metaPartition], 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	offset, err := strconv.ParseInt(m.Metadata[metaOffset], 10, 64)
-	if err != nil {
-		return nil, err
-	}
-	after, err := strconv.ParseInt(m.Metadata[metaAfter], 10, 64)
-	if err != nil {
-		return nil, err
-	}
-	p := pipeline.Partition{Topic: m.Metadata[metaTopic], TopicID: m.Metadata[metaTopicID], ID: int32(partition)}
-	return &Delivery{Alert: a, Data: m.Payload, Partition: p, Offset: offset, After: after}, nil
-}
+func batchOf(m *message.Message) *batch { return m.Context().Value(batchKey{}).(*batch) } //nolint:forcetypeassert // every message has one
 
-// timestamp is that of the message's record.
-func timestamp(m *message.Message) time.Time {
-	ms, err := strconv.ParseInt(m.Metadata[metaTimestamp], 10, 64)
-	if err != nil {
-		return time.Now()
-	}
-	return time.UnixMilli(ms)
-}
-
-// deadLetter makes of m what goes to the dead-letter topic: its bytes, key and headers as they were, and headers that say what
-// happened, named as those of the pipeline's dead letters.
-func deadLetter(m *message.Message, sink, reason, detail string) *message.Message {
-	letter := message.NewMessage(m.UUID, m.Payload)
-	for k, v := range m.Metadata {
-		if k == metaKey || strings.HasPrefix(k, headerPrefix) {
-			letter.Metadata[k] = v
+// rest are the alerts that wait, up to the first record that is none; bad says why it is not.
+func (b *batch) rest() (ds []*Delivery, bad error) {
+	after := b.taken
+	for _, r := range b.records[b.done:] {
+		a, err := pipeline.ParseAlert(r.value)
+		if err != nil {
+			return ds, err
 		}
+		ds = append(ds, &Delivery{Alert: a, Data: r.value, Partition: b.partition, Offset: r.offset, After: after})
+		if after >= 0 {
+			after = r.offset + 1
+		}
+	}
+	return ds, nil
+}
+
+// took says that the sink has taken the next n.
+func (b *batch) took(n int) {
+	b.done += n
+	if n > 0 && b.taken >= 0 {
+		b.taken = b.records[b.done-1].offset + 1
+	}
+}
+
+// Metadata of a dead letter: its key, and behind headerPrefix the headers.
+const (
+	metaKey      = "key"
+	headerPrefix = "header."
+)
+
+// deadLetter makes of r what goes to the dead-letter topic: its bytes, key and headers as they were, and headers that say what
+// happened, named as those of the pipeline's dead letters.
+func deadLetter(p pipeline.Partition, r *record, sink, reason, detail string) *message.Message {
+	letter := message.NewMessage(fmt.Sprintf("%v/%d", p, r.offset), r.value)
+	letter.Metadata[metaKey] = string(r.key)
+	for _, h := range r.headers {
+		letter.Metadata[headerPrefix+h.Key] = string(h.Value)
 	}
 	for k, v := range map[string]string{
 		"reason": reason, "detail": detail, "sink": sink,
-		"topic": m.Metadata[metaTopic], "partition": m.Metadata[metaPartition], "offset": m.Metadata[metaOffset],
-		"timestamp": m.Metadata[metaTimestamp],
+		"topic": p.Topic, "partition": strconv.Itoa(int(p.ID)), "offset": strconv.FormatInt(r.offset, 10),
+		"timestamp": strconv.FormatInt(r.timestamp.UnixMilli(), 10),
 	} {
 		letter.Metadata[headerPrefix+"gonomaly."+k] = v
 	}
-	letter.SetContext(m.Context())
 	return letter
 }

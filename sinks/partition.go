@@ -50,29 +50,49 @@ func (p *partition) stop() {
 
 func (p *partition) run() {
 	for {
-		r := p.head()
-		if r == nil {
+		b, n := p.waiting()
+		switch {
+		case n == 0:
 			select {
 			case <-p.arrived:
 				continue
 			case <-p.ctx.Done():
 				return
 			}
+		case len(b.records) == 0: // markers, which are nobody's
+			p.acknowledge(n, b.taken)
+			continue
 		}
-		taken := false
-		if !r.Attrs.IsControl() {
-			m := newMessage(p.id, r.Offset, p.confirmed(), r.Timestamp, r.Key, r.Value)
-			for _, h := range r.Headers {
-				m.Metadata[headerPrefix+h.Key] = string(h.Value)
-			}
-			done := handOver(p.ctx, m, p.session.out)
-			if done == nil {
-				return
-			}
-			taken = done.Metadata[metaAside] == ""
+		acknowledged, over := handOver(p.ctx, b, p.session.out)
+		switch {
+		case acknowledged:
+			p.acknowledge(n, b.taken)
+		case over:
+			p.acknowledge(b.done, b.taken) // what it has come to does not come again
+			return
+		default:
+			return
 		}
-		p.acknowledge(r, taken)
 	}
+}
+
+// waiting is the next batch, of the next n records in the queue: data, or else markers only.
+func (p *partition) waiting() (b *batch, n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b = &batch{partition: p.id, taken: p.after}
+	bytes := 0
+	for _, r := range p.queue {
+		if r.Attrs.IsControl() != p.queue[0].Attrs.IsControl() || n == batchRecords || n > 0 && bytes+len(r.Value) > batchBytes {
+			break
+		}
+		n++
+		bytes += len(r.Value)
+		if !r.Attrs.IsControl() {
+			b.records = append(b.records, record{r.Offset, r.Timestamp, r.Key, r.Value, r.Headers})
+		}
+	}
+	return b, n
 }
 
 // add queues a record.
@@ -97,27 +117,18 @@ func (p *partition) queued() int {
 	return len(p.queue)
 }
 
-func (p *partition) head() *kgo.Record {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
-		return nil
+// acknowledge goes on behind the next n records; the sink has taken everything below an offset. One that stores its position has stored
+// one only for what it has taken: for a marker, or what was set aside, it stands where it stood.
+func (p *partition) acknowledge(n int, taken int64) {
+	if n == 0 {
+		return
 	}
-	return p.queue[0]
-}
-
-// acknowledge goes on to the next record. A sink that stores its position has stored one only for what it has taken: for a marker, or what was
-// set aside, it stands where it stood.
-func (p *partition) acknowledge(r *kgo.Record, taken bool) {
 	defer signal(p.session.taken)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue[0] = nil
-	p.queue = p.queue[1:]
-	p.next = r.Offset + 1
-	if taken {
-		p.after = p.next
-	}
+	p.next, p.after = p.queue[n-1].Offset+1, taken
+	clear(p.queue[:n])
+	p.queue = p.queue[n:]
 }
 
 // confirmed is the offset below which the sink has taken every alert.

@@ -107,23 +107,55 @@ func (s *Redis) Position(ctx context.Context, p pipeline.Partition) (int64, erro
 	return n, err
 }
 
-// Send implements Sink.
-func (s *Redis) Send(ctx context.Context, d *Delivery) error {
+// Send implements Sink. The scripts go out together. Behind one that fails the others change nothing: the position is not where they want
+// it.
+func (s *Redis) Send(ctx context.Context, ds []*Delivery) (n int, err error) {
+	for n < len(ds) {
+		replies := make([]*redis.Cmd, 0, len(ds)-n)
+		_, unsent := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, d := range ds[n:] {
+				replies = append(replies, deliver.EvalSha(ctx, p, s.keys, s.arguments(d)...))
+			}
+			return nil
+		})
+		for _, reply := range replies {
+			missing := redis.HasErrorPrefix(reply.Err(), "NOSCRIPT")
+			if missing {
+				reply = deliver.Eval(ctx, s.client, s.keys, s.arguments(ds[n])...)
+			}
+			if err := judge(ds[n], reply); err != nil {
+				if reply.Err() == nil && unsent != nil {
+					err = unsent
+				}
+				return n, err
+			}
+			n++
+			if missing {
+				break // now it is there
+			}
+		}
+	}
+	return n, nil
+}
+
+func (s *Redis) arguments(d *Delivery) []any {
 	a := &d.Alert
-	reply, err := deliver.Run(ctx, s.client, s.keys,
-		s.field(d.Partition), d.Offset, d.After, a.ID, d.Data, a.Incident, a.Revision, string(a.Status), s.maxLength).Int64Slice()
+	return []any{s.field(d.Partition), d.Offset, d.After, a.ID, d.Data, a.Incident, a.Revision, string(a.Status), s.maxLength}
+}
+
+// judge says what a reply of the script deliver means.
+func judge(d *Delivery, reply *redis.Cmd) error {
+	words, err := reply.Int64Slice()
 	if err != nil {
 		return err
 	}
-	if len(reply) != 2 {
-		return fmt.Errorf("script returned %v, want an outcome and a position", reply)
+	if len(words) == 2 {
+		switch outcome, position := words[0], words[1]; outcome {
+		case written, skipped:
+			return nil
+		case behind:
+			return &Behind{Partition: d.Partition, Stored: position, Expected: d.After}
+		}
 	}
-	switch outcome, position := reply[0], reply[1]; outcome {
-	case written, skipped:
-		return nil
-	case behind:
-		return &Behind{Partition: d.Partition, Stored: position, Expected: d.After}
-	default:
-		return fmt.Errorf("script returned %v, want an outcome and a position", reply)
-	}
+	return fmt.Errorf("script returned %v, want an outcome and a position", words)
 }

@@ -184,11 +184,16 @@ func (c *pickyConfig) New(env Env) (Sink, error) {
 	return picky{&Stdout{w: env.Stdout, format: formatJSON}}, nil
 }
 
-func (s picky) Send(ctx context.Context, d *Delivery) error {
-	if strings.HasSuffix(d.Alert.ID, "7") {
-		return &Refused{d.Alert.ID, "it ends in 7"}
+func (s picky) Send(ctx context.Context, ds []*Delivery) (int, error) {
+	for n, d := range ds {
+		if strings.HasSuffix(d.Alert.ID, "7") {
+			return n, &Refused{d.Alert.ID, "it ends in 7"}
+		}
+		if _, err := s.Stdout.Send(ctx, ds[n:n+1]); err != nil {
+			return n, err
+		}
 	}
-	return s.Stdout.Send(ctx, d)
+	return len(ds), nil
 }
 
 func TestRefusedAndUnreadable(t *testing.T) {

@@ -26,12 +26,13 @@ type Delivery struct {
 	After int64
 }
 
-// Sink takes alerts. The alerts of one partition come one after the other, those of different partitions at the same time. A sink that
-// holds something open is an io.Closer.
+// Sink takes alerts. Those of one partition come one after the other, as many at a time as wait; those of different partitions at the same
+// time. A sink that holds something open is an io.Closer.
 type Sink interface {
-	// Send returns nil once d is durable, also when it was before. A *Refused says that it never will be; a *Behind, that the sink
-	// has lost what it once took; any other error is worth a retry. It keeps nothing of d.
-	Send(ctx context.Context, d *Delivery) error
+	// Send makes ds durable in their order, and returns how many of them are, also those that were before: all where the error is nil.
+	// A *Refused says that the next one never will be; a *Behind, that the sink has lost what it once took; any other error is worth a
+	// retry with those that are left. It keeps nothing of ds, which are of one partition, and at least one.
+	Send(ctx context.Context, ds []*Delivery) (n int, err error)
 }
 
 // Positioned is a Sink that stores, as one with the alerts, its position in the alerts topic. It is read from there.

@@ -59,7 +59,7 @@ func TestRedisSkipsWhatItHas(t *testing.T) {
 		for _, d := range []*Delivery{
 			delivery(t, alert(0), 0, 0), delivery(t, alert(0), 0, 0), delivery(t, alert(1), 5, 1), delivery(t, alert(0), 0, 0), delivery(t, alert(1), 5, 1),
 		} {
-			if err := s.Send(t.Context(), d); err != nil {
+			if err := send(t, s, d); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -78,10 +78,10 @@ func TestRedisSkipsWhatItHas(t *testing.T) {
 
 func TestRedisTellsWhatItLost(t *testing.T) {
 	onRedis(t, func(t *testing.T, s *Redis, client redis.UniversalClient) {
-		if err := s.Send(t.Context(), delivery(t, alert(0), 10, 0)); err != nil {
+		if err := send(t, s, delivery(t, alert(0), 10, 0)); err != nil {
 			t.Fatal(err)
 		}
-		err := s.Send(t.Context(), delivery(t, alert(1), 20, 15))
+		err := send(t, s, delivery(t, alert(1), 20, 15))
 		var lost *Behind
 		if !errors.As(err, &lost) || lost.Stored != 11 || lost.Expected != 15 || lost.Partition != somewhere {
 			t.Fatalf("Send = %v, want Behind at 11", err)
@@ -89,7 +89,7 @@ func TestRedisTellsWhatItLost(t *testing.T) {
 		if n := client.XLen(t.Context(), s.keys[0]).Val(); n != 1 {
 			t.Errorf("%d entries, want 1: nothing is written before what is missing", n)
 		}
-		if err := s.Send(t.Context(), delivery(t, alert(1), 20, -1)); err != nil {
+		if err := send(t, s, delivery(t, alert(1), 20, -1)); err != nil {
 			t.Errorf("Send from a topic that cannot be read again = %v, want nil", err)
 		}
 	})
@@ -100,7 +100,7 @@ func TestIncidentsGoByRevision(t *testing.T) {
 		incident := alert(0).Incident
 		offset := int64(0)
 		for _, step := range []struct{ send, want int }{{0, 0}, {1, 1}, {0, 1}, {2, -1}} { // open, update, open of another partition, resolve
-			if err := s.Send(t.Context(), delivery(t, alert(step.send), offset, 0)); err != nil {
+			if err := send(t, s, delivery(t, alert(step.send), offset, 0)); err != nil {
 				t.Fatal(err)
 			}
 			offset++
@@ -123,7 +123,7 @@ func TestRedisWritesAllOrNothing(t *testing.T) {
 			client.Del(t.Context(), s.keys...)
 			client.Set(t.Context(), s.keys[i], "not a hash", 0)
 			for range 3 {
-				if err := s.Send(t.Context(), delivery(t, alert(0), 0, 0)); err == nil {
+				if err := send(t, s, delivery(t, alert(0), 0, 0)); err == nil {
 					t.Fatalf("%s is no hash, and Send = nil", s.keys[i])
 				}
 			}
@@ -138,7 +138,7 @@ func TestStreamIsBounded(t *testing.T) {
 	onRedis(t, func(t *testing.T, s *Redis, client redis.UniversalClient) {
 		s.maxLength = 100
 		for i := range 1000 {
-			if err := s.Send(t.Context(), delivery(t, alert(i), int64(i), 0)); err != nil {
+			if err := send(t, s, delivery(t, alert(i), int64(i), 0)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -156,13 +156,13 @@ func TestFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := sink.Send(t.Context(), delivery(t, alert(i), 0, 0)); err != nil {
+		if err := send(t, sink, delivery(t, alert(i), 0, 0)); err != nil {
 			t.Fatal(err)
 		}
 		if err := sink.(*File).Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := sink.Send(t.Context(), delivery(t, alert(i), 0, 0)); err == nil {
+		if err := send(t, sink, delivery(t, alert(i), 0, 0)); err == nil {
 			t.Error("Send to a closed file = nil")
 		}
 	}
@@ -214,4 +214,14 @@ func TestConfigIsChecked(t *testing.T) {
 	if _, err := Kinds["redis"]().New(Env{}); err == nil || !strings.Contains(err.Error(), "redis section") {
 		t.Errorf("a redis sink without Redis: %v", err)
 	}
+}
+
+// send has a sink take one alert.
+func send(t *testing.T, s Sink, d *Delivery) error {
+	t.Helper()
+	n, err := s.Send(t.Context(), []*Delivery{d})
+	if (n == 1) != (err == nil) {
+		t.Errorf("Send takes %d, %v", n, err)
+	}
+	return err
 }

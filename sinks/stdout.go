@@ -31,10 +31,12 @@ type Stdout struct {
 }
 
 // Send implements Sink.
-func (s *Stdout) Send(_ context.Context, d *Delivery) error {
-	b := line(s.format, d)
+func (s *Stdout) Send(_ context.Context, ds []*Delivery) (int, error) {
+	b := lines(s.format, ds)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, err := s.w.Write(b)
-	return err
+	if _, err := s.w.Write(b); err != nil {
+		return 0, err
+	}
+	return len(ds), nil
 }

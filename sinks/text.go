@@ -25,12 +25,17 @@ func checkFormat(format string) error {
 	return nil
 }
 
-// line returns an alert as a line of the format, newline included.
-func line(format string, d *Delivery) []byte {
-	if format == formatText {
-		return []byte(Text(&d.Alert) + "\n")
+// lines returns alerts as lines of the format, each with its newline.
+func lines(format string, ds []*Delivery) (b []byte) {
+	for _, d := range ds {
+		if format == formatText {
+			b = append(b, Text(&d.Alert)...)
+		} else {
+			b = append(b, d.Data...)
+		}
+		b = append(b, '\n')
 	}
-	return append(slices.Clone(d.Data), '\n')
+	return b
 }
 
 // Text returns an alert as one line for a person, with the field that has the largest share in it:

@@ -40,7 +40,7 @@ type world struct {
 	client  *kgo.Client
 	redis   *miniredis.Miniredis
 	env     Env
-	stdout  *lines
+	stdout  *output
 	metrics *Metrics
 	ids     []string
 }
@@ -52,7 +52,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	w := &world{T: t, kafka: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}, redis: miniredis.RunT(t), stdout: &lines{}, metrics: NewMetrics(prometheus.NewRegistry())}
+	w := &world{T: t, kafka: []kgo.Opt{kgo.SeedBrokers(cluster.ListenAddrs()...)}, redis: miniredis.RunT(t), stdout: &output{}, metrics: NewMetrics(prometheus.NewRegistry())}
 	w.client, err = kgo.NewClient(append(w.kafka, kgo.AllowAutoTopicCreation())...)
 	if err != nil {
 		t.Fatal(err)
@@ -69,14 +69,14 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// lines is a standard output.
-type lines struct {
+// output is a standard output.
+type output struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
 	fail atomic.Bool
 }
 
-func (l *lines) Write(b []byte) (int, error) {
+func (l *output) Write(b []byte) (int, error) {
 	if l.fail.Load() {
 		return 0, errors.New("broken pipe")
 	}
@@ -85,7 +85,7 @@ func (l *lines) Write(b []byte) (int, error) {
 	return l.buf.Write(b)
 }
 
-func (l *lines) ids(t *testing.T) []string {
+func (l *output) ids(t *testing.T) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var ids []string
@@ -221,8 +221,34 @@ func (w *world) wantOnce() {
 type flaky struct{ rate float64 }
 
 func (f flaky) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook has some commands refused, and breaks the connection: then replies do not come, whether commands were carried out or
+// not.
 func (f flaky) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		answered := len(cmds)
+		if rand.Float64() < f.rate {
+			answered = rand.IntN(len(cmds))
+		}
+		carriedOut := answered + rand.IntN(len(cmds)-answered+1)
+		var passed []redis.Cmder
+		for i, cmd := range cmds[:carriedOut] {
+			if i < answered && rand.Float64() < f.rate/2 {
+				cmd.SetErr(errors.New("OOM command not allowed when used memory > 'maxmemory'"))
+				continue
+			}
+			passed = append(passed, cmd)
+		}
+		if len(passed) > 0 {
+			if err := next(ctx, passed); err != nil {
+				return err
+			}
+		}
+		for _, cmd := range cmds[answered:] {
+			cmd.SetErr(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")})
+		}
+		return nil
+	}
 }
 
 func (f flaky) ProcessHook(next redis.ProcessHook) redis.ProcessHook {

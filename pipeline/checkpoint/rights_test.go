@@ -99,15 +99,17 @@ func useSink(ctx context.Context, client redis.UniversalClient, prefix string) e
 		return err
 	}
 	at := pipeline.Partition{Topic: "machines.alerts", ID: 3}
+	var ds []*sinks.Delivery
 	for offset, status := range []pipeline.Status{pipeline.Resolve, pipeline.Open, pipeline.Resolve} {
 		a := pipeline.Alert{ID: fmt.Sprint(offset), Incident: "0", Revision: offset, Status: status, Kind: pipeline.Anomaly, Stream: "machines", Key: "m"}
 		data, err := pipeline.EncodeAlert(&a)
 		if err != nil {
 			return err
 		}
-		if err := sink.Send(ctx, &sinks.Delivery{Alert: a, Data: data, Partition: at, Offset: int64(offset)}); err != nil {
-			return err
-		}
+		ds = append(ds, &sinks.Delivery{Alert: a, Data: data, Partition: at, Offset: int64(offset), After: int64(offset)})
+	}
+	if n, err := sink.Send(ctx, ds); n != len(ds) || err != nil {
+		return fmt.Errorf("it takes %d of %d: %w", n, len(ds), err)
 	}
 	position, err := sink.(sinks.Positioned).Position(ctx, at)
 	if err == nil && position != 3 {

@@ -160,18 +160,23 @@ func (s *stage) commit() {
 // deliver sends what is in the alerts topic, until the sink fails.
 func (s *stage) deliver() error {
 	for s.next < int64(len(s.topic)) {
-		d := s.topic[s.next]
-		d.After = s.sent
-		err := s.sink.Send(s.Context(), &d)
+		var ds []*sinks.Delivery
+		for after := s.sent; s.next+int64(len(ds)) < int64(len(s.topic)) && len(ds) < 10; after = ds[len(ds)-1].Offset + 1 {
+			d := s.topic[s.next+int64(len(ds))]
+			d.After = after
+			ds = append(ds, &d)
+		}
+		n, err := s.sink.Send(s.Context(), ds)
+		if n > 0 {
+			s.next += int64(n)
+			s.sent = s.next
+		}
 		var behind *sinks.Behind
 		switch {
 		case errors.As(err, &behind):
 			s.next, s.sent = behind.Stored, behind.Stored
 		case err != nil:
 			return err
-		default:
-			s.next++
-			s.sent = s.next
 		}
 	}
 	return nil

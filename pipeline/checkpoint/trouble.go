@@ -274,7 +274,22 @@ func (e explain) of(err error) error {
 // DialHook implements redis.Hook.
 func (explain) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-// ProcessPipelineHook implements redis.Hook. Only the client itself uses pipelines, to make connections.
-func (explain) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+// ProcessPipelineHook implements redis.Hook. Of commands that fail together the first is counted. Where none was sent, only what is returned
+// says why.
+func (e explain) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if err == nil || cmds[0].Name() != "evalsha" || ctx.Err() != nil && errors.Is(err, context.Canceled) { // others make a connection
+			return err
+		}
+		for _, cmd := range cmds {
+			if was := cmd.Err(); was != nil {
+				if known := e.of(was); known != was { //nolint:errorlint // it is another, not one inside
+					cmd.SetErr(known)
+					return known
+				}
+			}
+		}
+		return e.of(err)
+	}
 }

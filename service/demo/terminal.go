@@ -33,17 +33,20 @@ func (t *terminal) Check() error { return nil }
 // New is part of sinks.Config: the terminal is its own sink.
 func (t *terminal) New(sinks.Env) (sinks.Sink, error) { return t, nil }
 
-// Send prints an alert that opens an incident or tells that it became worse. That an incident is over is counted only.
-func (t *terminal) Send(_ context.Context, d *sinks.Delivery) error {
+// Send prints alerts that open an incident or tell that it became worse. That an incident is over is counted only.
+func (t *terminal) Send(_ context.Context, ds []*sinks.Delivery) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.told++
-	if d.Alert.Status == pipeline.Resolve {
-		return nil
+	for n, d := range ds {
+		if d.Alert.Status != pipeline.Resolve {
+			if _, err := fmt.Fprintln(t.out, t.lines(&d.Alert)); err != nil {
+				return n, err
+			}
+			t.open++
+		}
+		t.told++
 	}
-	t.open++
-	_, err := fmt.Fprintln(t.out, t.lines(&d.Alert))
-	return err
+	return len(ds), nil
 }
 
 // lines is an alert as
