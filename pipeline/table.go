@@ -129,7 +129,7 @@ const mostFrequent = 3
 
 func newFrequency(n uint8, age uint64) frequency { return frequency(age<<2 | uint64(n&mostFrequent)) }
 
-func (f frequency) n() uint8 { return uint8(f & mostFrequent) } //nolint:gosec // two bits
+func (f frequency) n() uint8 { return uint8(f & mostFrequent) }
 
 func (f frequency) age() uint64 { return uint64(f >> 2) }
 

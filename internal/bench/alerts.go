@@ -11,12 +11,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
 	"github.com/gonomaly/gonomaly/sources/embedded"
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -118,8 +118,13 @@ func fanOut(ctx context.Context, o Options, opts kafka.Options, topic sinks.Topi
 	env := sinks.Env{Stdout: io.Discard, KeyPrefix: topic.Group}
 	third := file("another")
 	if o.Redis != "" {
-		client := redis.NewClient(&redis.Options{Addr: o.Redis})
-		defer func() { err = errors.Join(err, client.Close()) }()
+		there := checkpoint.DefaultRedis()
+		there.Address = o.Redis
+		client, err := there.Client(nil)
+		if err != nil {
+			return 0, err
+		}
+		defer client.Close()                             //nolint:errcheck // all is taken
 		c := sinks.Kinds["redis"]().(*sinks.RedisConfig) //nolint:forcetypeassert,errcheck // it is this kind's
 		env.Redis, third = client, sinks.SinkConfig{Kind: "redis", Params: c}
 		defer client.Unlink(context.WithoutCancel(ctx), topic.Group+":"+c.Stream, topic.Group+":"+c.Incidents, topic.Group+":"+c.Positions)

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/pflag"
 
 	"github.com/gonomaly/gonomaly/config"
@@ -128,23 +127,36 @@ func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 // stored is a store and where it keeps things.
 type stored struct {
 	*checkpoint.Store
-	dir    string // of files
-	client *redis.Client
-	prefix string
+	dir   string                      // of files
+	close func(context.Context) error // deletes what was stored
 }
 
 func newStored(o Options) (s *stored, err error) {
-	if o.Redis != "" {
-		s = &stored{client: redis.NewClient(&redis.Options{Addr: o.Redis}), prefix: fmt.Sprintf("bench-%d", time.Now().UnixNano())}
-		s.Store = checkpoint.NewRedis(s.client, s.prefix, nil, slog.New(slog.DiscardHandler))
-		return s, nil
+	s, log := &stored{}, slog.New(slog.DiscardHandler)
+	if o.Redis == "" {
+		if s.dir, err = os.MkdirTemp("", "gonomaly-bench-"); err != nil {
+			return nil, err
+		}
+		s.close = func(context.Context) error { return os.RemoveAll(s.dir) }
+		s.Store, err = checkpoint.NewFile(s.dir, nil, log)
+		return s, err
 	}
-	s = &stored{}
-	if s.dir, err = os.MkdirTemp("", "gonomaly-bench-"); err != nil {
+	there := checkpoint.DefaultRedis()
+	there.Address = o.Redis
+	client, err := there.Client(nil)
+	if err != nil {
 		return nil, err
 	}
-	s.Store, err = checkpoint.NewFile(s.dir, nil, slog.New(slog.DiscardHandler))
-	return s, err
+	prefix := fmt.Sprintf("bench-%d", time.Now().UnixNano())
+	s.Store = checkpoint.NewRedis(client, prefix, nil, log)
+	s.close = func(ctx context.Context) error {
+		var errs []error
+		for keys := client.Scan(ctx, 0, prefix+"*", 10_000).Iterator(); keys.Next(ctx); {
+			errs = append(errs, client.Unlink(ctx, keys.Val()).Err())
+		}
+		return errors.Join(append(errs, client.Close())...)
+	}
+	return s, nil
 }
 
 // size is that of the files; 0 without.
@@ -161,18 +173,6 @@ func (s *stored) size() (sum int64) {
 		return nil
 	})
 	return sum
-}
-
-// close deletes what was stored.
-func (s *stored) close(ctx context.Context) error {
-	if s.dir != "" {
-		return os.RemoveAll(s.dir)
-	}
-	var errs []error
-	for keys := s.client.Scan(ctx, 0, s.prefix+"*", 10_000).Iterator(); keys.Next(ctx); {
-		errs = append(errs, s.client.Unlink(ctx, keys.Val()).Err())
-	}
-	return errors.Join(append(errs, s.client.Close())...)
 }
 
 var theLog = pipeline.Log{Group: "bench", Partition: pipeline.Partition{Topic: "bench"}}
