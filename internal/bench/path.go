@@ -109,10 +109,39 @@ func checkPath(o Options) error {
 	return nil
 }
 
-func benchPath(ctx context.Context, o Options, r *Result) (err error) {
+func benchPath(ctx context.Context, o Options, r *Result) error {
 	if err := checkPath(o); err != nil {
 		return err
 	}
+	return onBrokers(ctx, o, r, func(w *world) error {
+		if slices.ContainsFunc([]string{"raw", "records", "least", "windows"}, w.wants) {
+			if err := w.fill(ctx); err != nil {
+				return err
+			}
+		}
+		return o.each(r.Benchmark, func() error {
+			for _, row := range rows {
+				if !w.wants(row.name) {
+					continue
+				}
+				w.say("%s", row.name)
+				if err := row.run(w, ctx); err != nil {
+					return fmt.Errorf("%s: %w", row.name, err)
+				}
+				if o.Beside == "" || row.name == "raw" {
+					continue
+				}
+				if err := w.runBeside(ctx, row); err != nil {
+					return fmt.Errorf("%s: %w", row.name+beside, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// onBrokers calls run with a world on the brokers that o names, or else on one of its own, and deletes what is left there.
+func onBrokers(ctx context.Context, o Options, r *Result, run func(*world) error) (err error) {
 	dir, err := os.MkdirTemp("", "gonomaly-bench-")
 	if err != nil {
 		return err
@@ -137,29 +166,7 @@ func benchPath(ctx context.Context, o Options, r *Result) (err error) {
 	defer client.Close()
 	w := &world{Options: o, Result: r, dir: dir, opts: opts, client: client, admin: kadm.NewClient(client), topic: fmt.Sprintf("bench-%d", time.Now().UnixNano())}
 	defer func() { err = errors.Join(err, w.clear(context.WithoutCancel(ctx))) }()
-	if slices.ContainsFunc([]string{"raw", "records", "least", "windows"}, w.wants) {
-		if err := w.fill(ctx); err != nil {
-			return err
-		}
-	}
-	return o.each(r.Benchmark, func() error {
-		for _, row := range rows {
-			if !w.wants(row.name) {
-				continue
-			}
-			w.say("%s", row.name)
-			if err := row.run(w, ctx); err != nil {
-				return fmt.Errorf("%s: %w", row.name, err)
-			}
-			if o.Beside == "" || row.name == "raw" {
-				continue
-			}
-			if err := w.runBeside(ctx, row); err != nil {
-				return fmt.Errorf("%s: %w", row.name+beside, err)
-			}
-		}
-		return nil
-	})
+	return run(w)
 }
 
 // clear deletes the topics and groups of the run: the broker may be one that others use.

@@ -2,7 +2,11 @@ package bench
 
 import (
 	"io"
+	"os"
+	"strconv"
 	"testing"
+
+	"github.com/gonomaly/gonomaly/config"
 )
 
 // A state is stored and comes back whole; each series has its bytes.
@@ -47,5 +51,32 @@ func TestAlerts(t *testing.T) {
 	o.Events = 0
 	if _, err := alertsBenchmark.Run(t.Context(), o); err == nil {
 		t.Error("no alerts are taken")
+	}
+}
+
+// A shape's records are of its size, and its job reads its fields; every change is one thing.
+func TestShapes(t *testing.T) {
+	for _, c := range changes() {
+		n := 0
+		for e := range c.shape.events() {
+			if len(e.Value) != c.shape.bytes {
+				t.Errorf("%s: a record of %d bytes, want %d", c.name, len(e.Value), c.shape.bytes)
+			}
+			if n++; n == 10 {
+				break
+			}
+		}
+		t.Setenv("BENCH_KEYS", strconv.Itoa(c.shape.keys))
+		for name, value := range map[string]string{"BROKERS": "localhost:9092", "DIRECTORY": "x", "TOPIC": "x", "GROUP": "x", "STORE": "file"} {
+			t.Setenv("BENCH_"+name, value)
+		}
+		got, err := config.Parse("job", []byte(c.shape.job()), os.LookupEnv)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		if s := got.Streams[0]; len(s.Decode.Values) != c.shape.fields || len(s.Detectors) != c.shape.detectors || s.Detectors[0].Kind != c.shape.kind {
+			t.Errorf("%s: the job has %d fields and the detectors %v", c.name, len(s.Decode.Values), s.Detectors)
+		}
 	}
 }

@@ -1,0 +1,186 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/gonomaly/gonomaly/internal/invalid"
+	"github.com/gonomaly/gonomaly/sources/generate"
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+var curvesBenchmark = Benchmark{
+	Name:  "curves",
+	Short: "Measure how an event's cost changes with keys, partitions, size, fields and detectors",
+	Long: `Curves runs the job of bench path (exactly once, checkpoints, metrics) over records of --events times 200 bytes in all, and changes one thing at a time:
+the number of keys, of partitions, of bytes and of fields in a record, of detectors, and the kind of the detector. Before each the bare client reads
+the same records.
+
+The columns are those of bench path; "raw µs/event" is the bare client's CPU.`,
+	flags: func(f *pflag.FlagSet, o *Options) {
+		f.StringSliceVar(&o.Brokers, "brokers", nil, "`BROKERS` of Kafka, host:port, instead of an embedded one")
+		f.StringVar(&o.Redis, "redis", "", "`ADDRESS` of the Redis that keeps the checkpoints, instead of files")
+		f.Int64Var(&o.Events, "events", 2_000_000, "`NUMBER` of records of 200 bytes; fewer of larger ones, and of what is slow")
+		f.StringSliceVar(&o.Only, "only", nil, "measure these `CURVES` only: keys, partitions, bytes, fields, detectors, kinds")
+	},
+	run: benchCurves,
+}
+
+// shape is a kind of load.
+type shape struct {
+	keys, partitions, bytes, fields, detectors int
+	kind                                       string
+}
+
+var usualShape = shape{keys: 10_000, partitions: 4, bytes: 200, fields: 5, detectors: 1, kind: "ewma"}
+
+// change is a shape in which one thing is other than usual.
+type change struct {
+	curve, name string
+	shape       shape
+}
+
+// changes are all of them, the usual shape first.
+func changes() []change {
+	all := []change{{"", "usual", usualShape}}
+	numbers := func(curve string, set func(s *shape, n int), ns ...int) {
+		for _, n := range ns {
+			c := change{curve, fmt.Sprintf("%s %s", short(float64(n)), curve), usualShape}
+			set(&c.shape, n)
+			all = append(all, c)
+		}
+	}
+	numbers("keys", func(s *shape, n int) { s.keys = n }, 100, 1000, 100_000, 1_000_000)
+	numbers("partitions", func(s *shape, n int) { s.partitions = n }, 1, 16, 64)
+	numbers("bytes", func(s *shape, n int) { s.bytes = n }, 160, 500, 1000, 4000)
+	numbers("fields", func(s *shape, n int) { s.fields, s.bytes = n, max(s.bytes, 80+20*n) }, 1, 20, 50)
+	numbers("detectors", func(s *shape, n int) { s.detectors = n }, 2, 4, 8)
+	for _, kind := range []string{"cusum", "half_space_trees", "forest", "metric", "points"} {
+		c := change{"kinds", kind, usualShape}
+		c.shape.kind = kind
+		if kind != "cusum" {
+			c.shape.keys = 100 // some kilobytes each, or more: not for each of many keys
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func benchCurves(ctx context.Context, o Options, r *Result) error {
+	curves := []string{"keys", "partitions", "bytes", "fields", "detectors", "kinds"}
+	for _, name := range o.Only {
+		if !slices.Contains(curves, name) {
+			return &invalid.Value{Name: "--only", Value: name, Want: strings.Join(curves, ", ")}
+		}
+	}
+	if o.Events < 10_000 {
+		return &invalid.Value{Name: "--events", Value: o.Events, Want: "10000 or more"}
+	}
+	o.Partitions = 1 // of topics that nobody creates
+	return onBrokers(ctx, o, r, func(w *world) error {
+		return o.each("curves", func() error {
+			for _, c := range changes() {
+				if c.curve != "" && len(o.Only) > 0 && !slices.Contains(o.Only, c.curve) {
+					continue
+				}
+				o.say("%s", c.name)
+				if err := w.measure(ctx, c); err != nil {
+					return fmt.Errorf("%s: %w", c.name, err)
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// slowKinds take some microseconds a point: of their records fewer are enough.
+var slowKinds = []string{"forest", "metric", "points"}
+
+// measure has the bare client and the job read records of a shape.
+func (w *world) measure(ctx context.Context, c change) (err error) {
+	s := c.shape
+	one := *w
+	one.Result, one.Keys, one.Partitions = &Result{}, s.keys, int32(s.partitions) //nolint:gosec // some
+	one.topic = fmt.Sprintf("%s.%d", w.topic, time.Now().UnixNano())
+	one.Events = max(w.Events*int64(usualShape.bytes)/int64(max(s.bytes, usualShape.bytes)), 4*int64(s.keys))
+	if slices.Contains(slowKinds, s.kind) {
+		one.Events /= 8
+	}
+	defer func() { err = errors.Join(err, one.clear(context.WithoutCancel(ctx))) }()
+	if err := kafka.Create(ctx, w.opts, one.Partitions, one.topic); err != nil {
+		return err
+	}
+	p := generate.Producer{Topic: one.topic, Events: one.Events}
+	if _, err := p.Run(ctx, w.opts, s.events()); err != nil {
+		return err
+	}
+	if err := one.raw(ctx); err != nil {
+		return err
+	}
+	if err := one.read(ctx, "records", s.job()); err != nil {
+		return err
+	}
+	for _, f := range one.Rows[1].Figures {
+		w.Add(c.name, f.Name, f.Runs[0])
+	}
+	w.Add(c.name, "raw µs/event", one.Median("raw", cpu))
+	return nil
+}
+
+// names of the shape's fields.
+func (s shape) names() []string {
+	names := make([]string, s.fields)
+	for i := range names {
+		names[i] = "value_" + strconv.Itoa(i)
+	}
+	return names
+}
+
+// job is that of bench path over this shape.
+func (s shape) job() string {
+	usual := "{kind: ewma}"
+	return strings.NewReplacer(
+		"[temp, pressure, rpm, vibration, load]", "["+strings.Join(s.names(), ", ")+"]",
+		"      - "+usual+"\n", strings.Repeat("      - {kind: "+s.kind+"}\n", s.detectors),
+	).Replace(job)
+}
+
+// events are those of the keys in turn, a minute apart, endlessly: normal values, which no detector finds odd for long.
+func (s shape) events() iter.Seq[generate.Event] {
+	return func(yield func(generate.Event) bool) {
+		random := rand.New(rand.NewPCG(5, 6)) //nolint:gosec // the same records each time
+		pool := make([]string, 4096)
+		for i := range pool {
+			pool[i] = strconv.FormatFloat(100+5*random.NormFloat64(), 'f', 4, 64)
+		}
+		names, xs := s.names(), make([]string, s.fields)
+		var b bytes.Buffer
+		for i := 0; ; i++ {
+			machine := fmt.Appendf(nil, "machine-%08d", i%s.keys)
+			at := recordTime.Add(time.Duration(i/s.keys) * time.Minute)
+			for j := range xs {
+				xs[j] = pool[random.IntN(len(pool))]
+			}
+			b.Reset()
+			fmt.Fprintf(&b, `{"machine":"%s","ts":%d`, machine, at.UnixMilli())
+			writeMembers(&b, names, xs)
+			if more := s.bytes - b.Len() - len(`,"note":""}`); more >= 0 {
+				b.WriteString(`,"note":"` + strings.Repeat("x", more) + `"`)
+			}
+			b.WriteByte('}')
+			if !yield(generate.Event{Key: machine, Value: b.Bytes(), Time: at.UnixNano()}) {
+				return
+			}
+		}
+	}
+}
