@@ -163,6 +163,15 @@ func (p *plan) measure() int64 {
 	return bytes
 }
 
+// SeriesBytes is about what a series holds in memory, its key apart.
+func (c *Config) SeriesBytes() (int64, error) {
+	p, err := newPlan("", *c)
+	if err != nil {
+		return 0, err
+	}
+	return p.seriesBytes, nil
+}
+
 // Check says everything that is wrong with c, as *invalid.Value errors, joined.
 func (c *Config) Check() error {
 	_, err := newPlan("", *c)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/sources/generate"
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -23,15 +24,16 @@ var curvesBenchmark = Benchmark{
 	Name:  "curves",
 	Short: "Measure how an event's cost changes with keys, partitions, size, fields and detectors",
 	Long: `Curves runs the job of bench path (exactly once, checkpoints, metrics) over records of --events times 200 bytes in all, and changes one thing at a time:
-the number of keys, of partitions, of bytes and of fields in a record, of detectors, and the kind of the detector. Before each the bare client reads
-the same records.
+the number of keys, of partitions, of bytes and of fields in a record, of detectors, windows of ten records, and the kind of the detector. Before each
+the bare client reads the same records. At last come a few loads that differ in several things at once, with what the cost model of gonomaly plan
+foretells of them. What --json keeps, that command takes.
 
 The columns are those of bench path; "raw µs/event" is the bare client's CPU.`,
 	flags: func(f *pflag.FlagSet, o *Options) {
 		f.StringSliceVar(&o.Brokers, "brokers", nil, "`BROKERS` of Kafka, host:port, instead of an embedded one")
 		f.StringVar(&o.Redis, "redis", "", "`ADDRESS` of the Redis that keeps the checkpoints, instead of files")
 		f.Int64Var(&o.Events, "events", 2_000_000, "`NUMBER` of records of 200 bytes; fewer of larger ones, and of what is slow")
-		f.StringSliceVar(&o.Only, "only", nil, "measure these `CURVES` only: keys, partitions, bytes, fields, detectors, kinds")
+		f.StringSliceVar(&o.Only, "only", nil, "measure these `CURVES` only: keys, partitions, bytes, fields, detectors, windows, kinds")
 	},
 	run: benchCurves,
 }
@@ -40,6 +42,7 @@ The columns are those of bench path; "raw µs/event" is the bare client's CPU.`,
 type shape struct {
 	keys, partitions, bytes, fields, detectors int
 	kind                                       string
+	windows                                    bool // of ten records
 }
 
 var usualShape = shape{keys: 10_000, partitions: 4, bytes: 200, fields: 5, detectors: 1, kind: "ewma"}
@@ -65,6 +68,9 @@ func changes() []change {
 	numbers("bytes", func(s *shape, n int) { s.bytes = n }, 160, 500, 1000, 4000)
 	numbers("fields", func(s *shape, n int) { s.fields, s.bytes = n, max(s.bytes, 80+20*n) }, 1, 20, 50)
 	numbers("detectors", func(s *shape, n int) { s.detectors = n }, 2, 4, 8)
+	in := change{"windows", "windows", usualShape}
+	in.shape.windows = true
+	all = append(all, in)
 	for _, kind := range []string{"cusum", "half_space_trees", "forest", "metric", "points"} {
 		c := change{"kinds", kind, usualShape}
 		c.shape.kind = kind
@@ -76,20 +82,42 @@ func changes() []change {
 	return all
 }
 
+// checks differ from the usual shape in several things at once: the cost model has to foretell what they take.
+func checks() []change {
+	all := []change{
+		{shape: shape{keys: 50_000, partitions: 8, bytes: 600, fields: 20, detectors: 2, kind: "ewma"}},
+		{shape: shape{keys: 2000, partitions: 4, bytes: 300, fields: 5, detectors: 3, kind: "ewma"}},
+		{shape: shape{keys: 200_000, partitions: 16, bytes: 400, fields: 10, detectors: 1, kind: "ewma", windows: true}},
+		{shape: shape{keys: 100, partitions: 4, bytes: 1500, fields: 10, detectors: 1, kind: "half_space_trees"}},
+	}
+	for i := range all {
+		c := &all[i]
+		c.name = fmt.Sprintf("check %d: %s keys, %d bytes, %d fields, %d × %s", i+1, short(float64(c.shape.keys)), c.shape.bytes, c.shape.fields, c.shape.detectors, c.shape.kind)
+		if c.shape.windows {
+			c.name += ", windows"
+		}
+	}
+	return all
+}
+
 func benchCurves(ctx context.Context, o Options, r *Result) error {
-	curves := []string{"keys", "partitions", "bytes", "fields", "detectors", "kinds"}
+	curves := []string{"keys", "partitions", "bytes", "fields", "detectors", "windows", "kinds"}
 	for _, name := range o.Only {
 		if !slices.Contains(curves, name) {
 			return &invalid.Value{Name: "--only", Value: name, Want: strings.Join(curves, ", ")}
 		}
 	}
-	if o.Events < 10_000 {
-		return &invalid.Value{Name: "--events", Value: o.Events, Want: "10000 or more"}
+	if o.Events < 1_000_000 {
+		return &invalid.Value{Name: "--events", Value: o.Events, Want: "1000000 or more"}
 	}
 	o.Partitions = 1 // of topics that nobody creates
-	return onBrokers(ctx, o, r, func(w *world) error {
+	all := changes()
+	if len(o.Only) == 0 {
+		all = append(all, checks()...)
+	}
+	err := onBrokers(ctx, o, r, func(w *world) error {
 		return o.each("curves", func() error {
-			for _, c := range changes() {
+			for _, c := range all {
 				if c.curve != "" && len(o.Only) > 0 && !slices.Contains(o.Only, c.curve) {
 					continue
 				}
@@ -101,6 +129,36 @@ func benchCurves(ctx context.Context, o Options, r *Result) error {
 			return nil
 		})
 	})
+	if err != nil || len(o.Only) > 0 {
+		return err
+	}
+	return foretold(r)
+}
+
+// foretold notes how many times as much CPU as was measured the model foretells.
+func foretold(r *Result) error {
+	for _, c := range checks() {
+		s := c.shape
+		stream, err := s.stream()
+		if err != nil {
+			return err
+		}
+		r.Add(c.name, "model ÷ measured", costs{r}.cpu(stream, Load{Bytes: s.bytes, Keys: s.keys}, 1)/r.Median(c.name, cpu))
+	}
+	return nil
+}
+
+// stream is the shape's job as it is read.
+func (s shape) stream() (*config.Stream, error) {
+	set := map[string]string{"BROKERS": "localhost:9092", "DIRECTORY": "-", "TOPIC": "t", "GROUP": "g", "STORE": "file", "KEYS": strconv.Itoa(s.keys)}
+	c, err := config.Parse("job", []byte(s.job()), func(name string) (string, bool) {
+		value, ok := set[strings.TrimPrefix(name, "BENCH_")]
+		return value, ok
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &c.Streams[0], nil
 }
 
 // slowKinds take some microseconds a point: of their records fewer are enough.
@@ -112,7 +170,7 @@ func (w *world) measure(ctx context.Context, c change) (err error) {
 	one := *w
 	one.Result, one.Keys, one.Partitions = &Result{}, s.keys, int32(s.partitions) //nolint:gosec // some
 	one.topic = fmt.Sprintf("%s.%d", w.topic, time.Now().UnixNano())
-	one.Events = max(w.Events*int64(usualShape.bytes)/int64(max(s.bytes, usualShape.bytes)), 4*int64(s.keys))
+	one.Events = max(w.Events*int64(usualShape.bytes)/int64(max(s.bytes, usualShape.bytes)), w.Events/4, 10*int64(s.keys))
 	if slices.Contains(slowKinds, s.kind) {
 		one.Events /= 8
 	}
@@ -148,11 +206,14 @@ func (s shape) names() []string {
 
 // job is that of bench path over this shape.
 func (s shape) job() string {
-	usual := "{kind: ewma}"
-	return strings.NewReplacer(
-		"[temp, pressure, rpm, vibration, load]", "["+strings.Join(s.names(), ", ")+"]",
-		"      - "+usual+"\n", strings.Repeat("      - {kind: "+s.kind+"}\n", s.detectors),
-	).Replace(job)
+	change := []string{
+		"[temp, pressure, rpm, vibration, load]", "[" + strings.Join(s.names(), ", ") + "]",
+		"      - {kind: ewma}\n", strings.Repeat("      - {kind: "+s.kind+"}\n", s.detectors),
+	}
+	if s.windows {
+		change = append(change, noWindow, windowed)
+	}
+	return strings.NewReplacer(change...).Replace(job)
 }
 
 // events are those of the keys in turn, a minute apart, endlessly: normal values, which no detector finds odd for long.

@@ -68,6 +68,7 @@ type row struct {
 var rows = []row{{"raw", (*world).raw}, {"records", (*world).records}, {"least", (*world).least}, {"windows", (*world).windows}, {"paced", (*world).paced}, {"idle", (*world).idle}}
 
 const (
+	noWindow = "# window: the second job gathers the records in windows before it judges"
 	windowed = "window: {every: 10m, aggregate: [mean, max, p99], lateness: 1m}" // ten records, as a machine reports once a minute
 
 	warmUp     = 40 // points of a machine before it may fail: the EWMA scores by then
@@ -256,7 +257,7 @@ func (w *world) least(ctx context.Context) error {
 }
 
 func (w *world) windows(ctx context.Context) error {
-	return w.read(ctx, "windows", strings.Replace(job, "# window: the second job gathers the records in windows before it judges", windowed, 1))
+	return w.read(ctx, "windows", strings.Replace(job, noWindow, windowed, 1))
 }
 
 // serve starts the job over a topic, as a new group.

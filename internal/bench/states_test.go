@@ -2,11 +2,8 @@ package bench
 
 import (
 	"io"
-	"os"
-	"strconv"
+	"math"
 	"testing"
-
-	"github.com/gonomaly/gonomaly/config"
 )
 
 // A state is stored and comes back whole; each series has its bytes.
@@ -56,7 +53,7 @@ func TestAlerts(t *testing.T) {
 
 // A shape's records are of its size, and its job reads its fields; every change is one thing.
 func TestShapes(t *testing.T) {
-	for _, c := range changes() {
+	for _, c := range append(changes(), checks()...) {
 		n := 0
 		for e := range c.shape.events() {
 			if len(e.Value) != c.shape.bytes {
@@ -66,17 +63,64 @@ func TestShapes(t *testing.T) {
 				break
 			}
 		}
-		t.Setenv("BENCH_KEYS", strconv.Itoa(c.shape.keys))
-		for name, value := range map[string]string{"BROKERS": "localhost:9092", "DIRECTORY": "x", "TOPIC": "x", "GROUP": "x", "STORE": "file"} {
-			t.Setenv("BENCH_"+name, value)
-		}
-		got, err := config.Parse("job", []byte(c.shape.job()), os.LookupEnv)
+		s, err := c.shape.stream()
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if s := got.Streams[0]; len(s.Decode.Values) != c.shape.fields || len(s.Detectors) != c.shape.detectors || s.Detectors[0].Kind != c.shape.kind {
+		if (s.Window != nil) != c.shape.windows || len(s.Decode.Values) != c.shape.fields || len(s.Detectors) != c.shape.detectors || s.Detectors[0].Kind != c.shape.kind {
 			t.Errorf("%s: the job has %d fields and the detectors %v", c.name, len(s.Decode.Values), s.Detectors)
 		}
+	}
+}
+
+// On curves that are straight lines the model is exact.
+func TestPlan(t *testing.T) {
+	r := &Result{}
+	kinds := map[string]float64{"half_space_trees": 2, "metric": 9}
+	for _, c := range changes() {
+		s := c.shape
+		cost := 0.5 + 0.001*float64(s.bytes) + 0.02*float64(s.fields) + 0.3*float64(s.detectors) + kinds[s.kind]
+		if s.windows {
+			cost += 0.2
+		}
+		r.Add(c.name, cpu, cost)
+		r.Add(c.name, eventRate, 1e6)
+		r.Add(c.name, resident, 100)
+	}
+	for _, c := range []struct {
+		shape shape
+		want  float64
+	}{
+		{usualShape, 0.5 + 0.2 + 0.1 + 0.3},
+		{shape{keys: 5000, bytes: 2000, fields: 5, detectors: 3, kind: "ewma"}, 0.5 + 2 + 0.1 + 0.9},
+		{shape{keys: 5000, bytes: 8000, fields: 5, detectors: 1, kind: "metric"}, 0.5 + 8 + 0.1 + 0.3 + 9},
+		{shape{keys: 5000, bytes: 300, fields: 5, detectors: 1, kind: "ewma", windows: true}, 0.5 + 0.3 + 0.1 + 0.3 + 0.2},
+	} {
+		stream, err := c.shape.stream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := Plan(r, stream, 5, Load{Rate: 1e6, Bytes: c.shape.bytes, Keys: c.shape.keys, Cores: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(d.CPU-c.want) > 1e-9 {
+			t.Errorf("%+v takes %v µs an event, want %v", c.shape, d.CPU, c.want)
+		}
+		cores := c.want / busy // at a million events a second
+		if want := int(math.Ceil(cores / 4)); math.Abs(d.Cores-cores) > 1e-9 || d.Processes != want || d.Partitions < d.Processes {
+			t.Errorf("%+v: %+v, want %v cores, %d processes", c.shape, d, cores, want)
+		}
+	}
+	stream, err := usualShape.stream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Plan(&Result{}, stream, 5, Load{Rate: 1, Bytes: 1, Keys: 1, Cores: 1}); err == nil {
+		t.Error("a model without curves is taken")
+	}
+	if _, err := Plan(Measured(), stream, 5, Load{Rate: 1e6, Bytes: 200, Keys: 10_000, Cores: 2}); err != nil {
+		t.Errorf("the curves that come with Gonomaly: %v", err)
 	}
 }

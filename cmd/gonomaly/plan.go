@@ -1,0 +1,97 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/bench"
+	"github.com/gonomaly/gonomaly/internal/invalid"
+)
+
+func newPlan() *cobra.Command {
+	var file, stream, curves string
+	var asJSON bool
+	l := bench.Load{}
+	c := &cobra.Command{
+		Use:   "plan -c FILE --rate EVENTS --keys NUMBER",
+		Short: "Say what a load takes: cores, memory, partitions, traffic of Redis and Kafka",
+		Long: `Plan works out what the streams of a configuration take under a load, by what gonomaly bench curves has measured: on the machine that the figures of
+docs/capacity.md are of, or on yours, with --curves. Each stream is taken to bear all of the load; --stream picks one. It connects to nothing.
+
+How far the model can be trusted stands in docs/capacity.md.`,
+		Example: `  gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000
+  gonomaly plan -c gonomaly.yaml --rate 1e6 --keys 5000000 --bytes 400 --cores 16
+  gonomaly bench curves --json mine.json && gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000 --curves mine.json`,
+		Args: usage(cobra.NoArgs),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if file == "" || l.Rate == 0 || l.Keys == 0 {
+				return usageError{errors.New("of what, and how much? Say -c FILE, --rate and --keys")}
+			}
+			for name, value := range map[string]float64{"--rate": l.Rate, "--keys": float64(l.Keys), "--bytes": float64(l.Bytes), "--cores": float64(l.Cores)} {
+				if !(value > 0) {
+					return usageError{&invalid.Value{Name: name, Value: value, Want: "> 0"}}
+				}
+			}
+			loaded, err := config.Load(file)
+			if err != nil {
+				return err
+			}
+			model := bench.Measured()
+			if curves != "" {
+				if model, err = bench.Read(curves); err != nil {
+					return fmt.Errorf("--curves: %w", err)
+				}
+			}
+			streams := loaded.Streams
+			if stream != "" {
+				i := slices.IndexFunc(streams, func(s config.Stream) bool { return s.Name == stream })
+				if i < 0 {
+					return usageError{&invalid.Value{Name: "--stream", Value: stream, Want: "the name of a stream in " + file}}
+				}
+				streams = streams[i : i+1]
+			}
+			var demands []bench.Demand
+			for i := range streams {
+				d, err := bench.Plan(model, &streams[i], loaded.Checkpoints.Every.Seconds(), l)
+				if err != nil {
+					return err
+				}
+				demands = append(demands, d)
+			}
+			if asJSON {
+				e := json.NewEncoder(c.OutOrStdout())
+				e.SetIndent("", "  ")
+				return e.Encode(demands)
+			}
+			return printPlan(c.OutOrStdout(), demands, l)
+		},
+	}
+	f := c.Flags()
+	f.StringVarP(&file, "config", "c", "", "configuration `FILE`")
+	f.StringVar(&stream, "stream", "", "`NAME` of the stream that bears the load, instead of each")
+	f.Float64Var(&l.Rate, "rate", 0, "`EVENTS` a second")
+	f.IntVar(&l.Keys, "keys", 0, "`NUMBER` of keys")
+	f.IntVar(&l.Bytes, "bytes", 200, "`BYTES` of a record, before compression")
+	f.IntVar(&l.Cores, "cores", 2, "`NUMBER` of cores that a process has")
+	f.StringVar(&curves, "curves", "", "`FILE` that gonomaly bench curves --json has written, on your machine")
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printPlan(w io.Writer, demands []bench.Demand, l bench.Load) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, d := range demands {
+		_, _ = fmt.Fprintf(t, "stream %s\n", d.Stream) // Flush tells of errors
+		for _, line := range d.Lines(l) {
+			_, _ = fmt.Fprintf(t, "  %s\t%s\n", line[0], line[1])
+		}
+	}
+	return t.Flush()
+}

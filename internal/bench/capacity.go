@@ -1,0 +1,215 @@
+package bench
+
+import (
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/gonomaly/gonomaly/config"
+)
+
+// Load is what a stream is to bear.
+type Load struct {
+	Rate  float64 // events a second, of the whole stream
+	Bytes int     // of a record
+	Keys  int     // of the whole stream
+	Cores int     // of each machine, for Gonomaly alone
+}
+
+// Demand is what a load takes, by the cost model.
+type Demand struct {
+	Stream     string  `json:"stream"`
+	CPU        float64 `json:"cpu_us_per_event"`
+	Cores      float64 `json:"cores"` // so that two fifths of them are at rest
+	Processes  int     `json:"processes"`
+	Partitions int     `json:"partitions"`           // at least
+	Most       float64 `json:"events_per_partition"` // a second, that one partition can bear
+	Memory     float64 `json:"memory_bytes"`         // of a process
+	Series     int64   `json:"bytes_per_series"`     // in memory
+	Stored     float64 `json:"redis_bytes"`          // at most: as if nothing could be compressed
+	Written    float64 `json:"redis_bytes_per_second"`
+	Read       float64 `json:"kafka_read_bytes_per_second"`
+	Alarms     float64 `json:"false_alarms_per_second"`
+	Commits    float64 `json:"transactions_per_second"`
+	Restore    float64 `json:"restore_seconds"` // of a process, when all of its state comes back
+}
+
+// What the model holds to be so, beside the curves. The figures are of bench checkpoint and bench restore.
+const (
+	busy           = 0.6     // share of a core that is used in the mean: the rest is for peaks, and to catch up
+	stateShare     = 0.7     // bytes of an encoded series over those in memory
+	restoredSeries = 600_000 // a second
+	chainsStored   = 2 * 1.5 // two, each with what changed beside it
+	headroom       = 2       // memory over what lives, with GOGC at its default
+	encoded        = 2       // times a whole state is held while it is written
+)
+
+// curves.json is what bench curves --runs 5 --json has measured, on a machine with two cores which Kafka and Redis shared.
+//
+//go:embed curves.json
+var measured []byte
+
+// Measured returns the curves that come with Gonomaly.
+func Measured() *Result {
+	var r Result
+	if err := json.Unmarshal(measured, &r); err != nil {
+		panic("curves.json: " + err.Error())
+	}
+	return &r
+}
+
+// Plan says what a stream takes under a load, with checkpoints every so many seconds, by curves that bench curves has measured. The cost of
+// an event is that of the usual one, and what each thing that is other than usual adds to it by itself.
+func Plan(curves *Result, s *config.Stream, checkpoints float64, l Load) (d Demand, err error) {
+	m := costs{curves}
+	if !m.complete() {
+		return d, errors.New("the curves are not whole: make them with gonomaly bench curves --json FILE, without --only")
+	}
+	if d.Series, err = s.SeriesBytes(); err != nil {
+		return d, err
+	}
+	d.Stream = s.Name
+	d.Processes = 1
+	for range 10 { // more processes have fewer keys each
+		d.CPU = m.cpu(s, l, d.Processes)
+		d.Cores = l.Rate * d.CPU / 1e6 / busy
+		n := max(1, int(math.Ceil(d.Cores/float64(l.Cores))))
+		if n == d.Processes {
+			break
+		}
+		d.Processes = n
+	}
+	d.Most = busy * m.at("1 partitions", eventRate) * m.at("usual", cpu) / d.CPU
+	d.Partitions = max(d.Processes, int(math.Ceil(l.Rate/d.Most)))
+	keys := float64(l.Keys) / float64(d.Processes)
+	state := stateShare * float64(d.Series)
+	d.Memory = m.at("100 keys", resident)*(1<<20) + keys*(headroom*float64(d.Series)+encoded*state)
+	d.Stored = chainsStored * float64(l.Keys) * state
+	d.Written = state * math.Min(float64(l.Keys), l.Rate*checkpoints) / checkpoints
+	d.Read = l.Rate * float64(l.Bytes)
+	if f := s.Alert.FalseAlarms; f.Every == 0 && f.Points > 0 {
+		d.Alarms = l.Rate * f.Alarms / f.Points
+	} else if f.Every > 0 {
+		d.Alarms = f.Alarms / f.Every.Seconds()
+		if f.Partition {
+			d.Alarms *= float64(d.Partitions)
+		} else {
+			d.Alarms *= float64(l.Keys)
+		}
+	}
+	if w := s.Window; w != nil && w.Every > 0 && s.Alert.FalseAlarms.Every == 0 {
+		d.Alarms = math.Min(d.Alarms, d.Alarms/l.Rate*float64(l.Keys)/w.Every.Seconds()) // a point is a window
+	}
+	d.Commits = float64(d.Processes) / s.CommitEvery.Seconds()
+	d.Restore = keys / restoredSeries
+	return d, nil
+}
+
+// costs reads curves.
+type costs struct{ curves *Result }
+
+func (m costs) at(row, figure string) float64 { return m.curves.Median(row, figure) }
+
+func (m costs) complete() bool {
+	for _, c := range changes() {
+		if math.IsNaN(m.at(c.name, cpu)) || math.IsNaN(m.at(c.name, eventRate)) {
+			return false
+		}
+	}
+	return true
+}
+
+// cpu is of one event, in µs.
+func (m costs) cpu(s *config.Stream, l Load, processes int) float64 {
+	logarithm := func(n float64) float64 { return math.Log(n) }
+	plain := func(n float64) float64 { return n }
+	fields := float64(len(s.Decode.Values))
+	usual := m.at("usual", cpu)
+	sum := usual +
+		m.more("keys", logarithm, float64(l.Keys)/float64(processes)) +
+		m.more("bytes", plain, float64(l.Bytes)) +
+		m.more("fields", plain, fields)
+	if s.Window != nil && s.Window.Every > 0 {
+		sum += m.at("windows", cpu) - usual
+	}
+	one := m.more("detectors", plain, 2)
+	for i, d := range s.Detectors {
+		share := fields / float64(usualShape.fields)
+		if len(d.Values) > 0 {
+			share = float64(len(d.Values)) / float64(usualShape.fields)
+		}
+		if i > 0 {
+			sum += share * one
+		}
+		if kind := m.at(d.Kind, cpu); !math.IsNaN(kind) {
+			sum += share * (kind - m.at("100 keys", cpu)) // most kinds are measured with few keys
+		}
+	}
+	return math.Max(sum, 0.5*usual)
+}
+
+// more is what so many of a curve's things add to the CPU of the usual event: on straight lines between what was measured, on a scale, and
+// beyond the last by the last line; below the first nothing is gained.
+func (m costs) more(curve string, scale func(float64) float64, n float64) float64 {
+	type point struct{ n, more float64 }
+	points := []point{{usualShape.of(curve), 0}}
+	for _, c := range changes() {
+		if c.curve != curve {
+			continue
+		}
+		p := point{c.shape.of(curve), m.at(c.name, cpu) - m.at("usual", cpu)}
+		if curve == "fields" && c.shape.bytes > usualShape.bytes { // these have more bytes too
+			p.more -= m.more("bytes", func(n float64) float64 { return n }, float64(c.shape.bytes))
+		}
+		points = append(points, p)
+	}
+	slices.SortFunc(points, func(a, b point) int { return int(a.n - b.n) })
+	n = math.Max(n, points[0].n)
+	i := 1
+	for i < len(points)-1 && n > points[i].n {
+		i++
+	}
+	a, b := points[i-1], points[i]
+	return a.more + (b.more-a.more)*(scale(n)-scale(a.n))/(scale(b.n)-scale(a.n))
+}
+
+// of is how many of a curve's things the shape has.
+func (s shape) of(curve string) float64 {
+	switch curve {
+	case "keys":
+		return float64(s.keys)
+	case "bytes":
+		return float64(s.bytes)
+	case "fields":
+		return float64(s.fields)
+	case "detectors":
+		return float64(s.detectors)
+	}
+	return float64(s.partitions)
+}
+
+// Lines tell a demand to a person: what, and how much of it.
+func (d Demand) Lines(l Load) [][2]string {
+	return [][2]string{
+		{"load", fmt.Sprintf("%s events/s of %s bytes, %s keys", short(l.Rate), short(float64(l.Bytes)), short(float64(l.Keys)))},
+		{"CPU", fmt.Sprintf("%s µs an event: %s cores, of which 60 %% are used", short(d.CPU), short(d.Cores))},
+		{"processes", fmt.Sprintf("%d, of %d cores each", d.Processes, l.Cores)},
+		{"partitions", fmt.Sprintf("%d or more: one bears %s events/s", d.Partitions, short(d.Most))},
+		{"memory", fmt.Sprintf("%s a process; %s bytes a series", size(d.Memory), short(float64(d.Series)))},
+		{"Redis", fmt.Sprintf("at most %s kept, %s/s written, before compression", size(d.Stored), size(d.Written))},
+		{"Kafka", fmt.Sprintf("%s/s read, before compression; %s false alarms/s; %s transactions/s", size(d.Read), short(d.Alarms), short(d.Commits))},
+		{"restore", fmt.Sprintf("%s s, when a process gets all of its state back", short(d.Restore))},
+	}
+}
+
+// size writes a number of bytes.
+func size(n float64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	for len(units) > 1 && n >= 1000 {
+		n, units = n/1000, units[1:]
+	}
+	return short(n) + " " + units[0]
+}
