@@ -14,6 +14,7 @@ type Layout struct {
 	Sort   Order
 	Stream string // only streams whose name has this in it
 	Most   int    // partitions, the first in the order; 0 for all
+	Told   int    // keys, and alerts
 	Paint  paint
 }
 
@@ -84,6 +85,13 @@ func Text(v View, l Layout) []string {
 		section("TROUBLES", troublesTable(v, l)...)
 	} else if slices.ContainsFunc(v.Instances, func(in Instance) bool { return in.Err == nil }) {
 		section("NO TROUBLES since the start")
+	}
+	if l.Told > 0 && !v.Since.IsZero() {
+		title, rows := l.keys(v)
+		section(title, rows...)
+		if rows := l.alerts(v); rows != nil {
+			section("LAST ALERTS", rows...)
+		}
 	}
 	return lines
 }
