@@ -174,9 +174,14 @@ func (s *screen) View() tea.View {
 // fewest is how many partitions are shown, however small the terminal is.
 const fewest = 3
 
-// fit shows as many partitions, the worst first, as leave room for the rest; and of keys and alerts, which come last, what is left room for.
+// fit shows as many partitions, the worst first, as leave room for the rest. Where that is not enough, troubles that are over give way, and
+// then keys and alerts.
 func fit(v View, l Layout, room int) (lines []string) {
-	for _, l.Told = range []int{5, 3, 0} {
+	for _, try := range []struct {
+		told  int
+		brief bool
+	}{{5, false}, {5, true}, {3, true}, {0, true}} {
+		l.Told, l.Brief = try.told, try.brief
 		if lines = fitPartitions(v, l, room); len(lines) <= room {
 			break
 		}

@@ -88,7 +88,7 @@ func TestText(t *testing.T) {
 	}{
 		"three":     {v, Layout{}},
 		"filtered":  {v, Layout{Stream: "pay", Sort: BySeries, Most: 2}},
-		"told":      {v, Layout{Stream: "pay", Most: 1, Told: 3}},
+		"told":      {v, Layout{Stream: "pay", Most: 1, Told: 3, Brief: true}},
 		"one-look":  {one.view(at), Layout{}},
 		"nobody":    {newLooks(nil).view(at), Layout{}},
 		"no-answer": {Look([]Scrape{{URL: third, Err: errors.New("no such host")}}, nil, at), Layout{}},
