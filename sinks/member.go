@@ -148,6 +148,7 @@ func (m *member) setAside(msg *message.Message, outcome string, cause error) err
 	if err != nil {
 		return err
 	}
+	putAside(msg.Context())
 	m.log.Error("alert is set aside", "reason", outcome, "error", cause, "topic", topic)
 	m.metrics.deliveries.WithLabelValues(m.name, outcome).Inc()
 	return nil

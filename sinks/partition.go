@@ -3,6 +3,7 @@ package sinks
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -22,7 +23,7 @@ type partition struct {
 	mu        sync.Mutex
 	queue     []*kgo.Record
 	next      int64 // to be handed over
-	after     int64 // all alerts below are acknowledged
+	after     int64 // all alerts below are acknowledged, and the last of them was taken by the sink
 	committed int64
 	end       int64 // of the topic, as last seen
 }
@@ -59,16 +60,31 @@ func (p *partition) run() {
 				return
 			}
 		}
+		aside := false
 		if !r.Attrs.IsControl() {
 			m := newMessage(p.id, r.Offset, p.confirmed(), r.Timestamp, r.Key, r.Value)
 			for _, h := range r.Headers {
 				m.Metadata[headerPrefix+h.Key] = string(h.Value)
 			}
-			if !handOver(p.ctx, m, p.session.out) {
+			fate := &fate{}
+			if !handOver(context.WithValue(p.ctx, fateKey{}, fate), m, p.session.out) {
 				return
 			}
+			aside = fate.aside.Load()
 		}
-		p.acknowledge(r)
+		p.acknowledge(r, aside)
+	}
+}
+
+// fate is what became of a message, for who handed it over: an acknowledgement does not say.
+type fate struct{ aside atomic.Bool }
+
+type fateKey struct{}
+
+// putAside notes that a message went to the dead letters, and not to the sink.
+func putAside(ctx context.Context) {
+	if f, ok := ctx.Value(fateKey{}).(*fate); ok {
+		f.aside.Store(true)
 	}
 }
 
@@ -103,14 +119,16 @@ func (p *partition) head() *kgo.Record {
 	return p.queue[0]
 }
 
-func (p *partition) acknowledge(r *kgo.Record) {
+// acknowledge takes a record out of the queue. What was put aside the sink has not taken: where it stands it is not asked to be behind it, or it
+// would count as one that has lost writes.
+func (p *partition) acknowledge(r *kgo.Record, aside bool) {
 	defer signal(p.session.taken)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue[0] = nil
 	p.queue = p.queue[1:]
 	p.next = r.Offset + 1
-	if !r.Attrs.IsControl() {
+	if !r.Attrs.IsControl() && !aside {
 		p.after = p.next
 	}
 }

@@ -236,6 +236,36 @@ func TestRefusedAndUnreadable(t *testing.T) {
 	}
 }
 
+// What nobody can read is set aside once and holds nothing up, whatever stands behind it: a sink that knows its position has not lost a write
+// because it was never given that.
+func TestUnreadableBeforeAPositionedSink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run("redis")
+	w.produce(50)
+	for round := range 3 {
+		for id := range int32(4) {
+			junk := &kgo.Record{Topic: topic, Partition: id, Value: []byte("not an alert")}
+			manual, err := kgo.NewClient(append(w.kafka, kgo.RecordPartitioner(kgo.ManualPartitioner()))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := manual.ProduceSync(t.Context(), junk).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+			manual.Close()
+		}
+		unreadable := func() float64 { return testutil.ToFloat64(w.metrics.deliveries.WithLabelValues("redis", unreadable)) }
+		w.eventually(func() bool { return unreadable() >= float64(4*(round+1)) })
+		time.Sleep(3 * quick.check) // in which an idle topic's sink is asked where it stands
+		w.produce(40)
+		w.wantOnce()
+		if n, rewinds := unreadable(), testutil.ToFloat64(w.metrics.rewinds.WithLabelValues("redis")); n != float64(4*(round+1)) || rewinds != 0 {
+			t.Fatalf("after %d unreadable records %v are set aside, and %v rewinds", 4*(round+1), n, rewinds)
+		}
+	}
+}
+
 func header(r *kgo.Record, key string) string {
 	for _, h := range r.Headers {
 		if h.Key == key {
