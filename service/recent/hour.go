@@ -21,7 +21,7 @@ func (h *hour) add(at time.Time, key string) {
 	now := part(at)
 	t := &h[now%parts]
 	if t.part != now {
-		*t = tally{part: now, keys: map[string]*counter{}}
+		*t = tally{part: now, places: map[string]int{}}
 	}
 	t.add(at, key)
 }
@@ -32,29 +32,29 @@ func (h *hour) until(at time.Time) (incidents int, keys map[string]Key) {
 	var counted []*tally
 	for i := range h {
 		t := &h[i]
-		if age := part(at) - t.part; t.keys == nil || age < 0 || age >= parts {
+		if age := part(at) - t.part; t.places == nil || age < 0 || age >= parts {
 			continue
 		}
 		counted = append(counted, t)
 		incidents += t.incidents
-		for name, c := range t.keys {
-			k := keys[name]
-			k.Key = name
+		for _, c := range t.keys {
+			k := keys[c.key]
+			k.Key = c.key
 			k.Incidents += c.n - c.over
 			if c.last.After(k.Last) {
 				k.Last = c.last
 			}
-			keys[name] = k
+			keys[c.key] = k
 		}
 	}
 	for _, t := range counted {
 		rest := 0 // what a key that is not kept may have had
 		if len(t.keys) == Most {
-			_, rest = t.rarest()
+			rest = t.keys[t.rarest()].n
 		}
 		for name, k := range keys {
-			if c := t.keys[name]; c != nil {
-				k.AtMost += c.n
+			if at, kept := t.places[name]; kept {
+				k.AtMost += t.keys[at].n
 			} else {
 				k.AtMost += rest
 			}
@@ -77,38 +77,45 @@ func (h *hour) until(at time.Time) (incidents int, keys map[string]Key) {
 type tally struct {
 	part      int64
 	incidents int
-	keys      map[string]*counter
+	keys      []counter
+	places    map[string]int // in keys
 }
 
 type counter struct {
-	n    int // at most
-	over int // of them may be of other keys
-	last time.Time
+	key   string
+	n     int // at most
+	over  int // of them may be of other keys
+	last  time.Time
+	heard int // number of its last incident
 }
 
 func (t *tally) add(at time.Time, key string) {
 	t.incidents++
-	c := t.keys[key]
-	if c == nil {
-		c = &counter{}
-		if len(t.keys) == Most {
-			rarest, least := t.rarest()
-			delete(t.keys, rarest)
-			c.n, c.over = least, least
-		}
-		t.keys[key] = c
+	place, kept := t.places[key]
+	switch {
+	case kept:
+	case len(t.keys) < Most:
+		place = len(t.keys)
+		t.keys = append(t.keys, counter{key: key})
+	default:
+		place = t.rarest()
+		delete(t.places, t.keys[place].key)
+		n := t.keys[place].n
+		t.keys[place] = counter{key: key, n: n, over: n}
 	}
+	t.places[key] = place
+	c := &t.keys[place]
 	c.n++
-	c.last = at
+	c.last, c.heard = at, t.incidents
 }
 
-// rarest is the key with the fewest incidents; of several the one that was heard of longest ago.
-func (t *tally) rarest() (key string, n int) {
-	var least *counter
-	for name, c := range t.keys {
-		if least == nil || c.n < least.n || c.n == least.n && (c.last.Before(least.last) || c.last.Equal(least.last) && name < key) {
-			key, least = name, c
+// rarest is the place of the key with the fewest incidents; of several that of the one that was heard of longest ago.
+func (t *tally) rarest() int {
+	rarest := 0
+	for i := range t.keys {
+		if c, least := &t.keys[i], &t.keys[rarest]; c.n < least.n || c.n == least.n && c.heard < least.heard {
+			rarest = i
 		}
 	}
-	return key, least.n
+	return rarest
 }
