@@ -35,7 +35,7 @@ var filling = map[string]string{"green": "#1f6f3a", "red": "#b3243a"}
 // canvas is an SVG under way.
 type canvas struct{ strings.Builder }
 
-func (c *canvas) add(format string, args ...any) { fmt.Fprintf(c, format+"\n", args...) }
+func (c *canvas) add(format string, args ...any) { _, _ = fmt.Fprintf(c, format+"\n", args...) }
 
 // words writes a text; style is further attributes.
 func (c *canvas) words(x, y float64, style, text string) {
@@ -52,7 +52,7 @@ func escape(text string) string {
 func place(x float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", x), ".0") }
 
 // broad is about how wide a text is. Nothing hangs on it but where the next one stands.
-func broad(text string, size float64) float64 { return 0.56 * size * float64(len([]rune(text))) }
+func broad(text string, size float64) float64 { return 0.59 * size * float64(len([]rune(text))) }
 
 // cut is a text that is at most so wide.
 func cut(text string, size, width float64) string {

@@ -153,7 +153,7 @@ func (c *canvas) legends(b box, all []line) (height float64) {
 		wide := broad(name, size) + 28
 		if x+wide > b.w {
 			if len(rows) == 3 {
-				if most := b.w - 100; rows[2][len(rows[2])-1].x+broad(rows[2][len(rows[2])-1].text, size) > most {
+				if most := b.w - 90; rows[2][len(rows[2])-1].x+broad(rows[2][len(rows[2])-1].text, size) > most {
 					rows[2], i = rows[2][:len(rows[2])-1], i-1
 					x = most
 				}
@@ -191,7 +191,7 @@ func (v views) times(c *canvas, plot box, x func(model.Time) float64) {
 	for t := v.from.Truncate(every).Add(every); !t.After(v.to); t = t.Add(every) {
 		at := x(model.TimeFromUnixNano(t.UnixNano()))
 		c.add(`<path d="M%s %sv%s" stroke="%s"/>`, place(at), place(plot.y), place(plot.h), edge)
-		c.words(at, plot.y+plot.h+14, `text-anchor="middle" font-size="10.5" fill="`+pale+`"`, t.UTC().Format("15:04"))
+		c.words(min(at, plot.x+plot.w-13), plot.y+plot.h+14, `text-anchor="middle" font-size="10.5" fill="`+pale+`"`, t.UTC().Format("15:04"))
 	}
 }
 

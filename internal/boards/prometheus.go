@@ -32,10 +32,10 @@ func (v views) ask(ctx context.Context, endpoint string, parameters map[string]s
 		Data          json.RawMessage
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		return fmt.Errorf("Prometheus answers %s: %w", resp.Status, err)
+		return fmt.Errorf("query Prometheus: it answers %s: %w", resp.Status, err)
 	}
 	if answer.Status != "success" {
-		return fmt.Errorf("Prometheus refuses %s: %s", parameters["query"], answer.Error)
+		return fmt.Errorf("query Prometheus for %s: %s", parameters["query"], answer.Error)
 	}
 	return json.Unmarshal(answer.Data, data)
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -126,23 +127,25 @@ func (s *stage) script() []step {
 		all = append(all, step{time.Duration(at) * time.Second, what, do})
 		at += seconds
 	}
-	signal := func(i int, sig syscall.Signal) func() { return func() { s.must(s.processes[i].Process.Signal(sig)) } }
+	signal := func(sig syscall.Signal) func() {
+		return func() { s.must(errors.Join(s.processes[0].Process.Signal(sig), s.processes[1].Process.Signal(sig))) }
+	}
 	become := func(change func(*now)) func() { return func() { s.fleet.become(change) } }
 
 	then(20, "a machine flaps", become(func(n *now) { n.noisy = true }))
 	then(25, "a producer has changed its format", become(func(n *now) { n.broken = 0.04 }))
-	then(20, "that is mended; another one's clock is off", become(func(n *now) { n.broken, n.late, n.future = 0.0005, 0.02, 0.001 }))
+	then(15, "that is mended; a surge", become(func(n *now) { n.broken, n.surge = 0.0005, 80 }))
+	then(20, "the surge is over", become(func(n *now) { n.surge = 0 }))
+	then(20, "another one's clock is off", become(func(n *now) { n.late, n.future = 0.02, 0.001 }))
 	then(5, "a batch that decompresses to 128 MiB", func() {
 		bomb, err := hostile.Bomb(kgo.CodecZstd, 128)
 		s.must(err)
 		s.must(hostile.Write(s.Context(), s.client, "machines", 2, bomb))
 	})
-	then(20, "clocks are right again; many keys that come once", become(func(n *now) { n.late, n.future, n.strange = 0, 0, 0.1 }))
+	then(20, "clocks are right again; many keys that come once", become(func(n *now) { n.late, n.future, n.strange = 0, 0, 0.25 }))
 	then(20, "a release shifts what a quarter of the machines report", become(func(n *now) { n.shifted, n.strange = true, 0 }))
-	then(15, "a surge", become(func(n *now) { n.surge = 80 }))
-	then(20, "the surge is over", become(func(n *now) { n.surge = 0 }))
-	then(25, "gonomaly-1 freezes", signal(1, syscall.SIGSTOP))
-	then(25, "and goes on", signal(1, syscall.SIGCONT))
+	then(25, "both instances freeze", signal(syscall.SIGSTOP))
+	then(25, "and go on", signal(syscall.SIGCONT))
 	then(15, "Redis is away", func() { s.must(s.redis.Stop()) })
 	then(10, "gonomaly top", func() { s.top("top.svg") })
 	then(20, "Redis is back", func() { s.must(s.redis.Start(s.Context())) })
