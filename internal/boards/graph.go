@@ -153,7 +153,7 @@ func (c *canvas) legends(b box, all []line) (height float64) {
 		wide := broad(name, size) + 28
 		if x+wide > b.w {
 			if len(rows) == 3 {
-				if most := b.w - 90; rows[2][len(rows[2])-1].x+broad(rows[2][len(rows[2])-1].text, size) > most {
+				if most := b.w - 104; rows[2][len(rows[2])-1].x+broad(rows[2][len(rows[2])-1].text, size) > most {
 					rows[2], i = rows[2][:len(rows[2])-1], i-1
 					x = most
 				}

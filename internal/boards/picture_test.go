@@ -25,7 +25,7 @@ func TestUnits(t *testing.T) {
 		want string
 	}{
 		{0, "s", "0 s"}, {0.00042, "s", "420 µs"}, {0.25, "s", "250 ms"}, {90, "s", "1.5 min"}, {3 * 86400, "s", "3 days"}, {400 * 86400, "s", "1.1 years"},
-		{0.5, "percentunit", "50%"}, {0.99995, "percentunit", "100%"}, {1536, "bytes", "1.5 KiB"}, {2e6, "Bps", "2 MB/s"},
+		{0.5, "percentunit", "50%"}, {0.99998, "percentunit", "99.99%"}, {1, "percentunit", "100%"}, {1536, "bytes", "1.5 KiB"}, {2e6, "Bps", "2 MB/s"},
 		{1234, "short", "1.23 K"}, {12, "short", "12"}, {0.0034, "short", "0.0034"}, {1500, "rps", "1.5 K req/s"}, {3, "cps", "3 c/s"}, {1e6, "cpm", "1 Mil c/m"},
 		{2, "ops", "2 ops/s"}, {-5, "short", "-5"},
 	} {

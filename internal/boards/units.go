@@ -13,6 +13,9 @@ func written(x float64, unit string) (number, of string) {
 	case "s":
 		return seconds(x)
 	case "percentunit":
+		if x > 0.99 && x < 1 { // a promise that is nearly kept is not one that is
+			return strconv.FormatFloat(math.Floor(10_000*x)/100, 'f', 2, 64), "%"
+		}
 		return digits(100 * x), "%"
 	case "bytes":
 		return scaled(x, 1024, "B", "KiB", "MiB", "GiB")
