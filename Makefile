@@ -16,7 +16,7 @@ BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
 export KAFKA_JARS ?= $(JARS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race integration endure sim teeth chaos chaos-times faults lint fuzz bench bench-compare quality build up down kafka cover dashboards monitoring
+.PHONY: help demo test race integration endure sim teeth chaos chaos-times faults lint fuzz bench bench-compare quality build up down kafka cover dashboards pictures monitoring
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ quality: ## measure the detectors on the labelled data in DATA, beside the publi
 
 dashboards: ## write the dashboards of config/monitoring/grafana_dashboards
 	$(GO) run ./internal/boards
+
+pictures: $(JARS)/.complete ## draw the dashboards and gonomaly top anew into docs/dashboards, from ten minutes of load and faults on Kafka and Redis
+	$(GO) test -tags pictures -run 'TestPictures$$' -v -count=1 -timeout 30m ./internal/boards
 
 monitoring: ## check and test what config/monitoring holds: rules, routes, dashboards; with promtool and amtool
 	cd config/monitoring && promtool check config prometheus.yml && promtool test rules alert_rules_test.yml && amtool check-config alertmanager.yml

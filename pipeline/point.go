@@ -343,6 +343,7 @@ func (w *Worker) tell(a *Alert) {
 	}
 	w.told = append(w.told, Message{
 		Topic: w.config.Alert.Topic, Key: []byte(a.Key), Value: value, Headers: alertHeaders, Offset: w.record.Offset, Time: w.record.Timestamp,
+		Status: a.Status,
 	})
 }
 

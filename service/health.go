@@ -12,8 +12,9 @@ import (
 
 // Health is what /-/healthy answers in JSON.
 type Health struct {
-	Healthy bool   `json:"healthy"` // no loop is stuck
-	Loops   []Loop `json:"loops"`
+	Healthy bool       `json:"healthy"` // no loop is stuck
+	Loops   []Loop     `json:"loops"`
+	Sinks   []SinkLoop `json:"sinks"`
 }
 
 // Loop is how a stream's loop goes.
@@ -22,6 +23,14 @@ type Loop struct {
 	Pace       sources.Pace `json:"pace"`               // turning, slow or stuck
 	Turned     float64      `json:"turned_seconds"`     // since it began a turn
 	Progressed float64      `json:"progressed_seconds"` // since it began one, or processed records
+}
+
+// SinkLoop is how the loop goes that reads an alerts topic for a sink.
+type SinkLoop struct {
+	Sink       string       `json:"sink"`
+	Topic      string       `json:"topic"`
+	Pace       sources.Pace `json:"pace"`               // turning, also where the sink is away and tried again; or stuck
+	Progressed float64      `json:"progressed_seconds"` // since it read, or an attempt at the sink ended
 }
 
 // String is the text of it: a line of what is not as it should be, behind the first.
@@ -34,6 +43,11 @@ func (h Health) String() string {
 			fmt.Fprintf(&text, "stream %s: its loop is stuck: no turn for %.0f s, and no record processed for %.0f s\n", l.Stream, l.Turned, l.Progressed)
 		case sources.Slow:
 			fmt.Fprintf(&text, "stream %s: its loop is slow: no turn for %.0f s, but records processed %.0f s ago\n", l.Stream, l.Turned, l.Progressed)
+		}
+	}
+	for _, l := range h.Sinks {
+		if l.Pace == sources.Stuck {
+			fmt.Fprintf(&text, "sink %s: its loop is stuck: nothing read of %s, and no attempt ended, for %.0f s\n", l.Sink, l.Topic, l.Progressed)
 		}
 	}
 	return text.String()
@@ -96,11 +110,18 @@ func (s *Service) Health() Health {
 	r := s.running
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := Health{Healthy: true, Loops: []Loop{}}
+	h := Health{Healthy: true, Loops: []Loop{}, Sinks: []SinkLoop{}}
 	for _, p := range r.streams {
 		pace, turned, progressed := p.source.Loop()
 		h.Healthy = h.Healthy && pace != sources.Stuck
 		h.Loops = append(h.Loops, Loop{p.config.Name, pace, turned.Seconds(), progressed.Seconds()})
+	}
+	for _, l := range r.router.Loops() {
+		pace := sources.Turning
+		if l.Stuck {
+			pace, h.Healthy = sources.Stuck, false
+		}
+		h.Sinks = append(h.Sinks, SinkLoop{l.Sink, l.Topic, pace, l.Progressed.Seconds()})
 	}
 	return h
 }

@@ -66,7 +66,8 @@ func TestHealthInJSON(t *testing.T) {
 		return nil
 	})
 	var h service.Health
-	if status := p.askJSON("/-/healthy", &h); status != http.StatusOK || !h.Healthy || len(h.Loops) != 2 || h.Loops[0].Pace != "turning" || h.Loops[0].Turned > 60 {
+	if status := p.askJSON("/-/healthy", &h); status != http.StatusOK || !h.Healthy || len(h.Loops) != 2 || h.Loops[0].Pace != "turning" || h.Loops[0].Turned > 60 ||
+		len(h.Sinks) != 2 || h.Sinks[0].Pace != "turning" || h.Sinks[0].Topic != "machines.alerts" || h.Sinks[0].Progressed > 60 {
 		t.Errorf("%d, %+v", status, h)
 	}
 	if x, n := p.metric("gonomaly_loop_last_progress_timestamp_seconds"); n != 2 || x/2 < float64(time.Now().Add(-time.Minute).Unix()) {
@@ -88,6 +89,10 @@ func TestHealthInWords(t *testing.T) {
 		{
 			service.Health{Loops: []service.Loop{{Stream: "r", Pace: "turning"}, {Stream: "s", Pace: "stuck", Turned: 90, Progressed: 70}}},
 			"not healthy\nstream s: its loop is stuck: no turn for 90 s, and no record processed for 70 s\n",
+		},
+		{
+			service.Health{Sinks: []service.SinkLoop{{Sink: "redis", Topic: "a", Pace: "turning"}, {Sink: "file", Topic: "a", Pace: "stuck", Progressed: 65}}},
+			"not healthy\nsink file: its loop is stuck: nothing read of a, and no attempt ended, for 65 s\n",
 		},
 	} {
 		if got := c.health.String(); got != c.want {

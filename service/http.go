@@ -8,11 +8,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gonomaly/gonomaly/service/recent"
 )
 
 // operations is what the HTTP port needs to know of a service.
@@ -20,9 +23,11 @@ type operations interface {
 	Health() Health       // whether the loops make progress
 	Readiness() Readiness // whether everything is assigned, restored and delivered
 	Reload() error
+	Alerts(n int) recent.Alerts // the last n that were told
+	Keys(n int) recent.Keys     // the n noisiest
 }
 
-// handler answers /metrics, /-/healthy, /-/ready and /-/reload, in the manner of Prometheus.
+// handler answers /metrics and what is below /-/, in the manner of Prometheus.
 func handler(reg *prometheus.Registry, ops operations) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{EnableOpenMetrics: true, Registry: reg}))
@@ -34,6 +39,8 @@ func handler(reg *prometheus.Registry, ops operations) http.Handler {
 		s := ops.Readiness()
 		answer(w, r, s.Ready, s)
 	})
+	mux.HandleFunc("GET /-/alerts", listed(50, func(n int) any { return ops.Alerts(n) }))
+	mux.HandleFunc("GET /-/keys", listed(20, func(n int) any { return ops.Keys(n) }))
 	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, _ *http.Request) {
 		if err := ops.Reload(); err != nil {
 			http.Error(w, "The last good configuration stays in force. "+err.Error(), http.StatusUnprocessableEntity)
@@ -42,7 +49,7 @@ func handler(reg *prometheus.Registry, ops operations) http.Handler {
 		_, _ = fmt.Fprintln(w, "reloaded")
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprint(w, "Gonomaly\n\nGET  /metrics\nGET  /-/healthy\nGET  /-/ready\nPOST /-/reload\n")
+		_, _ = fmt.Fprint(w, "Gonomaly\n\nGET  /metrics\nGET  /-/healthy\nGET  /-/ready\nGET  /-/alerts?n=50\nGET  /-/keys?n=20\nPOST /-/reload\n")
 	})
 	return mux
 }
@@ -63,6 +70,23 @@ func answer(w http.ResponseWriter, r *http.Request, good bool, says fmt.Stringer
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(says)
+}
+
+// listed answers with a list in JSON, of as many as are asked for with ?n=, or else of usual.
+func listed(usual int, list func(n int) any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		n := usual
+		if text := r.URL.Query().Get("n"); text != "" {
+			var err error
+			if n, err = strconv.Atoi(text); err != nil || n < 1 || n > recent.Most {
+				http.Error(w, fmt.Sprintf("n is %q, want 1 to %d", text, recent.Most), http.StatusBadRequest)
+				return
+			}
+		}
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(list(n))
+	}
 }
 
 // serve answers on l until ctx is done.

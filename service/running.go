@@ -7,12 +7,14 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
+	"github.com/gonomaly/gonomaly/service/recent"
 	"github.com/gonomaly/gonomaly/sinks"
 	"github.com/gonomaly/gonomaly/sources"
 	"github.com/gonomaly/gonomaly/sources/kafka"
@@ -24,6 +26,7 @@ type running struct {
 	metrics     *metrics
 	checkpoints pipeline.Checkpoints
 	env         sinks.Env
+	told        *recent.Told
 	failed      chan error
 
 	mu      sync.Mutex
@@ -68,6 +71,7 @@ func (r *running) newPath(c *config.Config, s config.Stream) (*path, error) {
 	source, err := sources.NewKafka(sources.KafkaOptions{
 		Client: c.Kafka, Config: s.KafkaConfig, Stream: s.Name, Group: s.Group, Topics: s.Topics, Outputs: stream.Outputs(), Instance: c.Instance,
 		Clients: r.metrics.clients, Metrics: r.metrics.sources, Log: r.o.Log,
+		Told: func(messages []pipeline.Message) { r.told.Add(s.Name, time.Now().UTC(), messages) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", s.Name, err)
@@ -144,7 +148,7 @@ func newEnv(c *config.Config, reg prometheus.Registerer) (sinks.Env, error) {
 
 // newRunning makes all parts and starts none.
 func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
-	r := &running{o: o, metrics: m, failed: make(chan error, 1)}
+	r := &running{o: o, metrics: m, told: recent.New(time.Now().UTC()), failed: make(chan error, 1)}
 	var err error
 	if r.env, err = newEnv(c, reg); err != nil {
 		return nil, err
@@ -245,6 +249,9 @@ func (r *running) change(ctx context.Context, before, after *config.Config) erro
 		r.o.Log.Warn("while leaving the configuration before", "error", err)
 	}
 
+	for _, name := range d.Removed {
+		r.told.Forget(name)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, s := range after.Streams {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/service/recent"
 	"github.com/gonomaly/gonomaly/sinks"
 )
 
@@ -177,6 +178,12 @@ func (s *Service) foretell(c *config.Config) {
 		s.o.Log.Info("reload: what becomes of the state", "stream", f.Stream, "says", f.String())
 	}
 }
+
+// Alerts are the last n that the process has told.
+func (s *Service) Alerts(n int) recent.Alerts { return s.running.told.Alerts(n) }
+
+// Keys are the n that most incidents of the last hour are of.
+func (s *Service) Keys(n int) recent.Keys { return s.running.told.Keys(n, time.Now()) }
 
 // Gatherer has the metrics of the process.
 func (s *Service) Gatherer() prometheus.Gatherer { return s.registry }

@@ -155,6 +155,8 @@ func TestHTTP(t *testing.T) {
 		{get, "/", http.StatusOK, "/-/ready"},
 		{get, "/metrics", http.StatusOK, "gonomaly_config_last_reload_successful 1\n"},
 		{get, "/-/healthy", http.StatusOK, "healthy"},
+		{get, "/-/alerts", http.StatusOK, `"alerts":[]`},
+		{get, "/-/keys", http.StatusOK, `"keys":[]`},
 		{get, "/-/reload", http.StatusMethodNotAllowed, ""},
 		{post, "/-/healthy", http.StatusMethodNotAllowed, ""},
 		{post, "/metrics", http.StatusMethodNotAllowed, ""},

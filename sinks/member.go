@@ -10,6 +10,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/cenkalti/backoff/v4"
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/gonomaly/gonomaly/pipeline"
 )
 
 // pace is how long things wait.
@@ -22,11 +24,12 @@ type pace struct {
 	session time.Duration // between two, so that a sink that loses all it is given is not read to without pause
 	commit  time.Duration // between two commits
 	check   time.Duration // between two looks at the sink's position, and at the end of the topic
+	idle    time.Duration // without progress, after which a loop counts as stuck
 }
 
 var usualPace = pace{
 	first: 100 * time.Millisecond, longest: 10 * time.Second, breaker: 2 * time.Second,
-	session: time.Second, commit: time.Second, check: 5 * time.Second,
+	session: time.Second, commit: time.Second, check: 5 * time.Second, idle: time.Minute,
 }
 
 const (
@@ -45,6 +48,7 @@ type member struct {
 	letters    message.Publisher
 	breaker    *gobreaker.CircuitBreaker[struct{}]
 	health     *health
+	loops      *loops
 	metrics    *Metrics
 	log        *slog.Logger
 	pace       pace
@@ -56,6 +60,7 @@ func newMember(c *SinkConfig, sink Sink, letters message.Publisher, o *Options) 
 		name: c.ID(), kind: c.Kind, sink: sink, letters: letters, metrics: metrics, log: o.Log.With("sink", c.ID()), pace: o.pace,
 	}
 	m.health = &health{log: m.log, problems: map[string]problem{}}
+	m.loops = &loops{last: map[string]time.Time{}}
 	metrics.of(m.name)
 	m.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:          m.name,
@@ -73,6 +78,21 @@ func answered(err error) bool {
 	var refused *Refused
 	var behind *Behind
 	return errors.As(err, &refused) || errors.As(err, &behind)
+}
+
+// rests says of an error that nothing was attempted: the breaker is open, or lets another attempt pass first.
+func rests(err error) bool {
+	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
+}
+
+// position asks a sink where it stands. The breaker counts that as an attempt: of a sink that has no alerts to take nothing else tells that it
+// is away.
+func (m *member) position(ctx context.Context, sink Positioned, p pipeline.Partition) (position int64, err error) {
+	_, err = m.breaker.Execute(func() (struct{}, error) {
+		position, err = sink.Position(ctx, p)
+		return struct{}{}, err
+	})
+	return position, err
 }
 
 // subscribe adds the handler of one topic.
@@ -121,7 +141,7 @@ func (m *member) deliver(ctx context.Context, b *batch, ds []*Delivery) error {
 		return nil
 	}
 	delivered, latency := m.metrics.deliveries.WithLabelValues(m.name, delivered), m.metrics.latency.WithLabelValues(m.name)
-	return m.retry(ctx, "deliver", func(ctx context.Context) error {
+	return m.retry(ctx, b.partition.Topic, "deliver", func(ctx context.Context) error {
 		_, err := m.breaker.Execute(func() (struct{}, error) {
 			n, err := m.sink.Send(ctx, ds)
 			now := time.Now()
@@ -141,7 +161,7 @@ func (m *member) deliver(ctx context.Context, b *batch, ds []*Delivery) error {
 func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause error) error {
 	r := &b.records[b.done]
 	topic := DeadLetterTopic(b.partition.Topic, m.name)
-	err := m.retry(ctx, "dead letters", func(ctx context.Context) error {
+	err := m.retry(ctx, b.partition.Topic, "dead letters", func(ctx context.Context) error {
 		letter := deadLetter(b.partition, r, m.name, outcome, cause.Error())
 		letter.SetContext(ctx)
 		return m.letters.Publish(topic, letter)
@@ -155,21 +175,23 @@ func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause e
 	return nil
 }
 
-// retry repeats an attempt until it succeeds, is answered for good, or ctx is done; then an attempt under way has some time to end.
-func (m *member) retry(ctx context.Context, what string, attempt func(context.Context) error) error {
+// retry repeats an attempt with alerts of a topic until it succeeds, is answered for good, or ctx is done; then an attempt under way has some
+// time to end.
+func (m *member) retry(ctx context.Context, topic, what string, attempt func(context.Context) error) error {
 	lingering, cancel := lingerOn(ctx)
 	defer cancel()
 	waits := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(m.pace.first), backoff.WithMaxInterval(m.pace.longest), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error {
 		err := attempt(lingering)
+		m.loops.turn(topic)
 		switch {
 		case err == nil || answered(err):
 			m.health.ok(what)
 			if err != nil {
 				return backoff.Permanent(err)
 			}
-		case errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests):
+		case rests(err):
 			// Nothing was attempted: the error that opened the breaker says more.
 		case ctx.Err() == nil:
 			m.metrics.failures.WithLabelValues(m.name).Inc()

@@ -22,7 +22,7 @@ type partition struct {
 	mu        sync.Mutex
 	queue     []*kgo.Record
 	next      int64 // to be handed over
-	after     int64 // all alerts below are acknowledged
+	after     int64 // all alerts below are acknowledged, and the last of them was taken by the sink
 	committed int64
 	end       int64 // of the topic, as last seen
 }

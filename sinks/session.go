@@ -115,6 +115,7 @@ func (n *session) topicID(ctx context.Context) (string, error) {
 // taken away and given back in between.
 func (n *session) poll() {
 	for n.awaitRoom() {
+		n.member.loops.turn(n.topic)
 		ctx, cancel := context.WithTimeout(n.ctx, n.member.pace.check) // so that an idle topic is not taken for a broken one
 		fetches := n.client.PollRecords(ctx, maxPoll)
 		cancel()
@@ -224,9 +225,10 @@ func (n *session) checkPositions() {
 			continue
 		}
 		confirmed := p.confirmed()
-		position, err := sink.Position(ctx, p.id)
+		position, err := n.member.position(ctx, sink, p.id)
 		if err != nil {
-			if n.ctx.Err() == nil {
+			if n.ctx.Err() == nil && !rests(err) {
+				n.member.metrics.failures.WithLabelValues(n.member.name).Inc()
 				n.member.health.fail("position", err)
 			}
 			return

@@ -59,9 +59,11 @@ func newSubscriber(m *member, group string, o *Options) *subscriber {
 // Subscribe implements message.Subscriber.
 func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	out := make(chan *message.Message)
+	s.member.loops.turn(topic)
 	s.wg.Go(func() {
 		defer close(out)
 		for ctx.Err() == nil {
+			s.member.loops.turn(topic)
 			err := s.read(ctx, topic, out)
 			switch {
 			case err == nil || errors.Is(err, errRewind):

@@ -33,6 +33,9 @@ type KafkaOptions struct {
 	Metrics  *KafkaMetrics
 	Log      *slog.Logger
 
+	// Told, if set, is called with messages of a partition that have become durable. It must not wait, for the loop does.
+	Told func(messages []pipeline.Message)
+
 	// Dial opens a connection to a broker; nil for the way that Client says.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }

@@ -151,11 +151,15 @@ func (s *session) aborted(ctx context.Context, rebalanced bool, why error) error
 func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 	now := time.Now()
 	for at, offset := range sent {
+		var told []pipeline.Message
 		s.mu.Lock()
 		o := s.owned[at]
 		if o != nil {
 			for i := range o.pending {
 				s.o.Metrics.written(s.o.Stream, &o.pending[i], s.o.Outputs[0], now)
+				if s.o.Told != nil && o.pending[i].Offset < offset {
+					told = append(told, o.pending[i])
+				}
 			}
 			o.keepFrom(offset)
 			if s.h.Position(o.p) < offset {
@@ -163,6 +167,9 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 			}
 		}
 		s.mu.Unlock()
+		if len(told) > 0 {
+			s.o.Told(told)
+		}
 		if err := s.tell(ctx, at, o, offset); err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ docs/capacity.md are of, or on yours, with --curves. Each stream is taken to bea
 How far the model can be trusted stands in docs/capacity.md.`,
 		Example: `  gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000
   gonomaly plan -c gonomaly.yaml --rate 1e6 --keys 5000000 --bytes 400 --cores 16
-  gonomaly bench curves --json mine.json && gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000 --curves mine.json`,
+  gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000 --curves mine.json`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" || l.Rate == 0 || l.Keys == 0 {

@@ -26,8 +26,8 @@ func newRun() *cobra.Command {
 
 It waits for topics that are missing, creates the topics that it writes to, and logs JSON to standard error. SIGTERM or SIGINT end it
 within ten seconds: what is under way is committed and checkpointed. SIGHUP, or POST to /-/reload, takes the configuration anew; a bad
-one is refused, and the last good one stays in force. The HTTP port has /metrics, /-/healthy and /-/ready. In a container with a memory
-limit GOMEMLIMIT is nine tenths of that, unless it is set: near it fetching rests.
+one is refused, and the last good one stays in force. The HTTP port has /metrics, /-/healthy, /-/ready, /-/alerts and /-/keys. In a
+container with a memory limit GOMEMLIMIT is nine tenths of that, unless it is set: near it fetching rests.
 
 With --input it reads a file, or standard input, instead of Kafka, and ends when that does: alerts go to the configuration's sinks, or to
 standard output where there is none.`,

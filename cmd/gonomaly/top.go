@@ -22,9 +22,10 @@ func newTop() *cobra.Command {
 	var limit int
 	c := &cobra.Command{
 		Use:   "top",
-		Short: "Watch running instances on the terminal: lag, throughput, alerts, sinks, troubles",
-		Long: `Top asks running instances for /metrics and /-/ready every two seconds, and shows what they come to together: is it ready, how far is each
-partition behind, how much comes in and is told, do the sinks take it, and what goes wrong. It needs nothing but their HTTP ports.
+		Short: "Watch running instances on the terminal: lag, throughput, sinks, troubles, noisiest keys, last alerts",
+		Long: `Top asks running instances every two seconds how they are, and shows what they come to together: is it ready, how far is each partition
+behind, how much comes in and is told, do the sinks take it, what goes wrong, which keys are the noisiest, and what was told last. It needs
+nothing but their HTTP ports.
 
 Partitions stand with the worst first, as many as the terminal has room for. Keys: s sorts by something else, / shows one stream, ? explains
 the columns, q quits. An instance that does not answer is named as such and asked again.
@@ -36,7 +37,7 @@ With --once it looks twice, --every apart, prints one view as plain text, and en
   gonomaly top --once --limit 10                                   for scripts and tickets`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			layout := top.Layout{Stream: stream, Most: limit, Paint: top.Colours}
+			layout := top.Layout{Stream: stream, Most: limit, Told: 10, Paint: top.Colours}
 			var err error
 			if layout.Sort, err = top.ParseOrder(sort); err != nil {
 				return usageError{fmt.Errorf("--sort: %w", err)}

@@ -2,19 +2,46 @@
 // here, and not by hand, so that no panel can name a metric that the code does not emit: the tests read the same source.
 //
 //	boards [-into DIRECTORY]
+//
+// With a Prometheus it draws them instead, as SVG, with what that has: the pictures of docs/dashboards are made so.
+//
+//	boards -prometheus URL [-to TIME] [-for DURATION] [-into DIRECTORY]
 package main
 
 import (
+	"cmp"
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
+)
+
+// where the dashboards lie that are deployed, and their pictures.
+var (
+	deployed = filepath.Join("config", "monitoring", "grafana_dashboards")
+	pictured = filepath.Join("docs", "dashboards")
 )
 
 func main() {
-	into := flag.String("into", filepath.Join("config", "monitoring", "grafana_dashboards"), "`directory` to write the dashboards into")
+	var v views
+	into := flag.String("into", "", "`directory` to write into, instead of "+deployed+", or for pictures "+pictured)
+	flag.StringVar(&v.prometheus, "prometheus", "", "`URL` of a Prometheus whose data is drawn")
+	to := flag.String("to", time.Now().Format(time.RFC3339), "`time` at which a picture ends")
+	long := flag.Duration("for", 3*time.Hour, "time that a picture is of")
 	flag.Parse()
-	if err := write(*into); err != nil {
+	err := func() (err error) {
+		if v.prometheus == "" {
+			return write(cmp.Or(*into, deployed))
+		}
+		if v.to, err = time.Parse(time.RFC3339, *to); err != nil {
+			return err
+		}
+		v.from = v.to.Add(-*long)
+		return v.draw(context.Background(), deployed, cmp.Or(*into, pictured))
+	}()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

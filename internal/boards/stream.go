@@ -19,7 +19,7 @@ func stream() board {
 			{
 				shape: list, title: "Partitions that are not ok", unit: "short", alert: "GonomalyPartitionsStalled",
 				says:    "As Burrow defines them: warn, the lag does not shrink; stall, the offset does not advance; stop, the loop does not turn; rewind, the offset was set back. The ok ones are listed last.",
-				queries: one(`sort_desc(topk(50, sum by (stream, topic, partition, status, instance) (gonomaly_partition_status{stream, status!="ok"} == 1)) or topk(10, gonomaly_partition_status{stream, status="ok"} == 1))`),
+				queries: one(`sort_desc(topk(50, sum by (stream, topic, partition, status, instance) (gonomaly_partition_status{stream, status!="ok"} == 1)) or topk(10, sum by (stream, topic, partition, status, instance) (gonomaly_partition_status{stream, status="ok"} == 1)))`),
 			},
 			{
 				shape: wide, title: "Partitions without a member, by stream", unit: "short", red: 1, alert: "GonomalyPartitionsUnowned",

@@ -142,7 +142,9 @@ TO RESTORE  records that partitions still fold again, in silence, before they te
 UNOWNED     partitions that no instance has, although the group is stable
 SUPPRESSED  points over the limit that raised no alert, mostly because an incident is open already
 OLDEST      how long the oldest alert that a sink has not taken has waited; BREAKER open means that the sink refuses or is away
-TROUBLES    counters that stay at 0 where all is well; what goes on now stands first`
+TROUBLES    counters that stay at 0 where all is well; what goes on now stands first
+NOISIEST    keys by the incidents that opened in the last hour; 5 to 8 where too many keys have some to count all of them exactly
+LAST ALERTS those that stand in the alerts topic, the newest first`
 
 // View draws the screen.
 func (s *screen) View() tea.View {
@@ -172,8 +174,22 @@ func (s *screen) View() tea.View {
 // fewest is how many partitions are shown, however small the terminal is.
 const fewest = 3
 
-// fit shows as many partitions, the worst first, as leave room for the rest.
-func fit(v View, l Layout, room int) []string {
+// fit shows as many partitions, the worst first, as leave room for the rest. Where that is not enough, troubles that are over give way, and
+// then keys and alerts.
+func fit(v View, l Layout, room int) (lines []string) {
+	for _, try := range []struct {
+		told  int
+		brief bool
+	}{{5, false}, {5, true}, {3, true}, {0, true}} {
+		l.Told, l.Brief = try.told, try.brief
+		if lines = fitPartitions(v, l, room); len(lines) <= room {
+			break
+		}
+	}
+	return lines
+}
+
+func fitPartitions(v View, l Layout, room int) []string {
 	lines := Text(v, l)
 	if over := len(lines) - room; over > 0 && l.Most == 0 {
 		shown := 0
@@ -186,4 +202,15 @@ func fit(v View, l Layout, room int) []string {
 		lines = Text(v, l)
 	}
 	return lines
+}
+
+// Frame is what the program shows of instances on a terminal of a size, once it has looked at them twice.
+func Frame(ctx context.Context, urls []string, every time.Duration, layout Layout, width, height int) (string, error) {
+	s := newScreen(ctx, urls, every, layout)
+	s.width, s.height = width, height
+	if err := s.looks.twice(ctx, every); err != nil {
+		return "", err
+	}
+	s.seen = time.Now()
+	return s.View().Content, nil
 }

@@ -37,6 +37,8 @@ func fake(t *testing.T, file string) (server *httptest.Server, ready *atomic.Boo
 		}
 		_, _ = io.WriteString(w, "healthy\n")
 	})
+	mux.HandleFunc("/-/alerts", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/first.alerts.json") })
+	mux.HandleFunc("/-/keys", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/first.keys.json") })
 	server = httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server, ready
@@ -50,6 +52,9 @@ func TestAsk(t *testing.T) {
 	}
 	if s.Stuck || len(s.Loops) > 0 || s.Clock.IsZero() {
 		t.Errorf("Ask = stuck %v, loops %q, clock %v", s.Stuck, s.Loops, s.Clock)
+	}
+	if s.Keys == nil || s.Keys.Incidents != 20 || len(s.Keys.Keys) != 3 || len(s.Alerts) != 4 || s.Alerts[0].Key != "card-17" {
+		t.Errorf("Ask = keys %+v, alerts %+v", s.Keys, s.Alerts)
 	}
 	ready.Store(false)
 	s = Ask(t.Context(), server.URL)
@@ -93,6 +98,23 @@ func TestOnce(t *testing.T) {
 	}
 	if got := out.String(); !strings.Contains(got, "unreachable") || time.Since(begin) > time.Minute {
 		t.Errorf("after %v it prints\n%s", time.Since(begin), got)
+	}
+}
+
+// A frame is as large as its terminal, and shows what was told.
+func TestFrame(t *testing.T) {
+	server, _ := fake(t, "first.after.prom")
+	got, err := Frame(t.Context(), []string{server.URL}, time.Millisecond, Layout{Paint: Colours}, 100, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Split(ansi.Strip(got), "\n"); len(lines) != 50 || lines[49] != keys {
+		t.Errorf("%d lines, the last %q, want 50 and the keys", len(lines), lines[len(lines)-1])
+	}
+	for _, words := range []string{"NOISIEST KEYS, of 20 incidents", "LAST ALERTS", "card-17"} {
+		if !strings.Contains(got, words) {
+			t.Errorf("%q is missing from\n%s", words, got)
+		}
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/gonomaly/gonomaly/service/recent"
 )
 
 // Scrape is what an instance said when it was asked.
@@ -28,6 +30,9 @@ type Scrape struct {
 	Stuck bool      // it is not healthy
 	Clock time.Time // the instance's, to a second; zero where it does not tell
 
+	Keys   *recent.Keys // the noisiest; nil where it does not list them
+	Alerts []Alert      // the last ones
+
 	families map[string]*dto.MetricFamily
 }
 
@@ -35,6 +40,7 @@ type Scrape struct {
 const (
 	maxMetrics = 64 << 20 // bytes
 	maxState   = 64 << 10 // bytes
+	maxTold    = 16 << 20 // bytes
 )
 
 // CheckURL says whether an instance can be asked at a URL.
@@ -61,8 +67,11 @@ func Ask(ctx context.Context, base string) Scrape {
 		return s
 	}
 	var healthy bool
-	healthy, s.Loops, s.Err = state(ctx, base, "healthy")
+	if healthy, s.Loops, s.Err = state(ctx, base, "healthy"); s.Err != nil {
+		return s
+	}
 	s.Stuck = !healthy
+	s.Err = s.told(ctx, base)
 	return s
 }
 
@@ -96,10 +105,11 @@ func state(ctx context.Context, base, good string) (is bool, says []string, err 
 	return first == good, says, nil
 }
 
-// answer is a body, and what the other's clock said.
+// answer is a body with its status, and what the other's clock said.
 type answer struct {
-	text  string
-	clock time.Time
+	status int
+	text   string
+	clock  time.Time
 }
 
 // get reads an answer that has one of these statuses.
@@ -123,7 +133,7 @@ func get(ctx context.Context, address string, most int64, to *answer, statuses .
 	}
 	for _, s := range statuses {
 		if resp.StatusCode == s {
-			to.text = string(b)
+			to.status, to.text = s, string(b)
 			to.clock, _ = http.ParseTime(resp.Header.Get("Date")) // zero where there is none
 			return nil
 		}

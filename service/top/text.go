@@ -14,6 +14,8 @@ type Layout struct {
 	Sort   Order
 	Stream string // only streams whose name has this in it
 	Most   int    // partitions, the first in the order; 0 for all
+	Told   int    // keys, and alerts
+	Brief  bool   // of troubles only those that go on now
 	Paint  paint
 }
 
@@ -84,6 +86,13 @@ func Text(v View, l Layout) []string {
 		section("TROUBLES", troublesTable(v, l)...)
 	} else if slices.ContainsFunc(v.Instances, func(in Instance) bool { return in.Err == nil }) {
 		section("NO TROUBLES since the start")
+	}
+	if l.Told > 0 && !v.Since.IsZero() {
+		title, rows := l.keys(v)
+		section(title, rows...)
+		if rows := l.alerts(v); rows != nil {
+			section("LAST ALERTS", rows...)
+		}
 	}
 	return lines
 }
@@ -280,12 +289,23 @@ func troublesTable(v View, l Layout) []string {
 	all := slices.Clone(v.Troubles)
 	slices.SortStableFunc(all, func(a, b Trouble) int { return cmp.Compare(b.Count.Rate, a.Count.Rate) })
 	var rows [][]cell
-	for _, t := range all {
+	over := ""
+	for i, t := range all {
 		now := plain
 		if t.Count.Rate > 0 {
 			now = bad
+		} else if l.Brief && len(all)-i > 1 {
+			over = l.Paint(faint, fmt.Sprintf("and %d that do not go on now", len(all)-i))
+			break
 		}
 		rows = append(rows, []cell{{t.What, now}, {perMinute(t.Count), now}, {amount(t.Count.Total), plain}})
 	}
-	return table([]column{{"WHAT", false}, {"PER MIN", true}, {"SINCE THE START", true}}, rows, l.Paint)
+	var lines []string
+	if len(rows) > 0 {
+		lines = table([]column{{"WHAT", false}, {"PER MIN", true}, {"SINCE THE START", true}}, rows, l.Paint)
+	}
+	if over != "" {
+		lines = append(lines, over)
+	}
+	return lines
 }

@@ -3,6 +3,8 @@ package top
 import (
 	"errors"
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,6 +30,15 @@ func recorded(t *testing.T, url, file string, at time.Time) Scrape {
 	s := Scrape{URL: url, At: at, Ready: true}
 	if err := s.Parse(string(text)); err != nil {
 		t.Fatal(err)
+	}
+	if instance, _, _ := strings.Cut(file, "."); strings.Contains(file, "after") { // what it lists stands beside it
+		listing := httptest.NewServer(http.StripPrefix("/-/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.ServeFile(w, r, filepath.Join("testdata", instance+"."+r.URL.Path+".json"))
+		})))
+		defer listing.Close()
+		if err := s.told(t.Context(), listing.URL); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return s
 }
@@ -77,6 +88,7 @@ func TestText(t *testing.T) {
 	}{
 		"three":     {v, Layout{}},
 		"filtered":  {v, Layout{Stream: "pay", Sort: BySeries, Most: 2}},
+		"told":      {v, Layout{Stream: "pay", Most: 1, Told: 3, Brief: true}},
 		"one-look":  {one.view(at), Layout{}},
 		"nobody":    {newLooks(nil).view(at), Layout{}},
 		"no-answer": {Look([]Scrape{{URL: third, Err: errors.New("no such host")}}, nil, at), Layout{}},
@@ -163,6 +175,46 @@ func TestOrders(t *testing.T) {
 	}
 	if _, err := ParseOrder("size"); err == nil || !strings.Contains(err.Error(), "lag, records") {
 		t.Errorf("ParseOrder of a name that is none: %v, want one that lists them", err)
+	}
+}
+
+// An instance that lists neither keys nor alerts, as earlier ones do, is shown without them.
+func TestToldByNobody(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusForbidden} {
+		old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		defer old.Close()
+		s := Scrape{URL: old.URL}
+		if err := s.told(t.Context(), old.URL); err != nil || s.Keys != nil || s.Alerts != nil {
+			t.Errorf("of one that answers %d: %v, %+v, %v", status, s.Keys, s.Alerts, err)
+		}
+	}
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"alerts":[{"event":{}}]}`)) }))
+	defer broken.Close()
+	if err := new(Scrape).told(t.Context(), broken.URL); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("of one that lists no alerts: %v, want that they cannot be read", err)
+	}
+	v := Look([]Scrape{recorded(t, first, "first.before.prom", at)}, nil, at)
+	if got := text(v, Layout{Told: 5, Paint: Plain}); strings.Contains(got, "INCIDENTS") || strings.Contains(got, "LAST ALERTS") {
+		t.Errorf("where nobody lists them it shows\n%s", got)
+	}
+}
+
+// Keys and reasons are of somebody's records: what moves a cursor or colours a terminal is not passed on to it.
+func TestPrintable(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		most int
+		want string
+	}{
+		{"machine-1", 40, "machine-1"},
+		{"\x1b[2Jgone\r\n\x07", 40, "·[2Jgone···"},
+		{"a\u202eb\xff", 0, "a·b·"},
+		{"Zürich 東京", 40, "Zürich 東京"},
+		{strings.Repeat("東", 30), 40, strings.Repeat("東", 19) + "…"},
+	} {
+		if got := printable(c.text, c.most); got != c.want {
+			t.Errorf("printable(%q, %d) = %q, want %q", c.text, c.most, got, c.want)
+		}
 	}
 }
 

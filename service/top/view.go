@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gonomaly/gonomaly/service/recent"
 )
 
 // unknown stands for what an instance does not say.
@@ -21,6 +23,11 @@ type View struct {
 	Partitions []Partition
 	Sinks      []Sink
 	Troubles   []Trouble
+
+	Since     time.Time // incidents are counted since; zero where no instance counts them
+	Incidents int       // opened since
+	Keys      []recent.Key
+	Alerts    []Alert
 }
 
 // Instance is one process.
@@ -107,7 +114,7 @@ var troubles = []struct {
 // Look makes a View of what instances said last, and before that: before lacks those that are asked for the first time.
 func Look(now []Scrape, before map[string]*Scrape, at time.Time) View {
 	v := View{At: at}
-	streams, sinks, told := map[string]Stream{}, map[string]Sink{}, map[string]Trouble{}
+	streams, sinks, troubles, keys := map[string]Stream{}, map[string]Sink{}, map[string]Trouble{}, map[[2]string]recent.Key{}
 	for i := range now {
 		s := &now[i]
 		in := Instance{Name: name(s.URL), Err: s.Err, Ready: s.Ready, Stuck: s.Stuck, Says: slices.Concat(s.Loops, s.Says)}
@@ -118,13 +125,15 @@ func Look(now []Scrape, before map[string]*Scrape, at time.Time) View {
 			v.Partitions = append(v.Partitions, partitions...)
 			c.addStreams(streams)
 			c.addSinks(sinks)
-			c.addTroubles(told)
+			c.addTroubles(troubles)
+			v.addTold(s, keys)
 		}
 		v.Instances = append(v.Instances, in)
 	}
 	v.Streams = sorted(streams, func(s Stream) string { return s.Name })
 	v.Sinks = sorted(sinks, func(s Sink) string { return s.Name })
-	v.Troubles = sorted(told, func(t Trouble) string { return t.What })
+	v.Troubles = sorted(troubles, func(t Trouble) string { return t.What })
+	v.sortTold(keys)
 	return v
 }
 

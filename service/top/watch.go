@@ -70,6 +70,21 @@ func (l *looks) ask(ctx context.Context) {
 	}
 }
 
+// twice looks at all instances, and again after a pause.
+func (l *looks) twice(ctx context.Context, every time.Duration) error {
+	l.ask(ctx)
+	if len(l.good) == 0 { // there is nothing to see the change of
+		return nil
+	}
+	select {
+	case <-time.After(every):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	l.ask(ctx)
+	return nil
+}
+
 func askPatiently(ctx context.Context, url string) Scrape {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -82,14 +97,8 @@ var ErrUnreachable = errors.New("an instance does not answer")
 // Once writes one view of instances, from two looks at each with a pause between.
 func Once(ctx context.Context, urls []string, every time.Duration, layout Layout, to io.Writer) error {
 	l := newLooks(urls)
-	l.ask(ctx)
-	if len(l.good) > 0 { // else there is nothing to see the change of
-		select {
-		case <-time.After(every):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		l.ask(ctx)
+	if err := l.twice(ctx, every); err != nil {
+		return err
 	}
 	v := l.view(time.Now())
 	if _, err := io.WriteString(to, strings.Join(Text(v, layout), "\n")+"\n"); err != nil {
