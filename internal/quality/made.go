@@ -274,4 +274,3 @@ func (r *Report) madeRows(ctx context.Context, seeds uint64) error {
 	r.Table(append([]string{"detector"}, names...), table)
 	return nil
 }
-
