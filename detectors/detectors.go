@@ -73,6 +73,27 @@ type Reasoner interface {
 	Reason(p Point, field int) string
 }
 
+// Restrained is a Detector that knows of points it holds back: odd by what they are, and yet no alarm by what the series has shown before.
+type Restrained interface {
+	// Held returns what the point that Score was asked of last would have scored but for that, and what it is; 0 where there is nothing. It is
+	// called for ordinary points too, and is cheap for them.
+	Held() (score float64, by Hold)
+}
+
+// Hold is what holds a score back.
+type Hold string
+
+// The holds.
+const (
+	Recurring Hold = "recurring" // the series has had such a value before, now and then
+	Habit     Hold = "habit"     // it has had points as odd, or left its level as far
+	Unproven  Hold = "unproven"  // it has had none as odd, but too few points to know how rare that is
+	Lone      Hold = "lone"      // one field of many has left its level, which one of them does by chance
+)
+
+// Holds are all of them.
+var Holds = []Hold{Recurring, Habit, Unproven, Lone}
+
 // MaxScore bounds every score: there are always odder points, but neither JSON nor a quantile knows infinity.
 const MaxScore = 1e9
 

@@ -53,6 +53,14 @@ func (e *excursions) rank(decades, n float64) float64 {
 	return s
 }
 
+// nearMiss is the rank down to which what is less than rare is told of.
+const nearMiss = 4
+
+// among says whether decades are among the few largest, or would be.
+func (e *excursions) among(decades float64) bool {
+	return e.n < nearMiss || decades >= float64(e.top[nearMiss-1])
+}
+
 // learn takes in the decades of a point.
 func (e *excursions) learn(decades float64, point uint64) {
 	now := uint16(point) //nolint:gosec // modulo 2^16 on purpose

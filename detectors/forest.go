@@ -89,7 +89,7 @@ func (f *Forest) Bytes() int {
 	bytes := sizeOf[Forest]() + 4*(len(f.window)+len(f.point)+len(f.low)+len(f.high)) + 2*len(f.inside)
 	for i := range f.trees {
 		t := &f.trees[i]
-		bytes += sizeOf[tree]() + 2*len(t.cut) + 4*(len(t.at)+len(t.count)+len(t.bounds))
+		bytes += sizeOf[tree]() + 2*len(t.cut) + 4*(len(t.at)+len(t.count)+len(t.bounds)) + len(t.loose)
 	}
 	return bytes
 }

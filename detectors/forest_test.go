@@ -40,7 +40,8 @@ func TestForestLevels(t *testing.T) {
 	}
 }
 
-// At any time each node counts the window's points that reach it, has them within its bounds, and is cut only if they are enough.
+// At any time each node counts the window's points that reach it, has them within its bounds, and is cut only if they are enough. A cut node's
+// bounds are those of its children, or it is known to be loose.
 func TestForestTreesFitTheWindow(t *testing.T) {
 	c := &ForestConfig{Trees: 4, Window: 256, LeafPoints: 4, WarmUp: 10, Seed: 3}
 	f := newDetector[*Forest](t, c, 3)
@@ -83,6 +84,13 @@ func checkNode(t *testing.T, f *Forest, tree *tree, node, depth int, slots []int
 	}
 	if len(slots) < f.config.LeafPoints<<depth {
 		t.Fatalf("after %d points node %d is cut with %d points", f.n, node, len(slots))
+	}
+	lowLeft, highLeft := tree.box(2*node+1, len(f.point))
+	lowRight, highRight := tree.box(2*node+2, len(f.point))
+	for j := range f.point {
+		if !tree.loose[node] && (low[j] != min(lowLeft[j], lowRight[j]) || high[j] != max(highLeft[j], highRight[j])) {
+			t.Fatalf("after %d points node %d has bounds %v to %v in field %d, which its children do not reach", f.n, node, low[j], high[j], j)
+		}
 	}
 	var left, right []int
 	for _, s := range slots {

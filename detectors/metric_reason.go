@@ -84,3 +84,62 @@ func short(x float64) string {
 	}
 	return strconv.FormatFloat(x, 'g', 4, 64)
 }
+
+// Held is the highest of what the fields would score if they did not remember the nearest value; see metricField.held.
+func (d *Metric) Held() (score float64, by Hold) {
+	for i := range d.fields {
+		if s := d.fields[i].held(); s > score {
+			score, by = s, Recurring
+		}
+	}
+	return score, by
+}
+
+// seldom is the most visits of a value that comes now and then: more often, and it is an ordinary one.
+const seldom = 16
+
+// held is the score that the point looked at last would have if the nearest value to it, where it came seldom, had been forgotten; 0 where the
+// point's own value is not remembered so.
+func (f *metricField) held() float64 {
+	l := &f.last
+	if l.next.row != f.row+1 || !f.ready(&watched[ofValue]) || !(f.without(1, 0) > 0) {
+		return 0
+	}
+	score := 0.0
+	trust := l.next.trust()
+	for c := range watched {
+		weight := watched[c].weight
+		if watched[c].kind == ofDeparture || watched[c].kind == ofSize {
+			weight *= trust
+		}
+		for m := range members {
+			held := float64(l.held[m][c])
+			if c < memories && f.ready(&watched[c]) {
+				held = max(held, f.without(m, c))
+			}
+			score += weight * held
+		}
+	}
+	return score * perSum / weights / float64(len(members))
+}
+
+// without is the surprise of a channel's number for a member that has forgotten the value nearest to it, 0 where that came more than seldom.
+func (f *metricField) without(member, channel int) float64 {
+	m := &f.opinions[member].memories[channel]
+	x := f.last.feature[channel]
+	_, i := m.nearest(int(f.last.place[member][channel]), x)
+	if i < 0 || m.n < 2 || m.visits[i] > seldom {
+		return 0
+	}
+	distance := math.Inf(1)
+	if i > 0 {
+		distance = math.Abs(x - float64(m.value[i-1]))
+	}
+	if i+1 < int(m.n) {
+		distance = min(distance, math.Abs(float64(m.value[i+1])-x))
+	}
+	if distance <= f.last.floor {
+		return 0
+	}
+	return f.tail(member, channel).surprise(distance, members[member].ranks, 0, beyond)
+}

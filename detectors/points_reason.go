@@ -127,3 +127,29 @@ func (d *Points) Reason(p Point, field int) string {
 	}
 	return fmt.Sprintf("%s, by %s deviations of that", viewReasons[most], short(s.row.z[most]))
 }
+
+// Held is about the point as a row by the law of its views, which its past may know better; or about the field that by Student's law has left its
+// level most, whose past, or whose company, may do. What is not among the oddest of its past is no near miss, and nothing holds it.
+func (d *Points) Held() (score float64, by Hold) {
+	s := &d.seen
+	if !d.memo.holds || d.rows.n < untotalled {
+		return 0, ""
+	}
+	if past := &d.rows.past; s.row.decades > s.row.calm && past.among(s.row.decades) {
+		score, by = min(s.row.decades, MaxScore), Unproven
+		if past.n > 0 && float64(past.top[0]) >= s.row.decades {
+			by = Habit
+		}
+	}
+	company := math.Log10(float64(len(d.shifts.raw))) // decades that one field of so many loses in their mean at most
+	for j, raw := range d.shifts.raw {
+		if raw <= max(score, s.level) || !d.shifts.fields[j].past.among(raw) {
+			continue
+		}
+		score, by = min(raw, MaxScore), Habit
+		if raw-d.shifts.decades[j] < company && d.shifts.level-s.level < company {
+			by = Lone
+		}
+	}
+	return score, by
+}

@@ -12,19 +12,20 @@ type tree struct {
 	at     []float32 // where: what is less goes left
 	count  []int32   // points of the window in the node
 	bounds []float32 // for each node the least value of each field, then the greatest
+	loose  []bool    // nodes whose bounds may reach farther than their children's; no part of a state
 }
 
 const uncut = -1
 
 func newTree(nodes, fields int) tree {
-	t := tree{cut: make([]int16, nodes), at: make([]float32, nodes), count: make([]int32, nodes), bounds: make([]float32, nodes*2*fields)}
+	t := tree{cut: make([]int16, nodes), at: make([]float32, nodes), count: make([]int32, nodes), bounds: make([]float32, nodes*2*fields), loose: make([]bool, nodes)}
 	t.clear(0, fields)
 	return t
 }
 
 // clear makes a node an empty leaf.
 func (t *tree) clear(node, fields int) {
-	t.cut[node], t.at[node], t.count[node] = uncut, 0, 0
+	t.cut[node], t.at[node], t.count[node], t.loose[node] = uncut, 0, 0, false
 	low, high := t.box(node, fields)
 	for i := range low {
 		low[i], high[i] = math.MaxFloat32, -math.MaxFloat32
@@ -33,7 +34,7 @@ func (t *tree) clear(node, fields int) {
 
 func (t *tree) box(node, fields int) (low, high []float32) {
 	b := t.bounds[node*2*fields : (node+1)*2*fields]
-	return b[:fields:fields], b[fields:]
+	return b[:fields:fields], b[fields:][:fields] // of one length, so that a loop over both checks it once
 }
 
 func (t *tree) child(node int, x []float32) int {
@@ -46,10 +47,10 @@ func (t *tree) child(node int, x []float32) int {
 // outside returns the field in which x lies farthest out of a node's bounds, and the probability that a random cut of the bounds
 // stretched to x falls between them and x.
 func (t *tree) outside(node int, x []float32) (field int, probability float64) {
-	low, high := t.box(node, len(x))
 	if t.count[node] == 0 {
 		return 0, 0
 	}
+	low, high := t.box(node, len(x))
 	for i, v := range x {
 		var gap float32
 		if v < low[i] {
@@ -90,6 +91,7 @@ func (t *tree) stretch(node int, x []float32) {
 
 // stretch moves bounds so that x lies within.
 func stretch(low, high, x []float32) {
+	low, high = low[:len(x)], high[:len(x)]
 	for i, v := range x {
 		if v < low[i] {
 			low[i] = v
@@ -149,7 +151,7 @@ func (t *tree) grow(f *Forest, node, depth int, slots []uint16) {
 	if !ok {
 		return
 	}
-	t.cut[node], t.at[node] = int16(field), at //nolint:gosec // fewer fields than that
+	t.cut[node], t.at[node], t.loose[node] = int16(field), at, true //nolint:gosec // fewer fields than that
 	left := 0
 	for i, slot := range slots {
 		if f.slot(int(slot))[field] < at {
@@ -203,7 +205,7 @@ func (t *tree) draw(f *Forest, depth int, slots []uint16) (field int, at float32
 // remove takes x out, and makes a leaf of the first node on its way that no longer holds enough for a cut.
 func (t *tree) remove(f *Forest, x []float32) {
 	var path [32]int
-	node, depth := 0, 0
+	node, depth, moved := 0, 0, false // moved: that bounds farther down have
 	for {
 		path[depth] = node
 		t.count[node] = max(t.count[node]-1, 0)
@@ -212,17 +214,21 @@ func (t *tree) remove(f *Forest, x []float32) {
 		}
 		if int(t.count[node]) < f.config.LeafPoints<<depth {
 			t.merge(node, len(x))
+			moved = true
 			break
 		}
 		node = t.child(node, x)
 		depth++
 	}
 	for depth--; depth >= 0; depth-- {
-		t.shrink(path[depth], len(x))
+		if at := path[depth]; moved || t.loose[at] {
+			t.shrink(at, len(x))
+			moved = true
+		}
 	}
 }
 
-// shrink brings the bounds of a node to those of its children.
+// shrink brings the bounds of a node to those of its children. There they stay: what is added stretches both alike.
 func (t *tree) shrink(node, fields int) {
 	low, high := t.box(node, fields)
 	lowLeft, highLeft := t.box(2*node+1, fields)
@@ -230,6 +236,7 @@ func (t *tree) shrink(node, fields int) {
 	for i := range low {
 		low[i], high[i] = min(lowLeft[i], lowRight[i]), max(highLeft[i], highRight[i])
 	}
+	t.loose[node] = false
 }
 
 // merge makes a leaf of a node.
@@ -241,7 +248,7 @@ func (t *tree) merge(node, fields int) {
 		t.merge(child, fields)
 	}
 	t.shrink(node, fields)
-	t.cut[node], t.at[node] = uncut, 0
+	t.cut[node], t.at[node] = uncut, 0 // of a leaf nobody asks whether it is loose
 }
 
 // append writes the subtree below a node: of each node the count, the bounds and the cut.
@@ -277,7 +284,7 @@ func (t *tree) read(r *reader, node int) (points int) {
 		r.fail("node %d of %d is cut in field %d of %d", node, len(t.cut), cut, t.fields())
 		return 0
 	}
-	t.cut[node], t.at[node] = cut, r.float32(-wide, wide)
+	t.cut[node], t.at[node], t.loose[node] = cut, r.float32(-wide, wide), true
 	if sum := t.read(r, 2*node+1) + t.read(r, 2*node+2); r.err == nil && sum != points {
 		r.fail("a node with %d points has children with %d", points, sum)
 	}

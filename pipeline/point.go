@@ -70,7 +70,9 @@ func (w *Worker) point(s *series, p point) Outcome {
 			why = w.unwanted(s, p, v)
 			fired = why == ""
 		default:
-			why = v.below()
+			if why = v.below(); why == "" && !open {
+				why = w.held(s, v)
+			}
 		}
 		if told = w.follow(s, p, v, fired); fired && told == "" {
 			why = Ongoing

@@ -1,5 +1,7 @@
 package pipeline
 
+import "github.com/gonomaly/gonomaly/detectors"
+
 // Untold is why no alert was raised for a point that might have had one.
 type Untold string
 
@@ -16,8 +18,14 @@ const (
 	Usual    Untold = "calibration" // rare enough by the detector's nominal law, and not by the scores that the series has had
 )
 
-// reasonsUntold are those that are counted, of each kind.
-var reasonsUntold = map[Kind][]Untold{Anomaly: {Ongoing, Opposite, Slight, Outvoted, Usual}, Drift: {Ongoing, Opposite}}
+// reasonsUntold are those that are counted, of each kind; the last ones of anomalies are those of a detector that holds a point back itself.
+var reasonsUntold = func() map[Kind][]Untold {
+	anomaly := []Untold{Ongoing, Opposite, Slight, Outvoted, Usual}
+	for _, by := range detectors.Holds {
+		anomaly = append(anomaly, Untold(by))
+	}
+	return map[Kind][]Untold{Anomaly: anomaly, Drift: {Ongoing, Opposite}}
+}()
 
 // untold notes that there was no alert, unless it was told in the run that is recovered from.
 func (w *Worker) untold(k Kind, why Untold) {
@@ -40,6 +48,25 @@ func (v *verdict) below() Untold {
 	}
 	if usual {
 		return Usual
+	}
+	return ""
+}
+
+// held says which detector's knowledge of the series keeps a point below the limit, if one does.
+func (w *Worker) held(s *series, v *verdict) Untold {
+	if w.silent && w.Trace == nil {
+		return "" // nobody is told
+	}
+	for i, ready := range v.ready {
+		if !ready {
+			continue
+		}
+		d := &s.detectors[i]
+		if r, ok := d.Detector.(detectors.Restrained); ok {
+			if score, by := r.Held(); score > v.scores[i] && d.Decades(score) >= v.wanted {
+				return Untold(by)
+			}
+		}
 	}
 	return ""
 }

@@ -39,6 +39,10 @@ func (c *SEEDConfig) New() (Monitor, error) {
 // the paper has it, is at least two. Of the boundaries the likeliest is held against the bound. And of what is not alike no more than 75 blocks
 // are kept, the oldest being merged, so that memory has a bound.
 //
+// The default block is 16 points, as many as ADWIN here wants on either side of a cut. The authors' own implementation (MOA, SEEDChangeDetector) has
+// 32, and a delta of 0.05, with which a quarter of the alarms is false on the errors of quality.md. At a delta of 0.01 the two sizes find as much
+// there (F1 over 250 runs with rises only: .867 and .872 on x_perm, .897 and .907 on y_swap), and a change is looked for twice as often.
+//
 // The state is at most 150 blocks of 32 bytes.
 type SEED struct {
 	delta float64

@@ -16,6 +16,7 @@ const (
 	young    = 600  // points that are not counted: until then a series that wanders has up to five times the alerts asked for (docs/metric.md)
 	doubt    = 3    // points beyond a rung that the nominal law is worth: two standard errors, 2/√3 nats, are half a decade
 	proof    = 3    // standard errors that a rung must be off by, and is moved by less: a control chart's limits (Shewhart 1931)
+	proofLow = 2    // the same where fewer points come than should: anomalies among them can make more of them, and never fewer
 	counted  = 100  // points expected beyond a rung that weigh: it follows a change of law within so many
 	maxRaise = 0.5  // decades: a rank is no rarer than what is remembered allows, so that where none was seen is little evidence
 	clump    = 3    // rung beyond which points make clumps, at 2.5 decades: any that may be told of is beyond it
@@ -70,8 +71,11 @@ func (t *RankTail) expected(k int) float64 {
 // lift is by how many decades fewer points at rung k are worth than its own: the excess, as far as it is beyond the count's error, which of N
 // points is 1/√N nats.
 func (t *RankTail) lift(k int) float64 {
-	excess := math.Log10(t.times[k])
-	return math.Copysign(max(math.Abs(excess)-proof*math.Log10E/math.Sqrt(t.times[k]*(t.expected(k)+doubt)), 0), excess)
+	excess, errors := math.Log10(t.times[k]), float64(proof)
+	if excess < 0 {
+		errors = proofLow
+	}
+	return math.Copysign(max(math.Abs(excess)-errors*math.Log10E/math.Sqrt(t.times[k]*(t.expected(k)+doubt)), 0), excess)
 }
 
 // Decades returns -log10 of the estimated probability of a point with at least u decades. It increases strictly from 0 at 0, but ends

@@ -140,6 +140,10 @@ func TestLiftByHand(t *testing.T) {
 	if tail.times[4] = 1.2; tail.lift(4) != 0 {
 		t.Errorf("lift of what may be chance: %v, want 0", tail.lift(4))
 	}
+	tail.times[4] = 0.5 // half as many are proven by two standard errors
+	if got, want := tail.lift(4), math.Log10(0.5)+2*math.Log10E/math.Sqrt(0.5*103); math.Abs(got-want) > 1e-12 || !(got < 0) {
+		t.Errorf("lift of half as many = %v, want %v", got, want)
+	}
 }
 
 // rankTails are estimates of all shapes.

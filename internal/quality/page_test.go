@@ -29,7 +29,7 @@ func TestPage(t *testing.T) {
 	}
 
 	nab, charts := questions[0].title, questions[4].title
-	older := map[string]string{questions[1].title: "b", questions[2].title: "c", questions[3].title: "d", questions[5].title: "f", questions[6].title: "g", charts: "old", nab: "| m | x 3 | 2 | 1 | **no**, **others are better** |\n| n | – | 2 | 2 | yes |\n\nend"}
+	older := map[string]string{questions[1].title: "b", questions[2].title: "c", questions[3].title: "d", questions[5].title: "f", questions[6].title: "g", questions[7].title: "h", charts: "old", nab: "| m | x 3 | 2 | 1 | **no**, **others are better** |\n| n | – | 2 | 2 | yes |\n\nend"}
 	got := strings.TrimPrefix(page(older, map[string]string{charts: "new"}), pageHead)
 	want := `
 ## Where Gonomaly falls short
@@ -45,7 +45,7 @@ func TestPage(t *testing.T) {
 
 end
 
-## ` + questions[1].title + "\n\nb\n\n## " + questions[2].title + "\n\nc\n\n## " + questions[3].title + "\n\nd\n\n## " + charts + "\n\nnew\n\n## " + questions[5].title + "\n\nf\n\n## " + questions[6].title + "\n\ng\n"
+## ` + questions[1].title + "\n\nb\n\n## " + questions[2].title + "\n\nc\n\n## " + questions[3].title + "\n\nd\n\n## " + charts + "\n\nnew\n\n## " + questions[5].title + "\n\nf\n\n## " + questions[6].title + "\n\ng\n\n## " + questions[7].title + "\n\nh\n"
 	if got != want {
 		t.Errorf("page = %s\nwant %s", got, want)
 	}

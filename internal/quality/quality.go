@@ -32,6 +32,7 @@ var questions = []question{
 	{"charts", "Control charts: points until an alarm", false, askCharts},
 	{"drift", "Drift: changes in the errors of a classifier", true, askDrift},
 	{"cost", "Time per point of several values", true, askCost},
+	{"made", "Made series and rows: what needs no data", false, askMade},
 }
 
 // Options say what to measure.

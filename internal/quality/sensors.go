@@ -88,7 +88,7 @@ func pointStream(kind string, fields int) (*pipeline.Config, error) {
 	return &c.Streams[0].Config, nil
 }
 
-// alerts takes a run through a worker, a row a second, and returns where it raised an alert or told it again as more serious.
+// alerts takes a run through a worker, a row a second where it has no times, and returns where it raised an alert or told it again as more serious.
 func (s *labelled) alerts(c *pipeline.Config) ([]bool, error) {
 	w, err := pipeline.NewWorker("sensors", *c, pipeline.Partition{Topic: "sensors"})
 	if err != nil {
@@ -98,11 +98,15 @@ func (s *labelled) alerts(c *pipeline.Config) ([]bool, error) {
 	w.Trace = func(t pipeline.Trace) { alerts[t.Offset] = t.Told == pipeline.Open || t.Told == pipeline.Update }
 	records := make([]pipeline.Record, 1)
 	for i, x := range s.x {
-		value := strconv.AppendInt(nil, int64(i), 10)
+		at := int64(i)
+		if s.at != nil {
+			at = s.at[i]
+		}
+		value := strconv.AppendInt(nil, at, 10)
 		for _, v := range x {
 			value = strconv.AppendFloat(append(value, ','), v, 'g', -1, 64)
 		}
-		records[0] = pipeline.Record{Offset: int64(i), Timestamp: int64(i) * int64(time.Second), Value: value}
+		records[0] = pipeline.Record{Offset: int64(i), Timestamp: at * int64(time.Second), Value: value}
 		w.Process(records, 0)
 	}
 	if dead := w.Counts().Outcomes[pipeline.DeadLettered]; dead > 0 {
