@@ -13,10 +13,12 @@ import (
 // faults are all that is tried: first what goes wrong, then what must wake nobody.
 var faults = []fault{
 	{
-		// Stopped in order a single broker of Kafka 4.3.1 may drop the markers of a transaction for good (KAFKA-20734), and no cure would be one.
 		name: "broker-gone", what: "the only broker gone (kill -9)", setup: setup{brokers: 1},
 		strike: func(g *group) { g.must(g.kafka.Kill()) },
-		cure:   func(g *group) { g.must(g.kafka.Start(g.Context())) },
+		cure: func(g *group) {
+			g.must(g.kafka.Start(g.Context()))
+			g.endLost()
+		},
 		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
 	},
 	{
