@@ -11,6 +11,7 @@ import (
 
 // Metrics are those of all streams of a process.
 type Metrics struct {
+	sums        *together // received and records: the ones add up to the others
 	received    *prometheus.CounterVec
 	bytes       *prometheus.CounterVec
 	future      *prometheus.CounterVec
@@ -40,8 +41,14 @@ type Metrics struct {
 // NewMetrics registers the metrics of streams; once for each registry.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+	counterOf := func(f promauto.Factory, name, help string, labels ...string) *prometheus.CounterVec {
 		return f.NewCounterVec(prometheus.CounterOpts{Name: "gonomaly_" + name, Help: help}, append([]string{"stream"}, labels...))
+	}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return counterOf(f, name, help, labels...)
+	}
+	summed := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return counterOf(promauto.With(nil), name, help, labels...) // registered below
 	}
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Name: "gonomaly_" + name, Help: help}, partitionLabels)
@@ -52,10 +59,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"stream"})
 	}
 	m := &Metrics{
-		received:    counter("records_received_total", "Records taken from topics. They equal the sum of gonomaly_records_total over its outcomes."),
+		received:    summed("records_received_total", "Records taken from topics. They equal the sum of gonomaly_records_total over its outcomes, in every scrape."),
 		bytes:       counter("received_bytes_total", "Bytes of the keys and values of the records taken from topics."),
 		future:      counter("future_records_total", "Records whose event time lies more than a minute after this machine's clock, although their Kafka timestamp allows it: a clock is off."),
-		records:     counter("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), or dead_lettered.", "outcome"),
+		records:     summed("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), or dead_lettered.", "outcome"),
 		replayed:    counter("records_replayed_total", "Records folded again in recovery, without output; counted nowhere else."),
 		deadLetters: counter("dead_letters_total", "Records set aside as undecodable, by why.", "reason"),
 		points:      counter("points_total", "Points given to detectors: one for each record, or for each closed window."),
@@ -79,7 +86,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for s, name := range stageNames {
 		m.stages[s] = f.NewCounterVec(prometheus.CounterOpts{Name: StageName, Help: StageHelp, ConstLabels: prometheus.Labels{"stage": name}}, []string{"stream"})
 	}
-	reg.MustRegister(m.checkpointAge)
+	m.sums = &together{all: []prometheus.Collector{m.received, m.records}}
+	reg.MustRegister(m.checkpointAge, m.sums)
 	return m
 }
 

@@ -63,6 +63,47 @@ func seriesOf(t *testing.T, reg *prometheus.Registry) (n int) {
 	return n
 }
 
+// The outcomes add up to what was received in every scrape, also in one that comes while records do.
+func TestOutcomesAddUpInEveryScrape(t *testing.T) {
+	p, reg := measured(t, settings["records"])
+	done := make(chan error)
+	go func() {
+		for i := range p.records[:4000] {
+			if _, err := p.Process(t.Context(), partitionOfPlay, p.records[i:i+1]); err != nil {
+				done <- err
+				return
+			}
+		}
+		close(done)
+	}()
+	for scrapes := 0; ; scrapes++ {
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums := map[string]float64{}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				sums[f.GetName()] += m.GetCounter().GetValue()
+			}
+		}
+		if got, want := sums["gonomaly_records_total"], sums["gonomaly_records_received_total"]; got != want {
+			t.Fatalf("scrape %d has %v outcomes of %v records received", scrapes, got, want)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := metric(t, reg, "gonomaly_records_received_total", ""); n < 3000 {
+				t.Errorf("%v records were received, want most of 4000", n)
+			}
+			return
+		default:
+		}
+	}
+}
+
 // Each stage has its time, of records and of windows; bytes are those of what was received, and not of what is folded again.
 func TestStagesAndBytes(t *testing.T) {
 	for _, name := range []string{"records", "windows"} {

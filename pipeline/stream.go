@@ -163,9 +163,11 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 		s.log.Warn("keys find no room: the partition holds max_series or max_bytes", "partition", p.String(), "series", len(w.all), "bytes", w.bytes,
 			"records", w.counts.Outcomes[NotAdmitted])
 	}
-	m.received.WithLabelValues(s.name).Add(float64(received))
 	m.bytes.WithLabelValues(s.name).Add(float64(bytes))
+	m.sums.moving.RLock()
+	m.received.WithLabelValues(s.name).Add(float64(received))
 	m.add(s.name, &w.counts, &part.counted)
+	m.sums.moving.RUnlock()
 	m.addStages(s.name, &w.took)
 	m.series.WithLabelValues(part.labels...).Set(float64(len(w.all)))
 	s.tellLearning(part)

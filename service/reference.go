@@ -191,6 +191,9 @@ func describe(d *prometheus.Desc, kind string) (Metric, error) {
 	m := Metric{Name: name, Meaning: help, Type: kind, Unit: unitOf(name)}
 	if m.Type == "" { // a collector of our own, with nothing in it yet; a test compares with what a service tells
 		m.Type = "gauge"
+		if strings.HasSuffix(name, "_total") {
+			m.Type = "counter"
+		}
 	}
 	for _, list := range parts[3:] {
 		for one := range strings.SplitSeq(list, ",") {

@@ -17,7 +17,10 @@ type orphans map[place]time.Time
 // while the group was stable. A group whose leader has not heard of a partition, or whose assignment was lost, stays so until something makes
 // it rebalance. While the group rebalances, or does not answer, there is no count.
 func (s *session) unowned(ctx context.Context, since orphans, logs map[place]*bounds, now time.Time) (old []place) {
-	assigned, stable, err := s.assigned(ctx)
+	assigned, mine, stable, err := s.assigned(ctx)
+	if err == nil {
+		s.expect(mine, logs, now)
+	}
 	if err != nil || !stable {
 		if err == nil {
 			clear(since)
@@ -30,39 +33,82 @@ func (s *session) unowned(ctx context.Context, since orphans, logs map[place]*bo
 	return old
 }
 
-// assigned are the partitions that members of the group have.
-func (s *session) assigned(ctx context.Context) (_ kadm.TopicsSet, stable bool, err error) {
+// assigned are the partitions that members of the group have, and those that this one has.
+func (s *session) assigned(ctx context.Context) (all, mine kadm.TopicsSet, stable bool, err error) {
+	me, _ := s.client.GroupMetadata()
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	const inRest = "Stable"
 	if s.o.Config.GroupProtocol != Consumer {
 		groups, err := kadm.NewClient(s.client).DescribeGroups(ctx, s.o.Group)
 		if err != nil {
-			return nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
+			return nil, nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
 		}
 		g := groups[s.o.Group]
-		return g.AssignedPartitions(), g.Err == nil && g.State == inRest, nil
+		mine := kadm.TopicsSet{}
+		for _, m := range g.Members {
+			if c, ok := m.Assigned.AsConsumer(); ok && m.MemberID == me {
+				for _, t := range c.Topics {
+					mine.Add(t.Topic, t.Partitions...)
+				}
+			}
+		}
+		return g.AssignedPartitions(), mine, g.Err == nil && g.State == inRest, nil
 	}
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Groups = []string{s.o.Group}
 	resp, err := req.RequestWith(ctx, s.client)
 	if err != nil {
-		return nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
+		return nil, nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
 	}
 	names := map[[16]byte]string{}
 	for name, t := range s.topics {
 		names[t.ID] = name
 	}
-	all := kadm.TopicsSet{}
+	all, mine = kadm.TopicsSet{}, kadm.TopicsSet{}
 	for _, g := range resp.Groups {
 		stable = g.ErrorCode == 0 && g.State == inRest
 		for _, m := range g.Members {
 			for _, t := range m.Assignment.TopicPartitions {
-				all.Add(cmp.Or(t.Topic, names[t.TopicID]), t.Partitions...) // a name is not always given
+				name := cmp.Or(t.Topic, names[t.TopicID]) // it is not always given
+				all.Add(name, t.Partitions...)
+				if m.MemberID == me {
+					mine.Add(name, t.Partitions...)
+				}
 			}
 		}
 	}
-	return all, stable, nil
+	return all, mine, stable, nil
+}
+
+// expect notes which partitions the group has given to this member without the client having said so: it has not been told their committed
+// offsets yet, and asks for them again and again. Where a transaction in which they were committed is never ended that is for ever.
+func (s *session) expect(mine kadm.TopicsSet, logs map[place]*bounds, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for at := range logs {
+		if _, given := mine[at.topic][at.id]; given && s.owned[at] == nil && s.coming[at] == nil {
+			n++
+		}
+	}
+	switch s.expected = n; {
+	case n == 0:
+		s.expecting = time.Time{}
+	case s.expecting.IsZero():
+		s.expecting = now
+	}
+}
+
+// withheld says that partitions that the group has given to this member have not come for long.
+func (s *session) withheld(now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.expecting.IsZero() || now.Sub(s.expecting) < s.watching.orphaned {
+		return nil
+	}
+	return fmt.Errorf("the group has given it %d partition(s) whose committed offsets the brokers have not told for %v: is a transaction not ended in which they were committed? "+
+		"See kafka-transactions.sh describe-producers --topic __consumer_offsets", s.expected, now.Sub(s.expecting).Round(time.Second))
 }
 
 // see brings the orphans up to date, and returns those that have been such for longer than after. They count anew from then on.

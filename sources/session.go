@@ -51,6 +51,9 @@ type session struct {
 	endTurn context.CancelFunc // stops waiting for records
 	owned   map[place]*owned
 	coming  map[place]*coming // what restores them, until the client fetches them
+
+	expected  int       // partitions that the group has given to this member and the client has not
+	expecting time.Time // since when, zero for none
 }
 
 func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[string]kafka.Topic) *session {
@@ -160,6 +163,9 @@ func (s *session) trouble() error {
 	}
 	if _, generation := s.client.GroupMetadata(); generation < 0 {
 		return errors.New("not a member of the group yet")
+	}
+	if err := s.withheld(time.Now()); err != nil {
+		return err
 	}
 	return s.pressure.trouble(time.Now())
 }

@@ -17,6 +17,11 @@ func stream() board {
 				queries: one(`topk(10, gonomaly_kafka_lag_records{stream})`, "{{stream}} {{topic}}/{{partition}}"),
 			},
 			{
+				shape: wide, title: "Time that records are withheld, the ten partitions where it is longest", unit: "s", red: 300, alert: "GonomalyRecordsWithheld",
+				says:    "Behind a transaction that a producer has begun and not ended: nobody can read them yet, so they are no lag. As long as that producer's transactions last is usual; what only grows is one that nobody ends.",
+				queries: one(`topk(10, gonomaly_kafka_withheld_seconds{stream})`, "{{stream}} {{topic}}/{{partition}}"),
+			},
+			{
 				shape: list, title: "Partitions that are not ok", unit: "short", alert: "GonomalyPartitionsStalled",
 				says:    "As Burrow defines them: warn, the lag does not shrink; stall, the offset does not advance; stop, the loop does not turn; rewind, the offset was set back. The ok ones are listed last.",
 				queries: one(`sort_desc(topk(50, sum by (stream, topic, partition, status, instance) (gonomaly_partition_status{stream, status!="ok"} == 1)) or topk(10, sum by (stream, topic, partition, status, instance) (gonomaly_partition_status{stream, status="ok"} == 1)))`),
@@ -106,7 +111,7 @@ func stream() board {
 				queries: one(`topk(10, time() - gonomaly_watermark_timestamp_seconds{stream})`, "{{stream}} {{topic}}/{{partition}}"),
 			},
 			{
-				title: "Late records", unit: "rps",
+				title: "Late records", unit: "rps", alert: "GonomalyLateRecords",
 				says:    "Records for windows that are closed: they are counted and not judged. Raise window.lateness, or mend the producer's clock.",
 				queries: one(`sum by (stream) (rate(gonomaly_records_total{stream, outcome="late"}[rate]))`, "{{stream}}"),
 			},

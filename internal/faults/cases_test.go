@@ -13,9 +13,12 @@ import (
 // faults are all that is tried: first what goes wrong, then what must wake nobody.
 var faults = []fault{
 	{
-		name: "broker-stopped", what: "the only broker stopped", setup: setup{brokers: 1},
-		strike: func(g *group) { g.must(g.kafka.Stop()) },
-		cure:   func(g *group) { g.must(g.kafka.Start(g.Context())) },
+		name: "broker-gone", what: "the only broker gone (kill -9)", setup: setup{brokers: 1},
+		strike: func(g *group) { g.must(g.kafka.Kill()) },
+		cure: func(g *group) {
+			g.must(g.kafka.Start(g.Context()))
+			g.endLost()
+		},
 		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
 	},
 	{

@@ -128,6 +128,8 @@ func table(rows []row) string {
 			alert, after, gone = "none", "", ""
 		case r.told.IsZero():
 			alert += " (inhibited)"
+		case r.told.Sub(r.first) > 10*time.Second:
+			alert += fmt.Sprintf(" (inhibited for %.0f s)", r.told.Sub(r.first).Seconds())
 		}
 		if r.stays != "" {
 			gone = r.stays

@@ -47,6 +47,7 @@ func (f *facts) stored(out *findings, s *config.Stream, topic string) {
 		}
 		total++
 		at, committed := f.kafka.Groups[s.Group].Committed[topic][l.ID]
+		at = max(at, f.later[s.Group].Committed[topic][l.ID])
 		switch {
 		case errors.Is(has.err, pipeline.ErrNoCheckpoint):
 			if committed && at > 0 {

@@ -70,9 +70,9 @@ func TestFaults(t *testing.T) {
 		"nothing committed": {inject: func(w *world) []string { w.all().produce(10, time.Now()); return nil }, level: doctor.Warning, area: "offsets",
 			words: []string{"nothing for 2 partitions of machines", "begins at the start"}},
 		"a transaction is not ended": {inject: func(w *world) []string {
-			w.all().writers(map[int32]time.Duration{0: time.Second, 1: 330 * time.Second})
+			w.all().writers(map[int32]time.Duration{0: time.Second, 1: 5*time.Hour + 30*time.Minute})
 			return nil
-		}, level: doctor.Bad, area: "topics", words: []string{"keeps records from readers: partitions 1 (from offset 10 on: producer 71 has written nothing for 5m", "kafka-transactions.sh"}},
+		}, level: doctor.Bad, area: "topics", words: []string{"keeps records from readers: partitions 1 (from offset 10 on: producer 71 has written nothing for 5h ", "kafka-transactions.sh"}},
 		"retention overtook": {inject: func(w *world) []string {
 			w.all().produce(100, time.Now())
 			w.commit(10)

@@ -38,7 +38,8 @@ type facts struct {
 	kafkaErr  error
 	redis     *checkpoint.Examined // nil where nothing uses Redis
 	redisErr  error
-	states    map[pipeline.Log]standing // of partitions whose topics are known
+	states    map[pipeline.Log]standing   // of partitions whose topics are known
+	later     map[string]kafka.GroupState // groups that were asked again, behind whose offsets a state lay
 	instances []top.Scrape
 	disks     []disk
 }
@@ -73,6 +74,7 @@ func gather(ctx context.Context, o Options) *facts {
 		f.kafka, f.kafkaErr = kafka.Examine(ctx, o.Config.Kafka, questions(o.Config, o.Each))
 		if f.kafkaErr == nil {
 			f.states = f.standings(ctx, o.Each)
+			f.later = f.askAgain(ctx, o.Each)
 		}
 	})
 	asking.Go(func() {
@@ -164,6 +166,28 @@ func (f *facts) standings(ctx context.Context, each time.Duration) map[pipeline.
 		}
 	}
 	return found
+}
+
+// askAgain asks for the offsets of the groups whose states lie above them: where an instance runs, it has committed and stored since.
+func (f *facts) askAgain(ctx context.Context, each time.Duration) map[string]kafka.GroupState {
+	q := kafka.Questions{Each: each}
+	for i := range f.config.Streams {
+		s := &f.config.Streams[i]
+		for l, has := range f.states {
+			if at, committed := f.kafka.Groups[s.Group].Committed[l.Topic][l.ID]; l.Group == s.Group && committed && has.Offset > at {
+				q.Groups = append(q.Groups, kafka.GroupQuestion{Name: s.Group, Topics: s.Topics, Consumer: s.GroupProtocol == sources.Consumer})
+				break
+			}
+		}
+	}
+	if len(q.Groups) == 0 {
+		return nil
+	}
+	again, err := kafka.Examine(ctx, f.config.Kafka, q)
+	if err != nil {
+		return nil
+	}
+	return again.Groups
 }
 
 // store opens the one that the configuration names, without making anything; nil where it keeps nothing.

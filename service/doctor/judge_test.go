@@ -221,6 +221,12 @@ func TestOneFact(t *testing.T) {
 				f.states[l] = standing{Standing: checkpoint.Standing{Offset: 4999, Pieces: 1}}
 			}
 		}, Warning, "0 (at 4999, committed is 4990), 1 (at 4999"},
+		"checkpoints of what was committed since": {func(f *facts) {
+			for l := range f.states {
+				f.states[l] = standing{Standing: checkpoint.Standing{Offset: 4999, Pieces: 1}}
+			}
+			f.later = map[string]kafka.GroupState{"gonomaly.machines": {Committed: map[string]map[int32]int64{"machines": {0: 5000, 1: 5000}}}}
+		}, Good, "2 of 2 partitions, at most 1 offset behind"},
 		"a stream less": {func(f *facts) {
 			f.instances[0] = instance(t, f.instances[0].URL, "gonomaly_config_last_reload_successful 1\n")
 		}, Warning, "machines does not run"},
