@@ -74,7 +74,9 @@ func Plan(curves *Result, s *config.Stream, checkpoints float64, l Load) (d Dema
 	d.Stream = s.Name
 	d.Processes = 1
 	for range 10 { // more processes have fewer keys each
-		d.CPU = m.cpu(s, l, d.Processes)
+		if d.CPU, err = m.cpu(s, l, d.Processes); err != nil {
+			return d, err
+		}
 		d.Cores = l.Rate * d.CPU / 1e6 / busy
 		n := max(1, int(math.Ceil(d.Cores/float64(l.Cores))))
 		if n == d.Processes {
@@ -122,34 +124,56 @@ func (m costs) complete() bool {
 	return true
 }
 
-// cpu is of one event, in µs.
-func (m costs) cpu(s *config.Stream, l Load, processes int) float64 {
+// cpu is of one event, in µs. Keys cost the waiting for their memory, and so the more the larger a series is.
+func (m costs) cpu(s *config.Stream, l Load, processes int) (float64, error) {
+	own, err := s.SeriesBytes()
+	if err != nil {
+		return 0, err
+	}
+	ordinary, err := usualShape.stream()
+	if err != nil {
+		return 0, err
+	}
+	least, err := ordinary.SeriesBytes()
+	if err != nil {
+		return 0, err
+	}
 	logarithm := func(n float64) float64 { return math.Log(n) }
 	plain := func(n float64) float64 { return n }
 	fields := float64(len(s.Decode.Values))
+	share := fields / float64(usualShape.fields)
 	usual := m.at("usual", cpu)
 	sum := usual +
-		m.more("keys", logarithm, float64(l.Keys)/float64(processes)) +
+		m.more("keys", logarithm, float64(l.Keys)/float64(processes))*float64(own)/float64(least) +
 		m.more("bytes", plain, float64(l.Bytes)) +
 		m.more("fields", plain, fields)
 	if s.Window != nil && s.Window.Every > 0 {
-		sum += m.at("windows", cpu) - usual
+		sum += share * (m.at("windows", cpu) - usual)
 	}
-	one := m.more("detectors", plain, 2)
-	for i, d := range s.Detectors {
-		share := fields / float64(usualShape.fields)
+	sum += m.more("detectors", plain, float64(len(s.Detectors)))
+	for _, d := range s.Detectors {
+		kind := m.at(d.Kind, cpu)
+		if math.IsNaN(kind) {
+			continue // about as an EWMA
+		}
+		of := share
 		if len(d.Values) > 0 {
-			share = float64(len(d.Values)) / float64(usualShape.fields)
+			of = float64(len(d.Values)) / float64(usualShape.fields)
 		}
-		if i > 0 {
-			sum += share * one
+		if slices.Contains(cutKinds, d.Kind) {
+			of = 1
 		}
-		if kind := m.at(d.Kind, cpu); !math.IsNaN(kind) {
-			sum += share * (kind - m.at("100 keys", cpu)) // most kinds are measured with few keys
+		base := "100 keys" // with which most are measured
+		if fewKeys := func(c change) bool { return c.name == d.Kind && c.shape.keys == usualShape.keys }; slices.ContainsFunc(changes(), fewKeys) {
+			base = "usual"
 		}
+		sum += of * (kind - m.at(base, cpu))
 	}
-	return math.Max(sum, 0.5*usual)
+	return math.Max(sum, 0.5*usual), nil
 }
+
+// cutKinds take about the same time whatever the number of fields: they look at one in each step.
+var cutKinds = []string{"forest", "half_space_trees"}
 
 // more is what so many of a curve's things add to the CPU of the usual event: on straight lines between what was measured, on a scale, and
 // beyond the last by the last line; below the first nothing is gained.
