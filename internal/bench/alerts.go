@@ -125,7 +125,7 @@ func fanOut(ctx context.Context, o Options, opts kafka.Options, topic sinks.Topi
 			return 0, err
 		}
 		defer client.Close()                             //nolint:errcheck // all is taken
-		c := sinks.Kinds["redis"]().(*sinks.RedisConfig) //nolint:forcetypeassert,errcheck // it is this kind's
+		c := sinks.Kinds["redis"]().(*sinks.RedisConfig) //nolint:forcetypeassert // it is this kind's
 		env.Redis, third = client, sinks.SinkConfig{Kind: "redis", Params: c}
 		defer client.Unlink(context.WithoutCancel(ctx), topic.Group+":"+c.Stream, topic.Group+":"+c.Incidents, topic.Group+":"+c.Positions)
 	}
