@@ -3,6 +3,9 @@ package bench
 import (
 	"io"
 	"math"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -123,4 +126,28 @@ func TestPlan(t *testing.T) {
 	if _, err := Plan(Measured(), stream, 5, Load{Rate: 1e6, Bytes: 200, Keys: 10_000, Cores: 2}); err != nil {
 		t.Errorf("the curves that come with Gonomaly: %v", err)
 	}
+}
+
+// The page has the curves that plan goes by.
+func TestCapacityPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/capacity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	if err := curvesOnly(Measured()).Table(&table, Plain); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(page), table.String()) {
+		t.Errorf("docs/capacity.md does not have the table of curves.json, which is\n%s", table.String())
+	}
+}
+
+// curvesOnly is r without what was measured to check the model.
+func curvesOnly(r *Result) *Result {
+	one := *r
+	one.Rows = slices.DeleteFunc(slices.Clone(r.Rows), func(row Row) bool {
+		return !slices.ContainsFunc(changes(), func(c change) bool { return c.name == row.Name })
+	})
+	return &one
 }
