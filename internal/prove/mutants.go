@@ -201,8 +201,8 @@ var mutants = []mutant{
 		`, kgo.OnPartitionsCallbackBlocked(s.hurry)`,
 		``},
 	{"commit_every", "ignore it", "sources/session.go",
-		`context.WithTimeout(ctx, s.o.Config.CommitEvery)`,
-		`context.WithTimeout(ctx, 200*time.Millisecond)`},
+		`turnEnd(time.Now(), s.ending, s.o.Config.CommitEvery)`,
+		`turnEnd(time.Now(), s.ending, 200*time.Millisecond)`},
 	{"group_protocol", "fall back in silence", "sources/prepare.go",
 		`	if k.o.Config.GroupProtocol == Consumer {
 `,
