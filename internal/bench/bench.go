@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -47,13 +48,14 @@ type Options struct {
 	Events     int64    // of a run
 	Keys       int      // of those events
 	Partitions int32
-	Rate       float64  // events a second of the paced run
-	Only       []string // rows of the path, or kinds of detectors; all where empty
-	Fields     []int    // numbers of values in a point, or a record
-	Series     []int    // numbers of series in a partition
-	Profile    string   // file for a CPU profile
-	Program    []string // command that runs gonomaly
-	Beside     string   // another gonomaly, to be measured by turns with it
+	Rate       float64       // events a second of the paced run
+	Every      time.Duration // between two commits
+	Only       []string      // rows of the path, or kinds of detectors; all where empty
+	Fields     []int         // numbers of values in a point, or a record
+	Series     []int         // numbers of series in a partition
+	Profile    string        // file for a CPU profile
+	Program    []string      // command that runs gonomaly
+	Beside     string        // another gonomaly, to be measured by turns with it
 	Log        io.Writer
 }
 

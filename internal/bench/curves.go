@@ -161,7 +161,7 @@ func foretold(r *Result) error {
 
 // stream is the shape's job as it is read.
 func (s shape) stream() (*config.Stream, error) {
-	set := map[string]string{"BROKERS": "localhost:9092", "DIRECTORY": "-", "TOPIC": "t", "GROUP": "g", "STORE": "file", "KEYS": strconv.Itoa(s.keys)}
+	set := map[string]string{"BROKERS": "localhost:9092", "DIRECTORY": "-", "TOPIC": "t", "GROUP": "g", "STORE": "file", "COMMIT_EVERY": "200ms", "KEYS": strconv.Itoa(s.keys)}
 	c, err := config.Parse("job", []byte(s.job()), func(name string) (string, bool) {
 		value, ok := set[strings.TrimPrefix(name, "BENCH_")]
 		return value, ok

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -29,10 +30,11 @@ var pathBenchmark = Benchmark{
 
   raw        the bare Kafka client in a process of its own, which decodes nothing: what a consumer costs at least
   records    gonomaly run with a job that has on what a user leaves on (EWMA over five fields, calibration, incidents, alerts exactly
-             once every 200 ms, checkpoints, metrics); each record is a point
+             once every --commit-every, checkpoints, metrics); each record is a point
   least      the same at least once, without transactions
   windows    the first job, with the records gathered in windows of ten a key: mean, max and p99 of each field
   paced      the first job while --rate records a second are written for ten seconds
+  two        the first job by two processes of one group, while all events are written as fast as can be
   idle       the first job with 64 partitions to which nothing is written
 
 CPU is of the whole process, from its start to its end; allocations are of the steady state, after a tenth of the events; RSS is at the end of
@@ -49,6 +51,7 @@ this one takes, run by run. What disturbs the machine for minutes disturbs both.
 		f.IntVar(&o.Keys, "keys", 10_000, "`NUMBER` of series")
 		f.Int32Var(&o.Partitions, "partitions", 4, "`NUMBER` of partitions")
 		f.Float64Var(&o.Rate, "rate", 50_000, "`EVENTS` a second of the paced row")
+		f.DurationVar(&o.Every, "commit-every", usualEvery, "`TIME` between two commits of the jobs")
 		f.StringVar(&o.Beside, "beside", "", "measure this other `GONOMALY` by turns with this one")
 		f.StringVar(&o.Profile, "cpuprofile", "", "`FILE` for a profile of the last job's CPU")
 	},
@@ -65,9 +68,11 @@ type row struct {
 }
 
 // rows of the path. All runs have them in this order, so that what is compared is measured side by side.
-var rows = []row{{"raw", (*world).raw}, {"records", (*world).records}, {"least", (*world).least}, {"windows", (*world).windows}, {"paced", (*world).paced}, {"idle", (*world).idle}}
+var rows = []row{{"raw", (*world).raw}, {"records", (*world).records}, {"least", (*world).least}, {"windows", (*world).windows}, {"paced", (*world).paced}, {"two", (*world).two}, {"idle", (*world).idle}}
 
 const (
+	usualEvery = 200 * time.Millisecond // the default of commit_every
+
 	noWindow = "# window: the second job gathers the records in windows before it judges"
 	windowed = "window: {every: 10m, aggregate: [mean, max, p99], lateness: 1m}" // ten records, as a machine reports once a minute
 
@@ -97,7 +102,7 @@ type world struct {
 func checkPath(o Options) error {
 	for _, name := range o.Only {
 		if !slices.ContainsFunc(rows, func(r row) bool { return r.name == name }) {
-			return &invalid.Value{Name: "--only", Value: name, Want: "raw, records, least, windows, paced or idle"}
+			return &invalid.Value{Name: "--only", Value: name, Want: "raw, records, least, windows, paced, two or idle"}
 		}
 	}
 	for name, value := range map[string]float64{
@@ -264,18 +269,24 @@ func (w *world) windows(ctx context.Context) error {
 func (w *world) serve(ctx context.Context, job, topic string) (p *process, group string, err error) {
 	w.groups++
 	group = fmt.Sprintf("%s.%d", topic, w.groups)
-	file := filepath.Join(w.dir, group+".yaml")
-	if err := os.WriteFile(file, []byte(job), 0o600); err != nil {
+	if err := os.WriteFile(w.file(group), []byte(job), 0o600); err != nil {
 		return nil, "", err
 	}
+	p, err = w.join(ctx, group, topic)
+	return p, group, err
+}
+
+func (w *world) file(group string) string { return filepath.Join(w.dir, group+".yaml") }
+
+// join starts a process of a group, with the job that serve has written for it.
+func (w *world) join(ctx context.Context, group, topic string) (*process, error) {
 	store := "file"
 	if w.Redis != "" {
 		store = "redis"
 	}
-	p, err = start(ctx, w.Options, file, "BENCH_BROKERS="+strings.Join(w.Brokers, ","), "BENCH_TOPIC="+topic, "BENCH_GROUP="+group, "BENCH_STORE="+store,
-		"BENCH_KEYS="+strconv.Itoa(w.Keys),
+	return start(ctx, w.Options, w.file(group), "BENCH_BROKERS="+strings.Join(w.Brokers, ","), "BENCH_TOPIC="+topic, "BENCH_GROUP="+group,
+		"BENCH_STORE="+store, "BENCH_KEYS="+strconv.Itoa(w.Keys), "BENCH_COMMIT_EVERY="+cmp.Or(w.Every, usualEvery).String(),
 		"BENCH_DIRECTORY="+filepath.Join(w.dir, group), "BENCH_REDIS="+w.Redis)
-	return p, group, err
 }
 
 // read has the job read all events, and measures it from where it is in its stride.
