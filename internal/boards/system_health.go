@@ -7,6 +7,11 @@ func systemHealth() board {
 		says: "Begin here: is data fresh, and does anybody wait for an alert? The rows below tell which part is to blame.",
 		rows: []row{{"Is data fresh? Is anyone waiting?", []panel{
 			{
+				shape: number, title: "Fresh now", unit: "percentunit", red: 1, below: true, alert: "GonomalyFreshnessBudgetBurn",
+				says:    "Share of the partitions of the worst stream whose next record has waited for at most 60 s. A partition of which nothing is known is not fresh: where a stream has lost all of its partitions, only this shows it.",
+				queries: one(`1 - max(stream:gonomaly_freshness_errors:ratio{recorded})`),
+			},
+			{
 				shape: number, title: "Furthest behind", unit: "s", red: 60, alert: "GonomalyFreshnessBudgetBurn",
 				says:    "How long the next record of the partition that is furthest behind has waited. From 60 s on the freshness objective is missed: open the Stream dashboard to see which partition it is.",
 				queries: one(`max(gonomaly_time_lag_seconds{stream})`),
@@ -30,11 +35,6 @@ func systemHealth() board {
 				shape: number, title: "Instances that answer", unit: "short", red: 1, below: true, alert: "GonomalyDown",
 				says:    "Processes that Prometheus could scrape. Fewer than you run: look at the missing one's log and exit code.",
 				queries: one(`sum(up{process})`),
-			},
-			{
-				shape: number, title: "Reloads in force", unit: "percentunit", red: 1, below: true, alert: "GonomalyReloadRefused",
-				says:    "Share of the instances whose last reload was taken. Below 100 % some run their last good configuration: their log says what was wrong with the new one.",
-				queries: one(`avg(gonomaly_config_last_reload_successful{process})`),
 			},
 		}}, {"How fast the error budgets burn", []panel{
 			{
@@ -82,6 +82,11 @@ func systemHealth() board {
 				title: "Breakers of the sinks", unit: "short", red: 2, alert: "GonomalySinkFailing",
 				says:    "0 closed, 1 half open, 2 open: attempts rest. Alerts wait in Kafka meanwhile, none is lost. Bring the sink back.",
 				queries: one(`max by (sink) (gonomaly_sink_breaker_state{process})`, "{{sink}}"),
+			},
+			{
+				title: "Reloads in force", unit: "percentunit", red: 1, below: true, alert: "GonomalyReloadRefused",
+				says:    "Share of the instances whose last reload was taken. Below 100 % some run their last good configuration: their log says what was wrong with the new one.",
+				queries: one(`avg(gonomaly_config_last_reload_successful{process})`, "in force"),
 			},
 			{
 				title: "Rebalances and client rebuilds", unit: "short", alert: "GonomalyRebalancesOften",
