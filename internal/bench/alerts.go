@@ -18,7 +18,6 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
-	"github.com/gonomaly/gonomaly/sources/embedded"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
@@ -44,18 +43,11 @@ func benchAlerts(ctx context.Context, o Options, r *Result) error {
 			return &invalid.Value{Name: name, Value: value, Want: "≥ 1"}
 		}
 	}
-	if len(o.Brokers) == 0 {
-		broker, err := embedded.Start(o.Partitions)
-		if err != nil {
-			return err
-		}
-		defer broker.Close()
-		o.Brokers = broker.Addresses()
-	}
-	opts, err := kafka.Config{Brokers: o.Brokers}.Options()
+	opts, done, err := o.connect()
 	if err != nil {
 		return err
 	}
+	defer done()
 	topic := fmt.Sprintf("bench-%d.alerts", time.Now().UnixNano())
 	if err := kafka.Create(ctx, opts, o.Partitions, topic); err != nil {
 		return err

@@ -40,7 +40,7 @@ type Demand struct {
 // What the model holds to be so, beside the curves. The figures are of bench checkpoint and bench restore.
 const (
 	busy           = 0.6     // share of a core that is used in the mean: the rest is for peaks, and to catch up
-	stateShare     = 0.7     // bytes of an encoded series over those in memory
+	stateShare     = 0.75    // bytes of an encoded series over those in memory
 	restoredSeries = 330_000 // a second
 	chainsStored   = 2 * 1.5 // two, each with what changed beside it
 	headroom       = 2       // memory over what lives, with GOGC at its default

@@ -153,18 +153,11 @@ func onBrokers(ctx context.Context, o Options, r *Result, run func(*world) error
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if len(o.Brokers) == 0 {
-		broker, err := embedded.Start(o.Partitions)
-		if err != nil {
-			return err
-		}
-		defer broker.Close()
-		o.Brokers = broker.Addresses()
-	}
-	opts, err := kafka.Config{Brokers: o.Brokers}.Options()
+	opts, done, err := o.connect()
 	if err != nil {
 		return err
 	}
+	defer done()
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return err
@@ -173,6 +166,23 @@ func onBrokers(ctx context.Context, o Options, r *Result, run func(*world) error
 	w := &world{Options: o, Result: r, dir: dir, opts: opts, client: client, admin: kadm.NewClient(client), topic: fmt.Sprintf("bench-%d", time.Now().UnixNano())}
 	defer func() { err = errors.Join(err, w.clear(context.WithoutCancel(ctx))) }()
 	return run(w)
+}
+
+// connect says how to reach the brokers: those that o names, or an embedded one, which done ends and o then names.
+func (o *Options) connect() (opts kafka.Options, done func(), err error) {
+	done = func() {}
+	if len(o.Brokers) == 0 {
+		broker, err := embedded.Start(o.Partitions)
+		if err != nil {
+			return nil, nil, err
+		}
+		done, o.Brokers = broker.Close, broker.Addresses()
+	}
+	if opts, err = (kafka.Config{Brokers: o.Brokers}).Options(); err != nil {
+		done()
+		return nil, nil, err
+	}
+	return opts, done, nil
 }
 
 // clear deletes the topics and groups of the run: the broker may be one that others use.
