@@ -57,6 +57,9 @@ type Handler interface {
 	// Position is the next offset the partition's state wants: what may be committed.
 	Position(p Partition) int64
 
+	// Due says that Committed would checkpoint the partition, if nothing were processed beyond what is committed.
+	Due(p Partition) bool
+
 	// Committed says that everything up to offset is durable, output included.
 	Committed(ctx context.Context, p Partition, offset int64) error
 

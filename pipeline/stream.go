@@ -191,6 +191,17 @@ func (s *Stream) Position(p Partition) int64 {
 	return -1
 }
 
+// Due says that a checkpoint is due and none is under way. See Handler.
+func (s *Stream) Due(p Partition) bool {
+	part := s.get(p)
+	if part == nil {
+		return false
+	}
+	part.turn.Lock()
+	defer part.turn.Unlock()
+	return len(part.saving) == 0 && !time.Now().Before(part.saved.next)
+}
+
 // Committed checkpoints the state now and then. See Handler.
 func (s *Stream) Committed(_ context.Context, p Partition, offset int64) error {
 	part := s.get(p)

@@ -44,12 +44,14 @@ type owned struct {
 	taken     time.Time          // when it was assigned
 	restored  bool               // and all that was committed before is folded
 	pending   []pipeline.Message // made by records below position, in no transaction that is known to have been committed
-	written   int                // so many of pending are in the open transaction
+	written   int                // so many of pending are in the open transaction,
+	end       int64              // all those of records below it: what may be committed
+	endEpoch  int32              // the epoch at end
 	bytes     int                // of pending
 }
 
 // due is the offset that the next commit has. It is called with session.mu held.
-func (o *owned) due() int64 { return max(o.position, o.begins) }
+func (o *owned) due() int64 { return max(o.end, o.begins) }
 
 func (s *session) partition(at place) pipeline.Partition {
 	return pipeline.Partition{Topic: at.topic, TopicID: s.topics[at.topic].HexID(), ID: at.id}
@@ -165,7 +167,7 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 			return nil, err
 		}
 	}
-	o := &owned{p: p, lag: lag{committed: t.committed, window: s.windowOf(at, t)}, committed: max(t.committed, 0), since: t.since, epoch: -1}
+	o := &owned{p: p, lag: lag{committed: t.committed, window: s.windowOf(at, t)}, committed: max(t.committed, 0), since: t.since, epoch: -1, endEpoch: -1}
 	latest := from == pipeline.FromLatest
 	switch {
 	case latest && t.late:
@@ -200,6 +202,7 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 		}
 	}
 	o.position, o.from = s.h.Position(p), from
+	o.end = o.position
 	if t.log != nil {
 		if latest { // where it begins is committed, even before a record is seen: a later start would find another end
 			o.committed, o.begins = -1, max(o.begins, from)

@@ -50,12 +50,12 @@ func (s *session) due(held map[string]map[int32]kgo.EpochOffset) ([]place, error
 	}
 	var due []place
 	for at, o := range s.owned {
-		if to := o.due(); o.settled.IsZero() || to < o.committed || to == o.committed && len(o.pending) == 0 {
+		if to := o.due(); o.settled.IsZero() || to < o.committed || to == o.committed && o.written == 0 {
 			continue // not taken over yet, folding what is committed already, or nothing new
 		}
 		if _, ours := held[at.topic][at.id]; ours {
 			due = append(due, at)
-		} else if len(o.pending) > 0 {
+		} else if o.written > 0 {
 			return nil, fmt.Errorf("the transaction holds alerts of %v, which is no longer ours: %w", o.p, errAbort)
 		}
 	}
@@ -84,7 +84,7 @@ func (s *session) dueNow(sent map[place]int64) (map[string][]dueOffset, error) {
 	for _, at := range due {
 		o := s.owned[at]
 		sent[at] = o.due()
-		byTopic[at.topic] = append(byTopic[at.topic], dueOffset{at.id, sent[at], o.epoch, s.markOf(at, o).String()})
+		byTopic[at.topic] = append(byTopic[at.topic], dueOffset{at.id, sent[at], o.endEpoch, s.markOf(at, o).String()})
 	}
 	return byTopic, nil
 }

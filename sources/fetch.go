@@ -9,52 +9,18 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/gonomaly/gonomaly/pipeline"
-	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
-// process hands what was fetched to the handler, partition by partition side by side. Records that came with an error come first.
-func (s *session) process(ctx context.Context, fetches kgo.Fetches) (failed bool, err error) {
-	var g errgroup.Group
-	seen := map[place]bool{}
-	twice := false
-	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if len(f.Records) == 0 {
-			return
-		}
-		at := place{f.Topic, f.Partition}
-		twice = twice || seen[at]
-		seen[at] = true
-		g.Go(func() error { return s.fold(ctx, at, f) })
-	})
-	if err := g.Wait(); err != nil {
-		return false, err
-	}
-	if twice {
-		return false, errors.New("one poll brought a partition twice: their order is unknown")
-	}
-	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
-		if f.Err == nil || errors.Is(f.Err, context.DeadlineExceeded) || errors.Is(f.Err, context.Canceled) || errors.Is(f.Err, kafka.ErrLater) {
-			return
-		}
-		failed = true
-		if e := s.failed(ctx, f); e != nil {
-			err = e
-		}
-	})
-	return failed, err
-}
-
-// fold takes a partition's records through its state.
-func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition) error {
-	o := s.get(at)
-	if o == nil {
-		return fmt.Errorf("records of %s/%d, which is not assigned", at.topic, at.id)
-	}
+// fold takes records through the state of their partition, unless that was revoked since they were polled: they are another's.
+func (s *session) fold(ctx context.Context, one share) error {
+	o, f := one.o, one.FetchTopicPartition
 	o.turn.Lock()
 	defer o.turn.Unlock()
+	if s.get(one.at) != o {
+		return nil
+	}
 	first, last := *f.Records[0], *f.Records[len(f.Records)-1] // the records themselves are given back as they are processed
 	wanted := max(o.position, o.from)
 	if wanted < 0 && o.committed > 0 { // the state is rebuilt from a log whose start nobody could tell when it was taken over

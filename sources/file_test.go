@@ -51,6 +51,8 @@ func (h *fileHandler) Position(pipeline.Partition) int64 {
 	panic("a file commits what it has handed on")
 }
 
+func (h *fileHandler) Due(pipeline.Partition) bool { return false }
+
 func (h *fileHandler) Committed(_ context.Context, p pipeline.Partition, offset int64) error {
 	return h.call("committed", p, offset)
 }

@@ -179,6 +179,12 @@ func (h *handler) Position(p pipeline.Partition) int64 {
 	return m.position
 }
 
+func (h *handler) Due(p pipeline.Partition) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.commits[p]%4 == 3 // of those that are to be stored, one finds the state ahead of what is committed
+}
+
 // Committed checkpoints at every second commit.
 func (h *handler) Committed(_ context.Context, p pipeline.Partition, offset int64) error {
 	defer h.enter(p, "Committed")()

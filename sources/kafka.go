@@ -36,6 +36,9 @@ type KafkaOptions struct {
 	// Told, if set, is called with messages of a partition that have become durable. It must not wait, for the loop does.
 	Told func(messages []pipeline.Message)
 
+	// Step is how many records are processed at once, of all partitions together, before a turn may end; 0 for 20,000, some milliseconds of work.
+	Step int
+
 	// Dial opens a connection to a broker; nil for the way that Client says.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -93,6 +96,7 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	o.Config.Delivery = cmp.Or(o.Config.Delivery, def.Delivery)
 	o.Config.CommitEvery = cmp.Or(o.Config.CommitEvery, def.CommitEvery)
 	o.Config.GroupProtocol = cmp.Or(o.Config.GroupProtocol, def.GroupProtocol)
+	o.Step = cmp.Or(o.Step, usualStep)
 	if err := o.Config.Check(); err != nil {
 		return nil, err
 	}

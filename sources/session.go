@@ -35,8 +35,10 @@ type session struct {
 	writeFailed error     // what the last turn was given up for, if for that
 	aborts      int       // in a row, other than by rebalances
 	ending      time.Time // of the last turn that had something to end for
+	hurried     bool      // the turn was cut short: the group rebalances
 	pressure    pressure
-	polled      time.Time // last
+	polled      polled
+	polledAt    time.Time // last
 
 	looking looking
 	sampled time.Time // progress at the last samples; of keepLooking
@@ -71,7 +73,6 @@ func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[st
 const (
 	fetchBytes     = 4 << 20 // compressed, of one answer of one broker
 	partitionBytes = 1 << 20
-	pollRecords    = 20_000
 	unsentRecords  = 10_000 // of messages in the client's hands
 	unsentBytes    = 16 << 20
 	pendingBytes   = 32 << 20 // of messages in one turn; it ends when it has them
@@ -174,9 +175,13 @@ func (s *session) trouble() error {
 func (s *session) gather(ctx context.Context) error {
 	turn, cancel := context.WithDeadline(ctx, turnEnd(time.Now(), s.ending, s.o.Config.CommitEvery))
 	defer cancel()
+	defer func() { s.hurried = errors.Is(turn.Err(), context.Canceled) }()
 	s.mu.Lock()
 	s.endTurn = cancel
 	s.mu.Unlock()
+	if len(s.polled.shares) > 0 {
+		s.client.PollFetches(over) // what is left of the last turn is processed as if it were polled now
+	}
 	for turn.Err() == nil && !s.revoked.Load() {
 		if s.full() {
 			return nil
@@ -184,32 +189,29 @@ func (s *session) gather(ctx context.Context) error {
 		if err := s.join(); err != nil {
 			return err
 		}
-		select {
-		case at := <-s.suspects:
-			if _, err := s.inspect(ctx, at, true); err != nil {
-				return err
+		if len(s.polled.shares) == 0 {
+			select {
+			case at := <-s.suspects:
+				if _, err := s.inspect(ctx, at, true); err != nil {
+					return err
+				}
+			default:
 			}
-		default:
 		}
 		if s.pressed() {
 			<-turn.Done()
 			return nil
 		}
-		if now := time.Now(); s.polled.IsZero() {
-			s.polled = now
-		} else {
-			s.o.Metrics.polls.WithLabelValues(s.o.Stream).Observe(now.Sub(s.polled).Seconds())
-			s.polled = now
+		if err := s.poll(turn); err != nil {
+			return err
 		}
-		fetches := s.client.PollRecords(turn, pollRecords)
-		if fetches.IsClientClosed() {
-			return errors.New("the client is closed")
+		if _, err := s.step(ctx, func(*owned) bool { return true }); err != nil {
+			return err
 		}
-		failed, err := s.process(ctx, fetches)
+		failed, err := s.complain(ctx)
 		if err != nil {
 			return err
 		}
-		s.decompressor.Refill()
 		if err := s.write(ctx); err != nil {
 			return err
 		}

@@ -33,7 +33,6 @@ func unconnected(t *testing.T) *session {
 
 // What a transaction commits is decided partition by partition.
 func TestDue(t *testing.T) {
-	told := []pipeline.Message{{Offset: 8}}
 	now := time.Now()
 	held := map[string]map[int32]kgo.EpochOffset{input: {0: {}}}
 	for name, c := range map[string]struct {
@@ -42,14 +41,15 @@ func TestDue(t *testing.T) {
 		due  bool
 		err  bool
 	}{
-		"records beyond what is committed": {o: &owned{settled: now, committed: 5, position: 9}, held: held, due: true},
-		"with alerts":                      {o: &owned{settled: now, committed: 5, position: 9, pending: told}, held: held, due: true},
-		"nothing new":                      {o: &owned{settled: now, committed: 9, position: 9}, held: held},
-		"folding what is committed":        {o: &owned{settled: now, committed: 9, position: 5}, held: held},
-		"no state yet":                     {o: &owned{settled: now, committed: 0, position: -1}, held: held},
-		"still being assigned":             {o: &owned{committed: 5, position: 9}, held: held},
-		"taken away":                       {o: &owned{settled: now, committed: 5, position: 9}},
-		"taken away, with alerts":          {o: &owned{settled: now, committed: 5, position: 9, pending: told}, err: true},
+		"records beyond what is committed": {o: &owned{settled: now, committed: 5, end: 9}, held: held, due: true},
+		"with alerts":                      {o: &owned{settled: now, committed: 5, end: 9, written: 1}, held: held, due: true},
+		"processed, not written":           {o: &owned{settled: now, committed: 9, end: 9, position: 12, pending: make([]pipeline.Message, 1)}, held: held},
+		"nothing new":                      {o: &owned{settled: now, committed: 9, end: 9}, held: held},
+		"folding what is committed":        {o: &owned{settled: now, committed: 9, end: 5}, held: held},
+		"no state yet":                     {o: &owned{settled: now, committed: 0, end: -1}, held: held},
+		"still being assigned":             {o: &owned{committed: 5, end: 9}, held: held},
+		"taken away":                       {o: &owned{settled: now, committed: 5, end: 9}},
+		"taken away, with alerts":          {o: &owned{settled: now, committed: 5, end: 9, written: 1}, err: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := unconnected(t)
@@ -139,14 +139,16 @@ func TestTurns(t *testing.T) {
 	}
 	s.h.(*handler).before.Store(&hold)
 	done := make(chan error)
-	go func() {
-		done <- s.fold(t.Context(), at, kgo.FetchTopicPartition{Topic: input, FetchPartition: kgo.FetchPartition{Records: []*kgo.Record{{Topic: input}}}})
-	}()
+	polled := share{at, s.get(at), kgo.FetchTopicPartition{Topic: input, FetchPartition: kgo.FetchPartition{Records: []*kgo.Record{{Topic: input}}}}}
+	go func() { done <- s.fold(t.Context(), polled) }()
 	<-processing
 	close(revoking)
 	s.forget(t.Context(), []place{at}) // the handler fails the test if the calls overlap
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+	if err := s.fold(t.Context(), polled); err != nil || s.h.(*handler).count() != 1 {
+		t.Errorf("%d records are processed, and %v, want none of those that were polled before the partition was revoked", s.h.(*handler).count()-1, err)
 	}
 }
 
@@ -195,6 +197,18 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// processed is what becomes of what was polled.
+func processed(t *testing.T, s *session, fetches kgo.Fetches) (failed bool, err error) {
+	t.Helper()
+	if err := s.take(fetches); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.step(t.Context(), func(*owned) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	return s.complain(t.Context())
+}
+
 // Records that come together with an error are processed: the client goes on after them.
 func TestRecordsBesideAnError(t *testing.T) {
 	s := unconnected(t)
@@ -205,7 +219,7 @@ func TestRecordsBesideAnError(t *testing.T) {
 	fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: []kgo.FetchPartition{{
 		Err: kerr.TopicAuthorizationFailed, LastStableOffset: 3, Records: []*kgo.Record{{Topic: input}, {Topic: input, Offset: 1}},
 	}}}}}}
-	failed, err := s.process(t.Context(), fetches)
+	failed, err := processed(t, s, fetches)
 	if !failed || err != nil {
 		t.Errorf("process = %v, %v, want true, nil", failed, err)
 	}
@@ -252,7 +266,7 @@ func TestWhatGoesWrongIsCounted(t *testing.T) {
 	}
 	for _, err := range []error{&kgo.ErrDataLoss{Topic: input, ConsumedTo: 5, ResetTo: 3}, kerr.TopicAuthorizationFailed} {
 		fetches := kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: []kgo.FetchPartition{{Err: err}}}}}}
-		if _, err := s.process(t.Context(), fetches); err != nil {
+		if _, err := processed(t, s, fetches); err != nil {
 			t.Fatal(err)
 		}
 	}

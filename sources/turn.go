@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gonomaly/gonomaly/pipeline"
 )
@@ -29,14 +30,14 @@ func (s *session) begin(ctx context.Context) error {
 	return s.write(ctx)
 }
 
-// write hands the client what is pending and not yet written in this turn. What the client holds is bounded: beyond that, write waits for
-// the brokers, but not for ever.
+// write hands the client what is pending and not yet written in this turn, and moves the turn's end to there. What the client holds is
+// bounded: beyond that, write waits for the brokers, but not for ever.
 func (s *session) write(ctx context.Context) error {
 	s.mu.Lock()
 	var messages []pipeline.Message
 	for _, o := range s.owned {
 		messages = append(messages, o.pending[o.written:]...)
-		o.written = len(o.pending)
+		o.written, o.end, o.endEpoch = len(o.pending), o.position, o.epoch
 	}
 	s.mu.Unlock()
 	for i := range messages {
@@ -77,7 +78,7 @@ func (s *session) work() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.owned {
-		if !o.settled.IsZero() && (len(o.pending) > 0 || o.due() > o.committed) {
+		if !o.settled.IsZero() && (o.written > 0 || o.due() > o.committed) {
 			return true
 		}
 	}
@@ -88,11 +89,31 @@ func (s *session) work() bool {
 // output topics which were deleted, so where one is missing it happens at once.
 const maxAborts = 5
 
-// end makes the turn durable: messages and offsets.
+// end makes the turn durable, and meanwhile begins with the records of the next.
 func (s *session) end(ctx context.Context) error {
 	begin := time.Now()
 	s.ending = begin
 	rebalanced := s.revoked.Swap(false)
+	ended := make(chan struct{})
+	var ahead errgroup.Group
+	// A partition is handed over with a checkpoint only if nothing is processed beyond what is committed.
+	if !rebalanced && !s.hurried && !s.pressure.resting() && ctx.Err() == nil {
+		if err := s.poll(nil); err != nil {
+			return err
+		}
+		ahead.Go(func() error { return s.ahead(ctx, ended) })
+	}
+	err := s.commit(ctx, begin, rebalanced)
+	close(ended)
+	if err = errors.Join(err, ahead.Wait()); err != nil {
+		return err
+	}
+	_, err = s.complain(ctx)
+	return err
+}
+
+// commit makes messages and offsets durable.
+func (s *session) commit(ctx context.Context, begin time.Time, rebalanced bool) error {
 	// Committing forces a heartbeat, which during a rebalance waits for a callback that polling holds back. A revoke while this ends is
 	// safe: it makes the turn fail.
 	s.client.AllowRebalance()
@@ -156,8 +177,11 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 		o := s.owned[at]
 		if o != nil {
 			for i := range o.pending {
+				if o.pending[i].Offset >= offset {
+					break // the next turn's
+				}
 				s.o.Metrics.written(s.o.Stream, &o.pending[i], s.o.Outputs[0], now)
-				if s.o.Told != nil && o.pending[i].Offset < offset {
+				if s.o.Told != nil {
 					told = append(told, o.pending[i])
 				}
 			}

@@ -27,6 +27,7 @@ func TestRedisAway(t *testing.T) {
 	p := newPlan(1)
 	p.stream.Delivery, p.stream.GroupProtocol = sources.ExactlyOnce, sources.Classic
 	p.history, p.stream.Start, p.stream.WarmUp = 0, config.StartEarliest, 0
+	p.step, p.work = 0, 0
 	p.storm, p.rate = begin+away+30*time.Second, 20
 	p.faults = []fault{{At: begin, What: redisDown, For: away}}
 	synctest.Test(t, func(t *testing.T) {

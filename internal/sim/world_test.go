@@ -38,6 +38,9 @@ const (
 func (p plan) schedule() string {
 	s := p.stream
 	lines := []string{fmt.Sprintf("  %d processes, named: %v, %d partitions, %s, %s, for %v", p.slots, p.static, p.partitions, s.Delivery, s.GroupProtocol, p.storm)}
+	if p.step > 0 {
+		lines = append(lines, fmt.Sprintf("  %d records at once, which take %v", p.step, p.work))
+	}
 	if p.history > 0 {
 		lines = append(lines, fmt.Sprintf("  from the end of a log of %v, with %v of it learned before", p.history, s.WarmUp))
 	}
@@ -62,6 +65,8 @@ type plan struct {
 	faults     []fault
 	gentle     string        // the only kind of fault, where it is one that nobody should notice
 	history    time.Duration // how long records came before the first process; 0 where it begins with the first record
+	step       int           // records that are processed at once, 0 for the usual
+	work       time.Duration // that it takes; turns end in the midst of what was polled
 }
 
 // Streams read the input in several ways. Alerts are frequent, because each is a chance to lose it; checkpoints are, because each is a
@@ -104,6 +109,10 @@ func newPlan(seed uint64) plan {
 	p.faults = schedule(r, p.storm, p.slots)
 	p.special(r)
 	p.latest()
+	if r := rand.New(rand.NewPCG(seed, 2)); p.gentle == "" && r.IntN(2) == 0 {
+		p.step = 1 + r.IntN(10)
+		p.work = time.Duration(r.Float64() * float64(p.step) / p.rate / 2 * float64(time.Second)) // at most half of the time
+	}
 	return p
 }
 
@@ -249,7 +258,7 @@ func (s *slot) start() {
 	source, err := sources.NewKafka(sources.KafkaOptions{
 		Client: kafka.Config{Brokers: brokers, ClientID: p.name}, Config: w.stream.KafkaConfig, Stream: w.stream.Name, Group: w.stream.Group, Topics: w.stream.Topics,
 		Outputs: stream.Outputs(), Instance: instance, Clients: kafka.NewMetrics(p.registry), Metrics: sources.NewKafkaMetrics(p.registry), Log: log,
-		Dial: p.dialer(w.network.DialContext, kafkaEdge),
+		Step: w.step, Dial: p.dialer(w.network.DialContext, kafkaEdge),
 	})
 	if err != nil {
 		w.Fatal(err)
@@ -257,7 +266,7 @@ func (s *slot) start() {
 	p.source = source
 	go func() {
 		defer close(p.done)
-		if err := source.Run(ctx, &gated{stream, p.host}); err != nil {
+		if err := source.Run(ctx, &gated{stream, p.host, w.work}); err != nil {
 			w.Errorf("Run: %v", err)
 		}
 		stream.Wait()
@@ -265,14 +274,16 @@ func (s *slot) start() {
 	}()
 }
 
-// gated is a handler that stands still while its process is frozen.
+// gated is a handler that takes its time, and stands still while its process is frozen.
 type gated struct {
 	*pipeline.Stream
 	*host
+	work time.Duration // for the records that it gets at once
 }
 
 func (g *gated) Process(ctx context.Context, p pipeline.Partition, records []pipeline.Record) ([]pipeline.Message, error) {
 	g.pass()
+	time.Sleep(g.work)
 	out, err := g.Stream.Process(ctx, p, records)
 	g.pass()
 	return out, err

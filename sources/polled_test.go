@@ -1,0 +1,101 @@
+package sources
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/gonomaly/gonomaly/sources/kafka"
+)
+
+// While brokers take their time to write and to commit, the records that have come already are processed. What they lead to is not in that
+// commit.
+func TestProcessingGoesOnWhileATurnEnds(t *testing.T) {
+	const records, step = 20_000, 400
+	w := newWorld(t, input)
+	w.produce(records)
+	var h atomic.Pointer[handler]
+	slowly := func() { time.Sleep(DefaultKafka().CommitEvery / 10) } // so that many turns are over before the records are
+	w.cluster.ControlKey(kmsg.Produce.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		w.cluster.SleepControl(func() { time.Sleep(DefaultKafka().CommitEvery / 2) })
+		return nil, nil, false
+	})
+	offsets := map[int32]int64{} // as they will be committed
+	w.cluster.ControlKey(kmsg.TxnOffsetCommit.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		for _, t := range req.(*kmsg.TxnOffsetCommitRequest).Topics {
+			for _, p := range t.Partitions {
+				offsets[p.Partition] = p.Offset
+			}
+		}
+		return nil, nil, false
+	})
+	var held, beyond atomic.Int64
+	w.cluster.ControlKey(kmsg.EndTxn.Int16(), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		committing := int64(0)
+		for _, offset := range offsets {
+			committing += offset
+		}
+		if committing > records/2 || held.Load() > 0 {
+			return nil, nil, false
+		}
+		held.Add(1)
+		w.cluster.SleepControl(func() {
+			for range 300 { // 3 s are less than the deadline of a commit
+				if n := h.Load().count() - committing; n > 0 {
+					beyond.Store(n)
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+		return nil, nil, false
+	})
+	w.start("a", func(o *KafkaOptions, own *handler) {
+		o.Step = step
+		own.before.Store(&slowly)
+		h.Store(own)
+	})
+	w.caughtUp()
+	w.compare()
+	if beyond.Load() == 0 {
+		t.Error("nothing was processed beyond the commit that was held up")
+	}
+}
+
+// What is to be checkpointed once it is committed stays as it is committed; the other partitions go on.
+func TestDuePartitionsWait(t *testing.T) {
+	s := unconnected(t)
+	s.topics[input] = kafka.Topic{Partitions: 2}
+	var fetched []kgo.FetchPartition
+	for id := range int32(2) {
+		if _, err := s.restore(t.Context(), place{input, id}, taken{committed: -1, log: &bounds{0, 3}}); err != nil {
+			t.Fatal(err)
+		}
+		fetched = append(fetched, kgo.FetchPartition{Partition: id, Records: []*kgo.Record{{Topic: input}, {Topic: input, Offset: 1}}})
+	}
+	for p := range s.h.(*handler).machines {
+		if p.ID == 1 {
+			s.h.(*handler).commits[p] = 3
+		}
+	}
+	if err := s.take(kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: fetched}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ahead(t.Context(), make(chan struct{})); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range []int64{2, -1} {
+		if o := s.get(place{input, int32(id)}); o.position != want { //nolint:gosec // two of them
+			t.Errorf("partition %d is at %d, want %d", id, o.position, want)
+		}
+	}
+	if n := len(s.polled.shares); n != 1 {
+		t.Errorf("%d partitions are left for after the commit, want 1", n)
+	}
+}
