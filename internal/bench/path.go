@@ -38,8 +38,9 @@ var pathBenchmark = Benchmark{
   idle       the first job with 64 partitions to which nothing is written
 
 CPU is of the whole process, from its start to its end; allocations are of the steady state, after a tenth of the events; RSS is at the end of
-the reading; latency is from when an event was due to when its alert is there for a reader of committed records. The broker is --brokers,
-or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups are deleted at the end.
+the reading; in a GC pause the whole process stands still; latency is from when an event was due to when its alert is there for a reader of
+committed records. The broker is --brokers, or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups are
+deleted at the end.
 
 With --beside another gonomaly is measured by turns with this one, row by row: "records, beside" is that, and "records ÷ beside" how many times as much
 this one takes, run by run. What disturbs the machine for minutes disturbs both.`,
@@ -249,6 +250,7 @@ const (
 	cpu         = "CPU µs/event"
 	allocations = "allocations/event"
 	resident    = "RSS MiB"
+	pause       = "longest GC pause ms"
 )
 
 // cost notes what a process that has read all events took, and how many times that of the bare client before it.
@@ -332,6 +334,7 @@ func (w *world) read(ctx context.Context, row, job string) error {
 	w.cost(row, spent)
 	w.Add(row, allocations, (last.allocations-first.allocations)/(last.events-first.events))
 	w.Add(row, resident, last.resident/(1<<20))
+	w.Add(row, pause, last.pause*1e3)
 	return nil
 }
 

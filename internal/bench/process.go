@@ -90,6 +90,7 @@ type counters struct {
 	cpu         float64 // s
 	allocations float64
 	resident    float64 // bytes; 0 where the system does not tell
+	pause       float64 // s, the longest in which the collector stopped all
 }
 
 // count reads the process's metrics.
@@ -110,6 +111,11 @@ func (p *process) count(ctx context.Context) (c counters, err error) {
 	} {
 		for _, m := range families[name].GetMetric() {
 			*to += m.GetCounter().GetValue() + m.GetGauge().GetValue() // it is one of them
+		}
+	}
+	for _, m := range families["go_gc_duration_seconds"].GetMetric() {
+		for _, q := range m.GetSummary().GetQuantile() {
+			c.pause = max(c.pause, q.GetValue()) // that of 1 is the longest of the last 256
 		}
 	}
 	return c, nil
