@@ -29,7 +29,6 @@ func (s *session) fold(ctx context.Context, one share) error {
 	if wanted >= 0 && first.Offset > wanted && f.LogStartOffset > wanted {
 		s.gap(o.p, wanted, first.Offset)
 	}
-	s.o.Metrics.batches.WithLabelValues(s.o.Stream).Observe(float64(len(f.Records)))
 	var newest time.Time
 	for records := f.Records; len(records) > 0; {
 		n := portion(records)

@@ -70,6 +70,7 @@ func (s *session) take(fetches kgo.Fetches) error {
 			err = errors.New("one poll brought a partition twice: their order is unknown")
 		}
 		seen[at] = true
+		s.o.Metrics.batches.WithLabelValues(s.o.Stream).Observe(float64(len(f.Records)))
 		s.polled.shares = append(s.polled.shares, share{at, o, f})
 	})
 	return err
