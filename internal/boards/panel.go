@@ -112,9 +112,13 @@ func runbook(alert string) string { return repository + "docs/runbooks/" + alert
 func (p panel) build(id uint32) cog.Builder[dashboard.Panel] {
 	switch p.shape {
 	case number:
-		return stat.NewPanelBuilder().Id(id).Title(p.title).Description(p.says).Unit(p.unit).Datasource(source()).Height(4).Span(4).
+		n := stat.NewPanelBuilder().Id(id).Title(p.title).Description(p.says).Unit(p.unit).Datasource(source()).Height(4).Span(4).
 			Targets(p.targets()).Links(p.links()).Thresholds(p.thresholds()).ColorMode(common.BigValueColorModeBackground).
 			GraphMode(common.BigValueGraphModeNone).ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
+		if p.unit == "percentunit" {
+			n.Decimals(2) // a promise of 99.99 % that is just missed is not shown as 100 %, in red
+		}
+		return n
 	case list:
 		return table.NewPanelBuilder().Id(id).Title(p.title).Description(p.says).Unit(p.unit).Datasource(source()).Height(8).Span(12).
 			Targets(p.targets()).Links(p.links()).Thresholds(p.thresholds()).
