@@ -70,7 +70,7 @@ func (fs *flights) answered(header string, at time.Time) {
 		fs.metrics.returned.WithLabelValues(fs.stream, f.to.topic).Set(float64(at.UnixMilli()) / 1e3)
 		if fs.losing[f.to] {
 			delete(fs.losing, f.to)
-			fs.log.Info("probes come back again", "topic", f.to.topic, "partition", f.to.id, "took", took)
+			fs.log.Info("probes come back again", "topic", f.to.topic, "partition", f.to.id, "seconds", took.Seconds())
 		}
 	})
 }
