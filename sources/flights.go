@@ -36,10 +36,20 @@ func newFlights(stream string, timeout time.Duration, m *KafkaMetrics, log *slog
 	return &flights{stream: stream, timeout: timeout, metrics: m, log: log, flying: map[string]flight{}, losing: map[place]bool{}}
 }
 
-func (fs *flights) begin(header string, to place) {
+// mostFlying bounds what is remembered where nothing comes back for long.
+const mostFlying = 100_000
+
+// begin notes a probe that is about to be sent, and says whether there is room for it.
+func (fs *flights) begin(header string, to place) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.flying[header] = flight{to, time.Now()}
+	f := flight{to, time.Now()}
+	if len(fs.flying) >= mostFlying {
+		fs.lose(f, probeFailed, "a probe is not sent", fmt.Errorf("%d are under way, want a longer probe.every or a shorter probe.timeout", mostFlying))
+		return false
+	}
+	fs.flying[header] = f
+	return true
 }
 
 // over ends a flight, unless it is over already.

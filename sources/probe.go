@@ -201,7 +201,9 @@ func (p *prober) inTurn(topic string, of int32) []int32 {
 func (p *prober) launch(ctx context.Context, client *kgo.Client, to place) {
 	p.sent++
 	header := fmt.Sprintf("%s/%s/%d", p.o.Stream, p.who, p.sent)
-	p.flights.begin(header, to)
+	if !p.flights.begin(header, to) {
+		return
+	}
 	client.TryProduce(ctx, &kgo.Record{
 		Topic: to.topic, Partition: to.id, Key: []byte(pipeline.ProbeKey), Value: pipeline.ProbeValue(header),
 		Headers: []kgo.RecordHeader{{Key: pipeline.ProbeHeader, Value: []byte(header)}},

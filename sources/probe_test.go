@@ -244,6 +244,15 @@ func TestFlights(t *testing.T) {
 	if r, l, f := count(probeReturned), count(probeLost), count(probeFailed); r != 1 || l != 2 || f != 0 {
 		t.Errorf("%v returned, %v lost, %v failed, want 1, 2 and none", r, l, f)
 	}
+	for i := range mostFlying {
+		if !fs.begin(fmt.Sprint(i), place{"many", 0}) {
+			t.Fatalf("there is no room for probe %d", i)
+		}
+	}
+	if fs.begin("one more", place{"many", 0}) {
+		t.Error("what is under way has no bound")
+	}
+	fs.expire(time.Now().Add(time.Hour))
 	fs.begin("under way", place{input, 0})
 	fs.fail([]string{input, "idle"})
 	fs.answered("under way", begin)
