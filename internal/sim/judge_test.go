@@ -39,8 +39,8 @@ func (v verdict) String() string {
 	if v.longest > 0 {
 		waits = fmt.Sprintf("; waits of %v and %v", v.longest.Round(time.Millisecond), v.unfair.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%d records, %d alerts, %d dead letters, %d answers to probes, %d faults hit, %v simulated, trace %016x", v.records, v.alerts, v.letters, v.answers, v.hits,
-		v.took.Round(time.Millisecond), v.trace.digest()) + waits
+	return fmt.Sprintf("%d records, %d alerts, %d dead letters, %d faults hit, %v simulated, trace %016x; %d answers to probes", v.records, v.alerts, v.letters, v.hits,
+		v.took.Round(time.Millisecond), v.trace.digest(), v.answers) + waits
 }
 
 func (v *verdict) wrong(format string, args ...any) {
