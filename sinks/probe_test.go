@@ -54,7 +54,9 @@ func TestAnswersToProbesAreSkipped(t *testing.T) {
 	r, _ := w.run("redis", "stdout") // Redis stands where its last alert was, before the answers
 	w.produce(10)
 	w.wantOnce()
-	count := func(sink, outcome string) float64 { return testutil.ToFloat64(w.metrics.deliveries.WithLabelValues(sink, outcome)) }
+	count := func(sink, outcome string) float64 {
+		return testutil.ToFloat64(w.metrics.deliveries.WithLabelValues(sink, outcome))
+	}
 	w.eventually(func() bool {
 		return w.lag("redis") == 0 && count("redis", delivered) >= float64(len(w.ids)) && count("stdout", delivered) >= float64(len(w.ids)) && r.Ready() == nil
 	})
