@@ -5,9 +5,14 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gonomaly/gonomaly/sources"
 )
 
 var update = flag.Bool("update", false, "write what Parse says into testdata/broken/*.want")
@@ -190,6 +195,27 @@ func read(t *testing.T, file string) []byte {
 		t.Fatal(err)
 	}
 	return data
+}
+
+// Probes are off, and on with their defaults where nothing but the key is there.
+func TestProbe(t *testing.T) {
+	const file = "streams: [{name: a, topics: [in], decode: {values: x}, detectors: [{kind: ewma}]PROBE}]"
+	for probe, want := range map[string]*sources.ProbeConfig{
+		"":            nil,
+		", probe: {}": {Every: 10 * time.Second, Timeout: time.Minute},
+		", probe: {every: 1m, partitions: 3, timeout: 2m}": {Every: time.Minute, Partitions: 3, Timeout: 2 * time.Minute},
+	} {
+		if diff := cmp.Diff(want, parseString(t, strings.Replace(file, "PROBE", probe, 1)).Streams[0].Probe); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", probe, diff)
+		}
+	}
+	with, without := parseString(t, strings.Replace(file, "PROBE", ", probe: {}", 1)), parseString(t, strings.Replace(file, "PROBE", "", 1))
+	if with.Streams[0].Hash() != without.Streams[0].Hash() {
+		t.Error("probes are taken for a change of what detectors do")
+	}
+	if d := Diff(without, with); !slices.Equal(d.Changed, []string{"a"}) || len(d.Restart) > 0 {
+		t.Errorf("a reload that switches probes on changes %v and wants a restart for %v", d.Changed, d.Restart)
+	}
 }
 
 // Days and weeks are read wherever a time is.

@@ -7,7 +7,7 @@ import (
 )
 
 // event is the CloudEvents 1.0 envelope, in structured JSON mode (CloudEvents JSON Event Format 1.0.2, section 3).
-type event struct {
+type event[D any] struct {
 	SpecVersion     string    `json:"specversion"`
 	ID              string    `json:"id"`
 	Source          string    `json:"source"`
@@ -15,7 +15,7 @@ type event struct {
 	Subject         string    `json:"subject,omitempty"`
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
-	Data            *Alert    `json:"data"`
+	Data            *D        `json:"data"`
 }
 
 // ContentType is the media type of an alert on the wire.
@@ -24,17 +24,20 @@ const ContentType = "application/cloudevents+json; charset=UTF-8"
 // eventType is the CloudEvents type of an alert's kind; its version changes when a reader of the old one would misread the new.
 func eventType(k Kind) string { return "io.gonomaly.alert." + string(k) + ".v1" }
 
+// sourceOf is the CloudEvents source of a stream.
+func sourceOf(stream string) string { return "/gonomaly/streams/" + stream }
+
 // EncodeAlert returns a as a CloudEvent. The same alert always has the same bytes.
 func EncodeAlert(a *Alert) ([]byte, error) {
-	return json.Marshal(event{
-		SpecVersion: "1.0", ID: a.ID, Source: "/gonomaly/streams/" + a.Stream, Type: eventType(a.Kind), Subject: a.Key,
+	return json.Marshal(event[Alert]{
+		SpecVersion: "1.0", ID: a.ID, Source: sourceOf(a.Stream), Type: eventType(a.Kind), Subject: a.Key,
 		Time: a.Time, DataContentType: "application/json", Data: a,
 	})
 }
 
 // ParseAlert reads what EncodeAlert wrote.
 func ParseAlert(b []byte) (Alert, error) {
-	var e event
+	var e event[Alert]
 	if err := json.Unmarshal(b, &e); err != nil {
 		return Alert{}, fmt.Errorf("parse alert: %w", err)
 	}

@@ -30,15 +30,15 @@ type Header struct {
 	Value []byte
 }
 
-// Message is something to be written: an alert or a dead letter. It owns its bytes.
+// Message is something to be written: an alert, a dead letter, or the answer to a probe. It owns its bytes.
 type Message struct {
 	Topic   string
 	Key     []byte
 	Value   []byte
 	Headers []Header
 	Offset  int64  // of the record that caused it: it is to be written once the position passes this offset, and not again
-	Time    int64  // timestamp of that record, Unix nanoseconds; the latency of an alert counts from it
-	Status  Status // of an alert, so that nobody has to parse it for that; "" of a dead letter
+	Time    int64  // timestamp of that record, Unix nanoseconds; the latency of an alert counts from it; 0 of an answer
+	Status  Status // of an alert, so that nobody has to parse it for that; "" of anything else
 }
 
 // Handler is what a source drives; a Stream is one. For one partition no two calls overlap; different partitions may run in

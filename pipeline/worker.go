@@ -23,10 +23,11 @@ const (
 	Late                        // its window was closed already
 	NotAdmitted                 // of a new key, when the partition holds max_series
 	DeadLettered                // could not be decoded
+	Probed                      // a probe, which nothing is learned of
 	outcomes
 )
 
-var outcomeNames = [outcomes]string{"scored", "warming", "aggregated", "late", "not_admitted", "dead_lettered"}
+var outcomeNames = [outcomes]string{"scored", "warming", "aggregated", "late", "not_admitted", "dead_lettered", "probe"}
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
@@ -181,6 +182,9 @@ func (w *Worker) Process(records []Record, committed int64) []Message {
 
 // apply is the path of one record, from its bytes to what it leads to.
 func (w *Worker) apply(r *Record) Outcome {
+	if header, ok := r.probe(); ok {
+		return w.probed(r, header)
+	}
 	if err := w.decode(r); err != nil {
 		w.setAside(r, err)
 		return DeadLettered

@@ -74,8 +74,8 @@ func Reference() ([]Section, error) {
 			},
 		},
 		{
-			kafkaClients, "The label client is the stream, with ` preparing` behind it for what is looked up before it joins its group. Those that begin with\n" +
-				"`gonomaly_kafka_client_` are the client library's own.",
+			kafkaClients, "The label client is the stream, with ` preparing` behind it for what is looked up before it joins its group, and ` probing` for its\n" +
+				"probes. Those that begin with `gonomaly_kafka_client_` are the client library's own.",
 			kafka.Register,
 		},
 		{

@@ -97,7 +97,7 @@ const theirs = "the client library sets it"
 func TestEveryMetricIsEmitted(t *testing.T) {
 	address := miniredis.RunT(t).Addr()
 	w := newWorld(t, strings.NewReplacer(`store: file, directory: "${DIR}/state"`, "store: redis",
-		"kafka:", "redis: {address: "+address+", key_prefix: all}\nkafka:", `sinks: [`, "sinks: [{kind: redis}, ").Replace(settings), "machines")
+		"kafka:", "redis: {address: "+address+", key_prefix: all}\nkafka:", `sinks: [`, "sinks: [{kind: redis}, ", "  - name: windows", "    probe: {every: 1s}\n  - name: windows").Replace(settings), "machines")
 	scraped := exposition{types: map[string]string{}, labels: map[string]map[string]bool{}, sums: map[string]float64{}}
 	for range 2 {
 		p := w.start()
@@ -105,9 +105,15 @@ func TestEveryMetricIsEmitted(t *testing.T) {
 		want := append(w.fold(w.stream("records"), everything), w.fold(w.stream("windows"), everything)...)
 		w.wantOnce("alerts.jsonl", want, "records", "windows")
 		p.want(post, "/-/reload", http.StatusOK, "reloaded")
-		for _, name := range []string{"gonomaly_partitions_unowned", "gonomaly_sink_lag_records", "gonomaly_sink_delivery_seconds_count"} {
+		for _, name := range []string{"gonomaly_partitions_unowned", "gonomaly_sink_lag_records", "gonomaly_sink_delivery_seconds_count", "gonomaly_probe_last_return_timestamp_seconds"} {
 			p.eventually(name+" is told", func() error { return p.has(name) })
 		}
+		p.eventually("probes return", func() error {
+			if n, _ := p.metric("gonomaly_probes_total", `outcome="returned"`); n < partitions {
+				return fmt.Errorf("%v", n)
+			}
+			return nil
+		})
 		p.eventually("checkpoints are stored", func() error {
 			if n, _ := p.metric("gonomaly_checkpoints_total", `outcome="stored"`); n < 2*partitions {
 				return fmt.Errorf("%v", n)

@@ -145,7 +145,7 @@ func (w *world) committed(s config.Stream) map[int32]int64 {
 	return at
 }
 
-// fold is what the workers of a stream say of the whole log: the ids of the alerts that records at or above from lead to.
+// fold is what the workers of a stream say of the whole log, as if no probe stood in it: the ids of the alerts that records at or above from lead to.
 func (w *world) fold(s config.Stream, from map[int32]int64) []string {
 	w.Helper()
 	return w.foldChanged(s, s, from, everything)
@@ -174,6 +174,9 @@ func (w *world) alerts(before, s config.Stream, from, at map[int32]int64) (alert
 	}
 	logs := map[int32][]pipeline.Record{}
 	for _, r := range records {
+		if r.Headers[pipeline.ProbeHeader] != "" {
+			continue
+		}
 		record := pipeline.Record{Offset: r.Offset, Timestamp: time.Now().UnixNano(), Key: r.Key, Value: r.Value}
 		logs[r.Partition] = append(logs[r.Partition], record)
 	}
@@ -228,7 +231,9 @@ func (w *world) toldAlerts(topic string) (alerts []pipeline.Alert) {
 		w.Fatal(err)
 	}
 	for _, r := range records {
-		alerts = append(alerts, alertOf(w.T, r.Value))
+		if r.Headers[pipeline.ProbeHeader] == "" {
+			alerts = append(alerts, alertOf(w.T, r.Value))
+		}
 	}
 	return alerts
 }

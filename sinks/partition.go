@@ -1,7 +1,9 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +61,7 @@ func (p *partition) run() {
 			case <-p.ctx.Done():
 				return
 			}
-		case len(b.records) == 0: // markers, which are nobody's
+		case len(b.records) == 0: // what is nobody's
 			p.acknowledge(n, b.taken)
 			continue
 		}
@@ -76,19 +78,29 @@ func (p *partition) run() {
 	}
 }
 
-// waiting is the next batch, of the next n records in the queue: data, or else markers only.
+// nobodys says of a record of an alerts topic that no sink is to have it: a transaction marker, or what a worker has answered to a probe.
+func nobodys(r *kgo.Record) bool {
+	if r.Attrs.IsControl() {
+		return true
+	}
+	return bytes.HasPrefix(r.Key, probeKey) && slices.ContainsFunc(r.Headers, func(h kgo.RecordHeader) bool { return h.Key == pipeline.ProbeHeader })
+}
+
+var probeKey = []byte(pipeline.ProbeKey)
+
+// waiting is the next batch, of the next n records in the queue: alerts, or else only what is nobody's.
 func (p *partition) waiting() (b *batch, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	b = &batch{partition: p.id, taken: p.after}
 	bytes := 0
 	for _, r := range p.queue {
-		if r.Attrs.IsControl() != p.queue[0].Attrs.IsControl() || n == batchRecords || n > 0 && bytes+len(r.Value) > batchBytes {
+		if nobodys(r) != nobodys(p.queue[0]) || n == batchRecords || n > 0 && bytes+len(r.Value) > batchBytes {
 			break
 		}
 		n++
 		bytes += len(r.Value)
-		if !r.Attrs.IsControl() {
+		if !nobodys(r) {
 			b.records = append(b.records, record{r.Offset, r.Timestamp, r.Key, r.Value, r.Headers})
 		}
 	}
@@ -118,7 +130,7 @@ func (p *partition) queued() int {
 }
 
 // acknowledge goes on behind the next n records; the sink has taken everything below an offset. One that stores its position has stored
-// one only for what it has taken: for a marker, or what was set aside, it stands where it stood.
+// one only for what it has taken: for what is nobody's, or was set aside, it stands where it stood.
 func (p *partition) acknowledge(n int, taken int64) {
 	if n == 0 {
 		return
@@ -156,14 +168,14 @@ func (p *partition) setEnd(offset int64) {
 	p.end = offset
 }
 
-// lag returns how many records are not acknowledged, and the age of the oldest of those.
+// lag returns how many records are not acknowledged, and the age of the oldest that a sink is to have: a sink that stands where its last alert
+// was finds the answers to weeks of probes behind it, and nobody waits for them.
 func (p *partition) lag() (records int64, oldest time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	records = max(0, p.end-p.next)
-	if len(p.queue) > 0 {
-		oldest = max(0, time.Since(p.queue[0].Timestamp))
-		records = max(records, int64(len(p.queue)))
+	if i := slices.IndexFunc(p.queue, func(r *kgo.Record) bool { return !nobodys(r) }); i >= 0 {
+		oldest = max(0, time.Since(p.queue[i].Timestamp))
 	}
-	return records, oldest
+	return max(records, int64(len(p.queue))), oldest
 }

@@ -97,6 +97,9 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	o.Config.CommitEvery = cmp.Or(o.Config.CommitEvery, def.CommitEvery)
 	o.Config.GroupProtocol = cmp.Or(o.Config.GroupProtocol, def.GroupProtocol)
 	o.Step = cmp.Or(o.Step, usualStep)
+	if o.Config.Probe != nil {
+		o.Config.Probe = o.Config.Probe.orDefault()
+	}
 	if err := o.Config.Check(); err != nil {
 		return nil, err
 	}
@@ -108,6 +111,9 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 		opts = append(opts, kgo.Dialer(o.Dial))
 	}
 	o.Metrics.begin(o.Stream, o.Outputs)
+	if o.Config.Probe != nil {
+		o.Metrics.beginProbes(o.Stream, o.Topics)
+	}
 	slot := o.Instance
 	if slot == "" {
 		slot = rand.Text()
@@ -126,6 +132,11 @@ func TransactionalID(group, instance string) string { return "gonomaly." + group
 // seconds.
 func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
 	defer k.o.Metrics.progress.DeleteLabelValues(k.o.Stream) // a loop that has ended is not stuck
+	if k.o.Config.Probe != nil {
+		var probing sync.WaitGroup
+		probing.Go(func() { newProber(k).run(ctx) })
+		defer probing.Wait()
+	}
 	pause := retries()
 	for ctx.Err() == nil {
 		begin := time.Now()

@@ -40,6 +40,9 @@ type KafkaMetrics struct {
 	batches         *prometheus.HistogramVec
 	progress        *prometheus.GaugeVec
 	unowned         *prometheus.GaugeVec
+	probes          *prometheus.CounterVec
+	roundTrips      *prometheus.HistogramVec
+	returned        *prometheus.GaugeVec
 
 	records, seconds, withheld, unfolded, status *prometheus.Desc
 
@@ -74,7 +77,7 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 	m := &KafkaMetrics{
 		transactions:    counter("transactions_total", "Kafka transactions by outcome; with delivery at-least-once commits.", "outcome"),
 		transactionTime: histogram("transaction_seconds", "Time to flush and commit."),
-		messages:        counter("messages_written_total", "Messages written and committed: alerts and dead letters.", "topic"),
+		messages:        counter("messages_written_total", "Messages written and committed: alerts, dead letters, and answers to probes.", "topic"),
 		latency:         histogram("alert_latency_seconds", "Time from a record's Kafka timestamp to the commit of the alert that it triggered."),
 		rebuilds:        counter("kafka_client_rebuilds_total", "Clients that failed and were made anew."),
 		rebalances:      counter("kafka_rebalances_total", "Times that partitions were assigned."),
@@ -99,6 +102,12 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		batches:  spread("batch_records", "Records of one partition in one poll.", 1, 4),
 		progress: gauge("loop_last_progress_timestamp_seconds", "When the loop last began a turn or processed records within one, Unix seconds: what /-/healthy goes by."),
 		unowned:  gauge("partitions_unowned", "Partitions of the stream's topics that no member of its group has, while the group is stable; each member tells the same."),
+		probes: counter("probes_total", "Probes by what became of them: returned, lost (no answer to it within probe.timeout), or failed (it could not be written, or answers not be read; where no round can even "+
+			"begin, each counts one). Each instance counts its own.", "topic", "outcome"),
+		roundTrips: histogram("probe_round_trip_seconds", "Time from when a probe is written to its topic until its answer is read from the alerts topic, of those that returned."),
+		returned: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gonomaly_probe_last_return_timestamp_seconds", Help: "When a probe of the topic last returned, or probing began, Unix seconds.",
+		}, []string{"stream", "topic"}),
 		records: prometheus.NewDesc("gonomaly_kafka_lag_records",
 			"Offsets between the next record wanted and the last stable offset, transaction markers among them; 0 when no data record is left. "+
 				"Not there while the broker does not answer.", partition, nil),

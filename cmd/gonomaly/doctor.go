@@ -35,6 +35,7 @@ with what to do about it:
   disk         where files are written: is there room
   versions     this binary and the running ones, the file and what is in force
   instances    named with --url: do they answer, are they ready, and why not
+  probes       where they are on: do those of the instances return, and when did the last
 
 It takes part in nothing and changes nothing: of Redis it writes one key that is gone at once, to see whether Redis takes writes. Each
 question has as long as --timeout, whatever became of the others. Run it where the service runs, with the same environment: names, ports and

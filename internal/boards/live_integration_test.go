@@ -36,6 +36,7 @@ streams:
     detectors: [{kind: ewma, half_life: 30}]
     drift: [{kind: adwin, on: scores}]
     max_series: 60
+    probe: {every: 1s, timeout: 10s}
     alert: {false_alarms: 1 per 1000 points, cool_down: 10m, topic: machines.alerts}
 sinks: [{kind: redis}]
 `

@@ -44,6 +44,7 @@ streams:
     drift: [{kind: adwin, on: scores}]
     max_series: 60
     idle: 90s
+    probe: {every: 2s, timeout: 10s}
     alert: {false_alarms: 1 per 10000 points, cool_down: 20s}
   - name: windows
     topics: [machines]

@@ -47,7 +47,7 @@ func stream() board {
 			},
 			{
 				title: "Records by outcome", unit: "rps", stacked: true, alert: "GonomalyCorrectnessBudgetBurn",
-				says:    "Every record has one outcome. late, not_admitted and dead_lettered are not judged: raise lateness, max_series or mend the producer.",
+				says:    "Every record has one outcome. late, not_admitted and dead_lettered are not judged: raise lateness, max_series or mend the producer. probe are our own.",
 				queries: one(`sum by (outcome) (rate(gonomaly_records_total{stream}[rate]))`, "{{outcome}}"),
 			},
 			{
@@ -64,6 +64,22 @@ func stream() board {
 				title: "Time to take a batch", unit: "s",
 				says:    "Through decoding, windows and detectors. A p99 of seconds: many windows close at once, or the machine is short of CPU.",
 				queries: quantiles("gonomaly_process_seconds", "{stream}", "stream"),
+			},
+		}}, {"Probes, where they are on", []panel{
+			{
+				title: "Probes by outcome", unit: "cpm", stacked: true, alert: "GonomalyProbeLost",
+				says:    "A minute, where a stream has probe in its configuration. lost ones had no answer in the alerts topic within probe.timeout; failed ones could not be written, or answers not be read. The log names their partitions.",
+				queries: one(`60 * sum by (stream, outcome) (rate(gonomaly_probes_total{stream}[rate]))`, "{{stream}} {{outcome}}"),
+			},
+			{
+				title: "Round trip of a probe", unit: "s", alert: "GonomalyFreshnessBudgetBurn",
+				says:    "From the write into the topic to the answer, committed in the alerts topic: what an alert would take, whether there are any or not. Half of commit_every and a commit are usual; more is the lag of the partition.",
+				queries: quantiles("gonomaly_probe_round_trip_seconds", "{stream}", "stream"),
+			},
+			{
+				title: "Time since a probe last returned", unit: "s", red: 120, alert: "GonomalyProbeLost",
+				says:    "By topic, as the worst instance has it. It stays below probe.every and the round trip together; what only grows is a way that is interrupted, or an instance that can no longer probe.",
+				queries: one(`max by (stream, topic) (time() - gonomaly_probe_last_return_timestamp_seconds{stream})`, "{{stream}} {{topic}}"),
 			},
 		}}, {"Transactions, rebalances, restores", []panel{
 			{

@@ -39,6 +39,12 @@ func (r *Replay) Take(record pipeline.Record) error {
 		if record.Offset < r.muted {
 			continue
 		}
+		if m.Topic == r.alerts && m.Status == "" {
+			if _, err := r.output.AddAnswer(m.Key, m.Value); err != nil {
+				return err
+			}
+			continue
+		}
 		if m.Topic != r.alerts {
 			headers := map[string]string{}
 			for _, h := range m.Headers {
@@ -62,14 +68,14 @@ func (r *Replay) State() ([]byte, error) { return r.worker.AppendBinary(nil) }
 
 // Output is what was told.
 type Output struct {
-	digests map[string][]uint64 // of each record that tells it, by the alert's id or the dead letter's origin
+	digests map[string][]uint64 // of each record that tells it, by the alert's or the answer's id, or the dead letter's origin
 	lines   map[string][]string // ids of alerts, by stream, partition and key, in the order in which they were told first
 }
 
 // NewOutput is that of one who has told nothing.
 func NewOutput() Output { return Output{map[string][]uint64{}, map[string][]string{}} }
 
-// Len is how many alerts and dead letters were told.
+// Len is how many alerts, answers and dead letters were told.
 func (o Output) Len() int { return len(o.digests) }
 
 // AddAlert adds a record of an alerts topic.
@@ -84,6 +90,15 @@ func (o Output) AddAlert(key, value []byte) (pipeline.Alert, error) {
 	}
 	o.add(a.ID, key, value)
 	return a, nil
+}
+
+// AddAnswer adds a record of an alerts topic that answers a probe.
+func (o Output) AddAnswer(key, value []byte) (pipeline.Answer, error) {
+	a, err := pipeline.ParseAnswer(value)
+	if err == nil {
+		o.add("answer "+a.ID, key, value)
+	}
+	return a, err
 }
 
 // AddLetter adds a record of a dead-letter topic. It is named by its origin and its stream: each stream sets aside for itself.

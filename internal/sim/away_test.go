@@ -104,10 +104,14 @@ func (w *world) follow(ctx context.Context) (all []arrival) {
 	for ctx.Err() == nil {
 		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
 			a, err := pipeline.ParseAlert(r.Value)
+			origin := a.Origin
+			if answer, no := pipeline.ParseAnswer(r.Value); no == nil {
+				origin, err = answer.Origin, nil
+			}
 			if err != nil {
 				w.Error(err)
 			}
-			all = append(all, arrival{time.Now(), a.Origin.Partition, a.Origin.Offset})
+			all = append(all, arrival{time.Now(), origin.Partition, origin.Offset})
 		})
 	}
 	return all

@@ -26,6 +26,7 @@ import (
 // verdict is what a run has come to.
 type verdict struct {
 	records, alerts, letters int
+	answers                  int // to probes
 	hits                     int // faults that met a request or a process
 	took                     time.Duration
 	trace                    *trace
@@ -38,8 +39,8 @@ func (v verdict) String() string {
 	if v.longest > 0 {
 		waits = fmt.Sprintf("; waits of %v and %v", v.longest.Round(time.Millisecond), v.unfair.Round(time.Millisecond))
 	}
-	return fmt.Sprintf("%d records, %d alerts, %d dead letters, %d faults hit, %v simulated, trace %016x", v.records, v.alerts, v.letters, v.hits,
-		v.took.Round(time.Millisecond), v.trace.digest()) + waits
+	return fmt.Sprintf("%d records, %d alerts, %d dead letters, %d faults hit, %v simulated, trace %016x; %d answers to probes", v.records, v.alerts, v.letters, v.hits,
+		v.took.Round(time.Millisecond), v.trace.digest(), v.answers) + waits
 }
 
 func (v *verdict) wrong(format string, args ...any) {
@@ -161,6 +162,7 @@ func (w *world) unflooded(v *verdict, id int32) error {
 	keys, first := map[string]bool{}, true
 	for _, r := range w.log[id] {
 		switch key := string(r.Key); {
+		case key == pipeline.ProbeKey:
 		case strings.HasPrefix(key, "once-"):
 			first = false
 		case !keys[key] && !first:
@@ -217,9 +219,21 @@ func (w *world) outputs(v *verdict, got, want oracle.Output) error {
 	if err != nil {
 		return err
 	}
-	v.alerts = len(records)
 	var told []pipeline.Alert
 	for _, r := range records {
+		if r.Headers[pipeline.ProbeHeader] != "" {
+			v.answers++
+			if a, err := pipeline.ParseAnswer(r.Value); err != nil {
+				return err
+			} else if w.eaten[a.Origin.Partition] {
+				continue
+			}
+			if _, err := got.AddAnswer(r.Key, r.Value); err != nil {
+				return err
+			}
+			continue
+		}
+		v.alerts++
 		a, err := pipeline.ParseAlert(r.Value)
 		if err != nil {
 			return err

@@ -388,7 +388,7 @@ func (w *world) feed(lasts time.Duration) error {
 	return nil
 }
 
-// produce writes n records, bad, late and odd ones among them.
+// produce writes n records, bad, late and odd ones, and probes among them.
 func (w *world) produce(n int) error {
 	records := make([]*kgo.Record, n)
 	for i := range records {
@@ -398,9 +398,16 @@ func (w *world) produce(n int) error {
 		return fmt.Errorf("produce: %w", err)
 	}
 	for _, r := range records {
-		w.log[r.Partition] = append(w.log[r.Partition], pipeline.Record{Offset: r.Offset, Timestamp: r.Timestamp.UnixNano(), Key: r.Key, Value: r.Value})
+		w.log[r.Partition] = append(w.log[r.Partition], pipeline.Record{Offset: r.Offset, Timestamp: r.Timestamp.UnixNano(), Key: r.Key, Value: r.Value, Headers: headers(r)})
 	}
 	return nil
+}
+
+func headers(r *kgo.Record) (headers []pipeline.Header) {
+	for _, h := range r.Headers {
+		headers = append(headers, pipeline.Header{Key: h.Key, Value: h.Value})
+	}
+	return headers
 }
 
 func record(r *rand.Rand, keys int) *kgo.Record {
@@ -413,6 +420,9 @@ func record(r *rand.Rand, keys int) *kgo.Record {
 		ts -= r.Int64N(1000)
 	case 2:
 		key = fmt.Sprintf("once-%d", r.IntN(1e9))
+	case 7: // of this stream, or of another one that reads the topic
+		header := fmt.Sprintf("%s/sim/%d", []string{"s", "t"}[r.IntN(2)], r.IntN(1e9))
+		return &kgo.Record{Topic: input, Key: []byte(pipeline.ProbeKey), Value: pipeline.ProbeValue(header), Headers: []kgo.RecordHeader{{Key: pipeline.ProbeHeader, Value: []byte(header)}}}
 	case 3, 4, 5, 6:
 		v += 5 + 20*r.Float64()
 	}

@@ -61,7 +61,7 @@ func Examine(ctx context.Context, o Options) *Report {
 // judge goes from what everything depends on to what depends on it: the first that is bad explains most of what follows.
 func judge(f *facts) []Finding {
 	var all []Finding
-	for _, look := range []func(*facts) []Finding{brokers, topics, rights, groups, offsets, redis, checkpoints, clocks, disks, versions, instances} {
+	for _, look := range []func(*facts) []Finding{brokers, topics, rights, groups, offsets, redis, checkpoints, clocks, disks, versions, instances, probes} {
 		all = append(all, look(f)...)
 	}
 	return all

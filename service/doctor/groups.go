@@ -38,7 +38,11 @@ func rights(f *facts) []Finding {
 	for i := range f.config.Streams {
 		s := &f.config.Streams[i]
 		for _, name := range s.Topics {
-			check("topic", name, f.kafka.Topics[name].Operations, "read", "describe")
+			wants := []string{"read", "describe"}
+			if s.Probe != nil {
+				wants = append(wants, "write")
+			}
+			check("topic", name, f.kafka.Topics[name].Operations, wants...)
 		}
 		for _, name := range outputs(s) {
 			check("topic", name, f.kafka.Topics[name].Operations, "write", "describe")
@@ -48,7 +52,7 @@ func rights(f *facts) []Finding {
 			group := sinks.Group(s.Group, f.config.Sinks[j].ID())
 			check("group", group, f.kafka.Groups[group].Operations, "read", "describe")
 		}
-		if len(f.config.Sinks) > 0 {
+		if len(f.config.Sinks) > 0 || s.Probe != nil {
 			check("topic", s.Alert.Topic, f.kafka.Topics[s.Alert.Topic].Operations, "read")
 		}
 		if id := sources.TransactionalID(s.Group, f.config.Instance); f.kafka.Writers[id] != nil {

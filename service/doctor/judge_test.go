@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/service/top"
+	"github.com/gonomaly/gonomaly/sources"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
@@ -237,6 +239,19 @@ func TestOneFact(t *testing.T) {
 		"no version":           {func(f *facts) { f.version = build("", "unknown") }, Good, "runs version v1.2.0, this is unknown"},
 		"an instance is stuck": {func(f *facts) { f.instances[0].Stuck, f.instances[0].Loops = true, []string{"its loop is stuck"} }, Bad, "is not healthy: its loop is stuck"},
 		"an instance is slow":  {func(f *facts) { f.instances[0].Loops = []string{"its loop is slow"} }, Warning, "is healthy, but its loop is slow"},
+		"probes return":        {func(f *facts) { probed(t, f, 3*time.Second, 0) }, Good, "all of its 40 probes of topic machines, stream machines, have returned, the last 3.0 s ago"},
+		"probes are lost":      {func(f *facts) { probed(t, f, 3*time.Second, 2) }, Warning, "2 were lost, 0 failed, and 40 returned"},
+		"no probe returns":     {func(f *facts) { probed(t, f, 71*time.Second, 2) }, Bad, "no probe of topic machines, stream machines, has returned for 1m 11s"},
+		"probes take their time": {func(f *facts) {
+			f.config.Streams[0].Probe = &sources.ProbeConfig{Every: time.Minute, Timeout: 5 * time.Minute}
+			probed(t, f, 71*time.Second, 0)
+		}, Good, "the last 1m 11s ago"},
+		"no right to write probes": {func(f *facts) {
+			f.config.Streams[0].Probe = &sources.ProbeConfig{}
+			m := f.kafka.Topics["machines"]
+			m.Operations = []string{"describe", "read"}
+			f.kafka.Topics["machines"] = m
+		}, Bad, "topic machines: the user may not write it"},
 		"a member less": {func(f *facts) {
 			g := f.kafka.Groups["gonomaly.machines"]
 			g.State, g.Members = dead, nil
@@ -256,6 +271,15 @@ func TestOneFact(t *testing.T) {
 			t.Errorf("%s: nothing is %v and says %q:\n%s", name, c.level, c.says, (&Report{Findings: judge(f)}).Text())
 		}
 	}
+}
+
+// probed has an instance tell of its probes: the last has returned some time ago, and so many were lost.
+func probed(t *testing.T, f *facts, ago time.Duration, lost int) {
+	t.Helper()
+	const of = `stream="machines",topic="machines"`
+	f.instances = append(f.instances, instance(t, "http://gonomaly-1:9464", fmt.Sprintf("gonomaly_config_last_reload_successful 1\ngonomaly_config_info{stream=\"machines\",hash=%q} 1\n"+
+		"gonomaly_probes_total{%s,outcome=\"returned\"} 40\ngonomaly_probes_total{%s,outcome=\"lost\"} %d\ngonomaly_probes_total{%s,outcome=\"failed\"} 0\n"+
+		"gonomaly_probe_last_return_timestamp_seconds{%s} %d\n", f.config.Streams[0].Hash(), of, of, lost, of, of, now.Add(-ago).Unix())))
 }
 
 func TestList(t *testing.T) {

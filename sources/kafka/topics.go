@@ -38,7 +38,7 @@ func WaitForTopics(ctx context.Context, client *kgo.Client, names []string, miss
 	admin := kadm.NewClient(client)
 	var said time.Time
 	for {
-		topics, err := topics(ctx, admin, names)
+		topics, err := Topics(ctx, admin, names)
 		if err == nil {
 			return topics, nil
 		}
@@ -58,7 +58,8 @@ func WaitForTopics(ctx context.Context, client *kgo.Client, names []string, miss
 	}
 }
 
-func topics(ctx context.Context, admin *kadm.Client, names []string) (map[string]Topic, error) {
+// Topics returns the topics, or an error that names one that is missing or cannot be asked about.
+func Topics(ctx context.Context, admin *kadm.Client, names []string) (map[string]Topic, error) {
 	asked, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	details, err := admin.ListTopics(asked, names...)

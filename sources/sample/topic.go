@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/pipeline"
 )
 
 // Topic looks at up to n records of a topic, evenly from the start of each of its partitions, without a consumer group and hence
@@ -78,14 +80,14 @@ func fetch(ctx context.Context, opts []kgo.Opt, topic string, n int, timeout tim
 	return rows, nil
 }
 
-// collect reads up to each records of each partition, up to its end; an error, or ctx being done, ends it early.
+// collect reads up to each records of each partition, up to its end, and none of our own probes; an error, or ctx being done, ends it early.
 func collect(ctx context.Context, cl *kgo.Client, ends map[int32]int64, each int) (records []*kgo.Record, err error) {
 	have := map[int32]int{}
 	for len(ends) > 0 && err == nil {
 		fetches := cl.PollFetches(ctx)
 		fetches.EachRecord(func(r *kgo.Record) {
 			end, open := ends[r.Partition]
-			if open && r.Offset < end && !r.Attrs.IsControl() {
+			if open && r.Offset < end && !r.Attrs.IsControl() && string(r.Key) != pipeline.ProbeKey {
 				records = append(records, r)
 				have[r.Partition]++
 			}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
 
@@ -35,6 +36,9 @@ func TestTopic(t *testing.T) {
 			"unique": {fmt.Sprintf("k%d", i), fmt.Sprintf(`{"device":"%s","v":%d}`, m, v)},
 			"csv":    {m, fmt.Sprintf(`2026-01-01T00:%02d:00Z,"a, b",%d`, i/6, v)},
 		} {
+			if i%10 == 0 { // what is no record of anybody's
+				cl.Produce(t.Context(), &kgo.Record{Topic: topic, Key: []byte(pipeline.ProbeKey), Value: pipeline.ProbeValue("s/1")}, nil)
+			}
 			cl.Produce(t.Context(), &kgo.Record{Topic: topic, Key: []byte(kv[0]), Value: []byte(kv[1]), Timestamp: start.Add(time.Duration(i) * time.Second)}, func(_ *kgo.Record, err error) {
 				if err != nil {
 					t.Error(err)
