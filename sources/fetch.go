@@ -79,10 +79,12 @@ func (s *session) fold(ctx context.Context, at place, f kgo.FetchTopicPartition)
 				break
 			}
 		}
+		began := s.o.Tracer.Begin()
 		messages, err := s.h.Process(ctx, o.p, o.convert(records[:n]))
 		if err != nil {
 			return fmt.Errorf("process: %w", err)
 		}
+		s.o.Tracer.Processed(messages, began, n)
 		for _, r := range records[:n] {
 			r.Recycle()
 		}

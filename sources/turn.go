@@ -157,7 +157,7 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 		if o != nil {
 			for i := range o.pending {
 				s.o.Metrics.written(s.o.Stream, &o.pending[i], s.o.Outputs[0], now)
-				if s.o.Told != nil && o.pending[i].Offset < offset {
+				if (s.o.Told != nil || s.o.Tracer != nil) && o.pending[i].Offset < offset {
 					told = append(told, o.pending[i])
 				}
 			}
@@ -167,7 +167,8 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 			}
 		}
 		s.mu.Unlock()
-		if len(told) > 0 {
+		s.o.Tracer.Committed(s.o.Stream, told, s.ending, now)
+		if len(told) > 0 && s.o.Told != nil {
 			s.o.Told(told)
 		}
 		if err := s.tell(ctx, at, o, offset); err != nil {
