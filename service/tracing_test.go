@@ -97,8 +97,8 @@ func TestTraces(t *testing.T) {
 	if len(alerts)-sampled != 1 || len(letters) != partitions {
 		t.Fatalf("of %d alerts %d are sampled, %d dead letters, want all alerts but one, %d dead letters", len(alerts), sampled, len(letters), partitions)
 	}
-	traces := w.traces(c, "deliver file", sampled)
-	traces = w.traces(c, "commit", sampled+partitions)
+	w.traces(c, "deliver file", sampled)
+	traces := w.traces(c, "commit", sampled+partitions)
 	for _, r := range alerts {
 		a, context := alertOf(t, r.Value), r.Headers["traceparent"]
 		trace, span := context[3:35], context[36:52]
