@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/gonomaly/gonomaly/internal/tracing/collector"
 	"github.com/gonomaly/gonomaly/pipeline"
@@ -277,3 +278,22 @@ func listen(t *testing.T, hang <-chan struct{}) (address string) {
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
 }
+
+// BenchmarkAlert is what the spans of an alert cost who commits and who delivers it.
+func BenchmarkAlert(b *testing.B) {
+	provider := sdk.NewTracerProvider(sdk.WithIDGenerator(ids{}), sdk.WithSyncer(discard{}))
+	t := &Tracer{share: 1, provider: provider, tracer: provider.Tracer("b")}
+	messages := []pipeline.Message{alert(5, 3)}
+	attempts := t.Attempts()
+	attempts.Made(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		t.Committed("s", messages, at, at)
+		t.Delivered(messages[0].Trace.TraceContext, Delivery{Sink: "redis", Kind: "redis", Outcome: "delivered", Attempts: attempts, Ended: at})
+	}
+}
+
+type discard struct{}
+
+func (discard) ExportSpans(context.Context, []sdk.ReadOnlySpan) error { return nil }
+func (discard) Shutdown(context.Context) error                        { return nil }
