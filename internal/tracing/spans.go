@@ -45,7 +45,7 @@ func (t *Tracer) Committed(stream string, ms []pipeline.Message, ending, committ
 	if t == nil {
 		return
 	}
-	var record, batch context.Context
+	var batch context.Context
 	var last *pipeline.Message
 	for i := range ms {
 		m := &ms[i]
@@ -53,8 +53,7 @@ func (t *Tracer) Committed(stream string, ms []pipeline.Message, ending, committ
 			continue
 		}
 		if last == nil || last.Offset != m.Offset || last.Trace.Trace != m.Trace.Trace {
-			record = t.record(stream, m, committed)
-			batch = t.span(record, "batch "+m.Trace.Partition.Topic, trace.SpanKindInternal, m.Trace.Began, m.Trace.Done,
+			batch = t.span(t.record(stream, m, committed), "batch "+m.Trace.Partition.Topic, trace.SpanKindInternal, m.Trace.Began, m.Trace.Done,
 				attribute.Int("messaging.batch.message_count", m.Trace.Batch))
 			last = m
 		}
