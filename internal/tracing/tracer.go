@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -40,8 +41,15 @@ func New(o Options) (*Tracer, error) {
 	if target == "" {
 		return nil, nil //nolint:nilnil // which is the one that does nothing
 	}
-	if err := (Config{Endpoint: target, Sample: o.Config.Sample}).Check(); err != nil {
-		return nil, fmt.Errorf("tracing: %w", err)
+	if o.Config.Endpoint == "" {
+		// A variable that was set for other programs must not keep this one from starting.
+		if err := (Config{Endpoint: target}).Check(); err != nil {
+			o.Log.Error("no tracing: a variable of the environment is of no use: set tracing.endpoint, or OTEL_TRACES_EXPORTER=none", "error", err)
+			return nil, nil //nolint:nilnil // as above
+		}
+		if speaksGRPC(o.Env) {
+			o.Log.Warn("tracing over HTTP, although OTEL_EXPORTER_OTLP_PROTOCOL says grpc: name the collector's port for HTTP, most often 4318", "endpoint", target)
+		}
 	}
 	headers, err := o.Config.headers()
 	if err != nil {
@@ -55,6 +63,8 @@ func New(o Options) (*Tracer, error) {
 	if len(headers) > 0 {
 		opts = append(opts, otlptracehttp.WithHeaders(headers)) // else those of the environment
 	}
+	// The library has one place for what it has to say, and would print it among our log's lines.
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Log.Warn("tracing", "error", err) }))
 	ctx := context.Background() // of a start that waits for nothing
 	exporter, err := otlptracehttp.New(ctx, opts...)
 	if err != nil {
@@ -62,7 +72,7 @@ func New(o Options) (*Tracer, error) {
 	}
 	of, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(identity(o)...), resource.WithFromEnv())
 	if err != nil {
-		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		o.Log.Warn("tracing without what OTEL_RESOURCE_ATTRIBUTES says", "error", err)
 	}
 	out := &outlet{SpanExporter: exporter, metrics: o.Metrics, log: o.Log}
 	collected := sdk.NewBatchSpanProcessor(out, sdk.WithMaxQueueSize(maxWaiting), sdk.WithMaxExportBatchSize(maxBatch), sdk.WithBatchTimeout(batchTime),
@@ -71,6 +81,16 @@ func New(o Options) (*Tracer, error) {
 		sdk.WithSpanProcessor(&gate{collected, out}))
 	o.Log.Info("tracing", "endpoint", target, "sample", o.Config.Sample)
 	return &Tracer{share: o.Config.Sample, provider: provider, tracer: provider.Tracer("github.com/gonomaly/gonomaly")}, nil
+}
+
+// speaksGRPC says whether the environment asks for what we do not speak.
+func speaksGRPC(env func(string) (string, bool)) bool {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
+		if protocol, _ := env(name); protocol != "" {
+			return protocol == "grpc"
+		}
+	}
+	return false
 }
 
 func identity(o Options) []attribute.KeyValue {

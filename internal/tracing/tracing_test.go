@@ -73,8 +73,29 @@ func TestCheck(t *testing.T) {
 			t.Errorf("Check of %+v = %v, want %q", c.config, err, c.says)
 		}
 	}
-	if _, err := New(Options{Env: variables("OTEL_EXPORTER_OTLP_ENDPOINT", "localhost:4317"), Log: slog.New(slog.DiscardHandler)}); err == nil {
-		t.Error("New takes a variable that is no URL")
+}
+
+// A variable that was meant for others does not keep the process from starting; what is wrong with it is said.
+func TestVariablesOfOthers(t *testing.T) {
+	const endpoint, protocol = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_PROTOCOL"
+	for _, c := range []struct {
+		env   []string
+		on    bool
+		words string
+	}{
+		{[]string{endpoint, "localhost:4317"}, false, "level=ERROR"},
+		{[]string{endpoint, "http://localhost:4317", protocol, "grpc"}, true, "level=WARN"},
+		{[]string{endpoint, "http://localhost:4318", protocol, "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"}, true, "level=INFO"},
+		{[]string{endpoint, "http://localhost:4318"}, true, "level=INFO"},
+	} {
+		var log bytes.Buffer
+		tracer, err := New(Options{Env: variables(c.env...), Metrics: NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil || (tracer != nil) != c.on || !strings.Contains(log.String(), c.words) || c.words == "level=INFO" && strings.Contains(log.String(), "WARN") {
+			t.Errorf("with %q New = %v, %v, and says %s, want %v and %s", c.env, tracer, err, log.String(), c.on, c.words)
+		}
+		if err := tracer.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
