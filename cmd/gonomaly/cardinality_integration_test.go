@@ -65,10 +65,17 @@ sinks: [{kind: redis}]
 		return generate.Event{Key: fmt.Append(nil, "bad ", i), Value: []byte(value), Time: at.UnixNano()}
 	}
 
-	feed(func(yield func(generate.Event) bool) {
-		for i := 0; i < 4000 && yield(good(i, 20)) && (i%100 > 0 || yield(bad(i/100))); i++ {
+	mixed := func(n, keys, every int) iter.Seq[generate.Event] {
+		return func(yield func(generate.Event) bool) {
+			for i := range n {
+				if !yield(good(i, keys)) || i%every == 0 && !yield(bad(i/every)) {
+					return
+				}
+			}
 		}
-	})
+	}
+
+	feed(mixed(4000, 20, 100))
 	p.w.eventually("a checkpoint is stored", func() error {
 		if p.metric("gonomaly_checkpoints_total", "outcome", "stored") == 0 {
 			return fmt.Errorf("none is")
@@ -82,10 +89,7 @@ sinks: [{kind: redis}]
 	}
 	before := p.series()
 	const keys, wrong = 1_000_000, 1000
-	feed(func(yield func(generate.Event) bool) {
-		for i := 0; i < keys && yield(good(i, keys)) && (i%(keys/wrong) > 0 || yield(bad(i/(keys/wrong)))); i++ {
-		}
-	})
+	feed(mixed(keys, keys, keys/wrong))
 	if n := p.metric("gonomaly_series"); n < keys*9/10 {
 		t.Errorf("%.0f keys are held, want most of a million: the test tests nothing", n)
 	}
