@@ -39,6 +39,10 @@ sinks: [{kind: redis}]
 		}
 		w.caughtUp(w.name, topic)
 		w.eventually("the sink has all alerts", func() error {
+			lags := p.families()["gonomaly_sink_lag_records"].GetMetric()
+			if len(lags) != 4 {
+				return fmt.Errorf("it has %d partitions", len(lags))
+			}
 			if n := p.metric("gonomaly_sink_lag_records"); n > 0 {
 				return fmt.Errorf("it lacks %v", n)
 			}
