@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
@@ -26,6 +27,7 @@ type Config struct {
 	Instance    string                  `yaml:"instance" jsonschema_description:"Stable name of this process, for static membership and transactional ids. Two processes must not share it. Without it a restart waits for the session to end."`
 	Listen      string                  `yaml:"listen" jsonschema:"default=127.0.0.1:9464,minLength=1" jsonschema_description:"Address of the HTTP port for metrics and health."`
 	Log         Log                     `yaml:"log" jsonschema_description:"What is logged."`
+	Tracing     tracing.Config          `yaml:"tracing" jsonschema_description:"Where the traces of alerts and dead letters go."`
 	Checkpoints Checkpoints             `yaml:"checkpoints" jsonschema_description:"Where the state of the detectors is kept."`
 	Sinks       []sinks.SinkConfig      `yaml:"sinks" jsonschema_description:"Where alerts go besides the alerts topic."`
 	Streams     []Stream                `yaml:"streams" jsonschema:"required,minItems=1" jsonschema_description:"Paths from topics to alerts, each with state and offsets of its own."`

@@ -41,6 +41,7 @@ func Diff(before, after *Config) Changes {
 		{"listen", before.Listen, after.Listen},
 		{"kafka", before.Kafka, after.Kafka},
 		{"redis", before.Redis, after.Redis},
+		{"tracing", before.Tracing, after.Tracing},
 		{"checkpoints", before.Checkpoints, after.Checkpoints},
 	} {
 		if !reflect.DeepEqual(part.a, part.b) {

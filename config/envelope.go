@@ -18,6 +18,7 @@ type envelope struct {
 	Subject         string         `json:"subject,omitempty" jsonschema_description:"Key of the series."`
 	Time            time.Time      `json:"time" jsonschema_description:"Event time of the alert."`
 	DataContentType string         `json:"datacontenttype" jsonschema:"enum=application/json" jsonschema_description:"Media type of the data."`
+	TraceParent     string         `json:"traceparent,omitempty" jsonschema_description:"Where tracing is on, the alert's place in its trace, as the CloudEvents extension for distributed tracing has it."`
 	Data            pipeline.Alert `json:"data" jsonschema_description:"The alert."`
 }
 

@@ -27,6 +27,7 @@ func (c *checker) finish(cfg *Config) {
 		c.wrong("", &invalid.Value{Name: "checkpoints.directory", Value: "", Want: "a directory, for the store file"})
 	}
 	c.wrongAll("kafka", cfg.Kafka.Check())
+	c.wrongAll("tracing", cfg.Tracing.Check())
 	c.checkSinks(cfg)
 	names, groups, alerts := map[string]int{}, map[string]int{}, map[string]int{}
 	for i := range cfg.Streams {

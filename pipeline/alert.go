@@ -5,6 +5,7 @@ import "time"
 // Alert is what a sink delivers: one revision of an incident of one series. On the wire it is the data of a CloudEvent.
 type Alert struct {
 	ID       string `json:"-"` // the CloudEvent's id: the same whenever the same record is folded with the same configuration
+	Trace    string `json:"-"` // the CloudEvent's traceparent; "" without tracing
 	Stream   string `json:"stream" jsonschema_description:"Stream that raised the alert."`
 	Key      string `json:"key" jsonschema_description:"Series the alert is about; empty where a stream has one series only."`
 	Kind     Kind   `json:"kind" jsonschema:"enum=anomaly,enum=drift" jsonschema_description:"What was found: an anomaly, or a drift (a lasting change of distribution)."`

@@ -15,6 +15,7 @@ type event[D any] struct {
 	Subject         string    `json:"subject,omitempty"`
 	Time            time.Time `json:"time"`
 	DataContentType string    `json:"datacontenttype"`
+	TraceParent     string    `json:"traceparent,omitempty"` // of the extension for distributed tracing
 	Data            *D        `json:"data"`
 }
 
@@ -31,7 +32,7 @@ func sourceOf(stream string) string { return "/gonomaly/streams/" + stream }
 func EncodeAlert(a *Alert) ([]byte, error) {
 	return json.Marshal(event[Alert]{
 		SpecVersion: "1.0", ID: a.ID, Source: sourceOf(a.Stream), Type: eventType(a.Kind), Subject: a.Key,
-		Time: a.Time, DataContentType: "application/json", Data: a,
+		Time: a.Time, DataContentType: "application/json", TraceParent: a.Trace, Data: a,
 	})
 }
 
@@ -49,6 +50,6 @@ func ParseAlert(b []byte) (Alert, error) {
 	case e.Type != eventType(e.Data.Kind):
 		return Alert{}, fmt.Errorf("parse alert: type is %q, want %q", e.Type, eventType(e.Data.Kind))
 	}
-	e.Data.ID = e.ID
+	e.Data.ID, e.Data.Trace = e.ID, e.TraceParent
 	return *e.Data, nil
 }

@@ -36,9 +36,10 @@ type Message struct {
 	Key     []byte
 	Value   []byte
 	Headers []Header
-	Offset  int64  // of the record that caused it: it is to be written once the position passes this offset, and not again
-	Time    int64  // timestamp of that record, Unix nanoseconds; the latency of an alert counts from it; 0 of an answer
-	Status  Status // of an alert, so that nobody has to parse it for that; "" of anything else
+	Offset  int64   // of the record that caused it: it is to be written once the position passes this offset, and not again
+	Time    int64   // timestamp of that record, Unix nanoseconds; the latency of an alert counts from it; 0 of an answer
+	Status  Status  // of an alert, so that nobody has to parse it for that; "" of anything else
+	Trace   *Traced // nil without tracing, and of an answer
 }
 
 // Handler is what a source drives; a Stream is one. For one partition no two calls overlap; different partitions may run in

@@ -339,13 +339,19 @@ func (w *Worker) alert(s *series, i *incident, k Kind, status Status, at int64) 
 // tell hands an alert out.
 func (w *Worker) tell(a *Alert) {
 	w.counts.Alerts[a.Kind][a.Status]++
+	headers, traced := alertHeaders, (*Traced)(nil)
+	if w.Tracing != nil {
+		traced = w.Tracing.of(w.record, w.partition, a.ID)
+		traced.Alert, a.Trace = a.ID, traced.Parent()
+		headers = append(headers[:1:1], traced.headers()...)
+	}
 	value, err := EncodeAlert(a)
 	if err != nil {
 		panic("an alert that cannot be written as JSON: " + err.Error()) // all its numbers are finite
 	}
 	w.told = append(w.told, Message{
-		Topic: w.config.Alert.Topic, Key: []byte(a.Key), Value: value, Headers: alertHeaders, Offset: w.record.Offset, Time: w.record.Timestamp,
-		Status: a.Status,
+		Topic: w.config.Alert.Topic, Key: []byte(a.Key), Value: value, Headers: headers, Offset: w.record.Offset, Time: w.record.Timestamp,
+		Status: a.Status, Trace: traced,
 	})
 }
 

@@ -22,6 +22,7 @@ type Options struct {
 	Metrics         *Metrics
 	Log             *slog.Logger
 	Trace           func(Trace) // for backtests: called for every point
+	Tracing         *Tracing    // nil has messages say of no trace
 }
 
 // Stream is the Handler of one configured path: a Worker for each assigned partition, and their checkpoints.
@@ -109,7 +110,7 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 	if err != nil {
 		return 0, fmt.Errorf("restore %v: %w", p, err)
 	}
-	w.Trace = s.o.Trace
+	w.Trace, w.Tracing = s.o.Trace, s.o.Tracing
 	part := &partition{
 		p: p, labels: s.labels(p), saving: make(chan struct{}, 1), revoked: make(chan struct{}),
 		worker: w, counted: newCounts(), saved: kept, committed: max(committed, 0), position: w.position, latest: from == FromLatest,

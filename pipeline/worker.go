@@ -108,6 +108,9 @@ type Worker struct {
 	timing  timing
 	took    [stages]time.Duration // since the metrics were told
 
+	// Tracing, if set, has what is told say to which trace it belongs.
+	Tracing *Tracing
+
 	// Trace, if set, is called for every point, for samples that are too few for one, and for those of keys that find no room.
 	Trace func(Trace)
 }
@@ -314,9 +317,14 @@ func (w *Worker) setAside(r *Record, err error) {
 		header("reason", string(reason)), header("detail", detail), header("stream", w.stream), header("topic", w.partition.Topic),
 		header("partition", strconv.Itoa(int(w.partition.ID))), header("offset", strconv.FormatInt(r.Offset, 10)),
 		header("timestamp", strconv.FormatInt(r.Timestamp/1e6, 10)))
+	var traced *Traced
+	if w.Tracing != nil {
+		traced = w.Tracing.of(r, w.partition, identity{stream: w.stream, partition: w.partition, offset: r.Offset}.id())
+		headers = append(headers, Header{Key: letterTraceParent, Value: []byte(traced.Parent())})
+	}
 	w.told = append(w.told, Message{
 		Topic: DeadLetterTopic(w.partition.Topic), Key: bytes.Clone(r.Key), Value: bytes.Clone(r.Value), Headers: headers,
-		Offset: r.Offset, Time: r.Timestamp,
+		Offset: r.Offset, Time: r.Timestamp, Trace: traced,
 	})
 }
 

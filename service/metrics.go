@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sinks"
 	"github.com/gonomaly/gonomaly/sources"
@@ -21,6 +22,7 @@ type metrics struct {
 	sources  *sources.KafkaMetrics
 	clients  *kafka.Metrics
 	sinks    *sinks.Metrics
+	tracing  *tracing.Metrics
 
 	good         prometheus.Gauge
 	when         prometheus.Gauge
@@ -43,6 +45,7 @@ func newMetrics(reg prometheus.Registerer, b Build) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		pipeline: pipeline.NewMetrics(reg), sources: sources.NewKafkaMetrics(reg), clients: kafka.NewMetrics(reg), sinks: sinks.NewMetrics(reg),
+		tracing: tracing.NewMetrics(reg),
 		good: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gonomaly_config_last_reload_successful", Help: "1 if the last configuration that was loaded is in force, 0 if it was refused.",
 		}),

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
@@ -61,6 +62,10 @@ func Reference() ([]Section, error) {
 		{
 			"Sinks", "Of each sink: what became of the alerts in the alerts topics.",
 			func(reg prometheus.Registerer) error { sinks.NewMetrics(reg); return nil },
+		},
+		{
+			"Traces", "See [tracing.md](tracing.md).",
+			func(reg prometheus.Registerer) error { tracing.NewMetrics(reg); return nil },
 		},
 		{
 			"Store of checkpoints, and Redis", "",

@@ -80,6 +80,7 @@ var atRest = map[string]string{
 	"gonomaly_sink_oldest_undelivered_seconds":             "sinks.TestStoppedRedisStallsOnlyItself",
 	"gonomaly_sink_retries_total":                          "sinks.TestRedisFailsAtRandom",
 	"gonomaly_sink_rewinds_total":                          "sinks.TestRedisIsFlushed",
+	"gonomaly_trace_spans_total":                           "service.TestTraces",
 	"gonomaly_kafka_client_buffered_fetch_bytes":           theirs,
 	"gonomaly_kafka_client_buffered_fetch_records_total":   theirs,
 	"gonomaly_kafka_client_buffered_produce_bytes":         theirs,

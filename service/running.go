@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/service/recent"
@@ -27,6 +28,7 @@ type running struct {
 	checkpoints pipeline.Checkpoints
 	env         sinks.Env
 	told        *recent.Told
+	tracer      *tracing.Tracer // nil without tracing
 	failed      chan error
 
 	mu      sync.Mutex
@@ -64,13 +66,14 @@ func (r *running) newPath(c *config.Config, s config.Stream) (*path, error) {
 	stream, err := pipeline.NewStream(pipeline.Options{
 		Name: s.Name, Group: s.Group, Topics: s.Topics, Latest: s.Start == config.StartLatest, Config: s.Config,
 		Checkpoints: r.checkpoints, CheckpointEvery: c.Checkpoints.Every, Metrics: r.metrics.pipeline, Log: r.o.Log,
+		Tracing: r.tracer.Pipeline(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", s.Name, err)
 	}
 	source, err := sources.NewKafka(sources.KafkaOptions{
 		Client: c.Kafka, Config: s.KafkaConfig, Stream: s.Name, Group: s.Group, Topics: s.Topics, Outputs: stream.Outputs(), Instance: c.Instance,
-		Clients: r.metrics.clients, Metrics: r.metrics.sources, Log: r.o.Log,
+		Clients: r.metrics.clients, Metrics: r.metrics.sources, Log: r.o.Log, Tracer: r.tracer,
 		Told: func(messages []pipeline.Message) { r.told.Add(s.Name, time.Now().UTC(), messages) },
 	})
 	if err != nil {
@@ -115,7 +118,7 @@ func (r *running) newCarrier(c *config.Config) (*carrier, error) {
 	}
 	router, err := sinks.NewRouter(sinks.Options{
 		Sinks: append(slices.Clone(c.Sinks), r.o.Sinks...), Topics: topics, Env: r.env, Kafka: kafka.Guarded(opts, r.metrics.clients), Instance: c.Instance,
-		Metrics: r.metrics.sinks, Log: r.o.Log,
+		Metrics: r.metrics.sinks, Log: r.o.Log, Tracer: r.tracer,
 	})
 	if err != nil {
 		return nil, err
@@ -146,11 +149,23 @@ func newEnv(c *config.Config, reg prometheus.Registerer) (sinks.Env, error) {
 	return env, nil
 }
 
+// newTracer is nil where the configuration and the environment ask for none.
+func newTracer(c *config.Config, o Options, m *metrics) (*tracing.Tracer, error) {
+	env := o.Env
+	if env == nil {
+		env = func(string) (string, bool) { return "", false }
+	}
+	return tracing.New(tracing.Options{Config: c.Tracing, Env: env, Version: o.Build.Version, Instance: c.Instance, Metrics: m.tracing, Log: o.Log})
+}
+
 // newRunning makes all parts and starts none.
 func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
 	r := &running{o: o, metrics: m, told: recent.New(time.Now().UTC()), failed: make(chan error, 1)}
 	var err error
 	if r.env, err = newEnv(c, reg); err != nil {
+		return nil, err
+	}
+	if r.tracer, err = newTracer(c, o, m); err != nil {
 		return nil, err
 	}
 	switch c.Checkpoints.Store {

@@ -28,7 +28,8 @@ type Options struct {
 	Sinks  []sinks.SinkConfig             // besides those of the configuration
 	Log    *slog.Logger
 	Level  *slog.LevelVar
-	Build  Build // for the metrics
+	Build  Build                       // for the metrics
+	Env    func(string) (string, bool) // looks up the variables of OpenTelemetry; nil for none
 
 	// Serving, if set, is called once the HTTP port is open.
 	Serving func(net.Addr)
@@ -95,13 +96,28 @@ const drainTimeout = 9500 * time.Millisecond
 
 // drain stops everything, or gives up on that: what is left open is taken over by its next owner as after a crash.
 func (s *Service) drain() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.running.stop() }()
 	select {
 	case err := <-stopped:
+		s.flush(ctx)
 		return err
-	case <-time.After(drainTimeout):
+	case <-ctx.Done():
 		return fmt.Errorf("not everything ended within %v: the next owner takes over as after a crash", drainTimeout)
+	}
+}
+
+// flushTimeout is how long the end of the process waits for the collector of traces.
+const flushTimeout = 2 * time.Second
+
+// flush sends the spans of the last alerts; a collector that is away does not hold the end up.
+func (s *Service) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := s.running.tracer.Close(ctx); err != nil {
+		s.o.Log.Warn("the last spans are lost", "error", err)
 	}
 }
 

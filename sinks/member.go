@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
@@ -50,6 +51,7 @@ type member struct {
 	health     *health
 	loops      *loops
 	metrics    *Metrics
+	tracer     *tracing.Tracer
 	log        *slog.Logger
 	pace       pace
 }
@@ -57,7 +59,8 @@ type member struct {
 func newMember(c *SinkConfig, sink Sink, letters message.Publisher, o *Options) *member {
 	metrics := o.Metrics
 	m := &member{
-		name: c.ID(), kind: c.Kind, sink: sink, letters: letters, metrics: metrics, log: o.Log.With("sink", c.ID()), pace: o.pace,
+		name: c.ID(), kind: c.Kind, sink: sink, letters: letters, metrics: metrics, tracer: o.Tracer, log: o.Log.With("sink", c.ID()),
+		pace: o.pace,
 	}
 	m.health = &health{log: m.log, problems: map[string]problem{}}
 	m.loops = &loops{last: map[string]time.Time{}}
@@ -140,15 +143,19 @@ func (m *member) deliver(ctx context.Context, b *batch, ds []*Delivery) error {
 	if len(ds) == 0 {
 		return nil
 	}
-	delivered, latency := m.metrics.deliveries.WithLabelValues(m.name, delivered), m.metrics.latency.WithLabelValues(m.name)
+	count, latency := m.metrics.deliveries.WithLabelValues(m.name, delivered), m.metrics.latency.WithLabelValues(m.name)
+	attempts := m.tracer.Attempts()
 	return m.retry(ctx, b.partition.Topic, "deliver", func(ctx context.Context) error {
 		_, err := m.breaker.Execute(func() (struct{}, error) {
 			n, err := m.sink.Send(ctx, ds)
+			attempts.Made(err)
 			now := time.Now()
 			for i := range n {
-				latency.Observe(max(0, now.Sub(b.records[b.done+i].timestamp).Seconds()))
+				r := &b.records[b.done+i]
+				trace := m.traced(b, r, delivered, nil, attempts, now)
+				tracing.Observe(latency, max(0, now.Sub(r.timestamp).Seconds()), trace)
 			}
-			delivered.Add(float64(n))
+			count.Add(float64(n))
 			b.took(n)
 			ds = ds[n:]
 			return struct{}{}, err
@@ -157,14 +164,32 @@ func (m *member) deliver(ctx context.Context, b *batch, ds []*Delivery) error {
 	})
 }
 
+// traced puts what has become of r into its trace, which it returns; none without tracing.
+func (m *member) traced(b *batch, r *record, outcome string, cause error, attempts *tracing.Attempts, now time.Time) pipeline.TraceContext {
+	if m.tracer == nil {
+		return pipeline.TraceContext{}
+	}
+	headers := make([]pipeline.Header, len(r.headers))
+	for i, h := range r.headers {
+		headers[i] = pipeline.Header(h)
+	}
+	trace, _ := pipeline.TraceOf(headers)
+	m.tracer.Delivered(trace, tracing.Delivery{
+		Sink: m.name, Kind: m.kind, Partition: b.partition, Offset: r.offset, Outcome: outcome, Cause: cause, Attempts: attempts, Ended: now,
+	})
+	return trace
+}
+
 // setAside writes the next record of b to the dead-letter topic.
 func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause error) error {
-	r := &b.records[b.done]
+	r, attempts := &b.records[b.done], m.tracer.Attempts()
 	topic := DeadLetterTopic(b.partition.Topic, m.name)
 	err := m.retry(ctx, b.partition.Topic, "dead letters", func(ctx context.Context) error {
 		letter := deadLetter(b.partition, r, m.name, outcome, cause.Error())
 		letter.SetContext(ctx)
-		return m.letters.Publish(topic, letter)
+		err := m.letters.Publish(topic, letter)
+		attempts.Made(err)
+		return err
 	})
 	if err != nil {
 		return err
@@ -172,6 +197,7 @@ func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause e
 	b.done++
 	m.log.Error("alert is set aside", "reason", outcome, "error", cause, "topic", topic)
 	m.metrics.deliveries.WithLabelValues(m.name, outcome).Inc()
+	m.traced(b, r, outcome, cause, attempts, time.Now())
 	return nil
 }
 

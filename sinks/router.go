@@ -11,6 +11,8 @@ import (
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/gonomaly/gonomaly/internal/tracing"
 )
 
 // Topic is an alerts topic, and the consumer group of the stream that writes it.
@@ -26,6 +28,7 @@ type Options struct {
 	Channel  *Channel
 	Metrics  *Metrics
 	Log      *slog.Logger
+	Tracer   *tracing.Tracer // nil for no traces
 
 	pace pace // zero is the usual one
 }

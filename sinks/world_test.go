@@ -21,6 +21,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 )
@@ -42,6 +43,7 @@ type world struct {
 	env     Env
 	stdout  *output
 	metrics *Metrics
+	tracer  *tracing.Tracer
 	ids     []string
 }
 
@@ -147,7 +149,7 @@ func (w *world) runSinks(configs []SinkConfig) (r *Router, stop func()) {
 	w.Helper()
 	r, err := NewRouter(Options{
 		Sinks: configs, Topics: []Topic{{topic, "gonomaly.machines"}, {topic, "another"}}, Env: w.env, Kafka: w.kafka, Instance: "one",
-		Metrics: w.metrics, Log: slog.New(slog.DiscardHandler), pace: quick,
+		Metrics: w.metrics, Log: slog.New(slog.DiscardHandler), Tracer: w.tracer, pace: quick,
 	})
 	if err != nil {
 		w.Fatal(err)

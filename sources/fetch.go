@@ -44,10 +44,12 @@ func (s *session) fold(ctx context.Context, one share) error {
 				break
 			}
 		}
+		began := s.o.Tracer.Begin()
 		messages, err := s.h.Process(ctx, o.p, o.convert(records[:n]))
 		if err != nil {
 			return fmt.Errorf("process: %w", err)
 		}
+		s.o.Tracer.Processed(messages, began, n)
 		for _, r := range records[:n] {
 			r.Recycle()
 		}

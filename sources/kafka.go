@@ -16,6 +16,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
@@ -32,6 +33,7 @@ type KafkaOptions struct {
 	Clients  *kafka.Metrics
 	Metrics  *KafkaMetrics
 	Log      *slog.Logger
+	Tracer   *tracing.Tracer // nil for no traces
 
 	// Told, if set, is called with messages of a partition that have become durable. It must not wait, for the loop does.
 	Told func(messages []pipeline.Message)

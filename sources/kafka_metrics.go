@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
@@ -161,7 +162,11 @@ func (m *KafkaMetrics) unfollow(stream string, s *session) {
 func (m *KafkaMetrics) written(stream string, message *pipeline.Message, alerts string, now time.Time) {
 	m.messages.WithLabelValues(stream, message.Topic).Inc()
 	if message.Topic == alerts && message.Time > 0 {
-		m.latency.WithLabelValues(stream).Observe(max(0, now.Sub(time.Unix(0, message.Time)).Seconds()))
+		var trace pipeline.TraceContext
+		if message.Trace != nil {
+			trace = message.Trace.TraceContext
+		}
+		tracing.Observe(m.latency.WithLabelValues(stream), max(0, now.Sub(time.Unix(0, message.Time)).Seconds()), trace)
 	}
 }
 

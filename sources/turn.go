@@ -181,7 +181,7 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 					break // the next turn's
 				}
 				s.o.Metrics.written(s.o.Stream, &o.pending[i], s.o.Outputs[0], now)
-				if s.o.Told != nil {
+				if s.o.Told != nil || s.o.Tracer != nil {
 					told = append(told, o.pending[i])
 				}
 			}
@@ -191,7 +191,8 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 			}
 		}
 		s.mu.Unlock()
-		if len(told) > 0 {
+		s.o.Tracer.Committed(s.o.Stream, told, s.ending, now)
+		if len(told) > 0 && s.o.Told != nil {
 			s.o.Told(told)
 		}
 		if err := s.tell(ctx, at, o, offset); err != nil {

@@ -55,7 +55,7 @@ standard output where there is none.`,
 			limitMemory(log)
 			b := readBuild()
 			s, err := service.New(service.Options{
-				Load: func() (*config.Config, error) { return config.Load(file) }, Listen: listen, Log: log, Level: level,
+				Load: func() (*config.Config, error) { return config.Load(file) }, Listen: listen, Log: log, Level: level, Env: os.LookupEnv,
 				Build: service.Build{Version: b.Version, Revision: b.Commit},
 			})
 			if err != nil {

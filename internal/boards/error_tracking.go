@@ -141,6 +141,11 @@ func errorTracking() board {
 				says:    "In ten minutes: a sink had lost what it had taken, and was given it again.",
 				queries: one(`sum by (sink) (increase(gonomaly_sink_rewinds_total{process}[10m]))`, "{{sink}}"),
 			},
+			{
+				title: "Trace spans that were lost", unit: "cps",
+				says:    "failed: the collector did not take them, and the log says why; dropped: too many waited for it. Alerts do not wait. 0 without tracing.",
+				queries: one(`sum by (outcome) (rate(gonomaly_trace_spans_total{process, outcome!="exported"}[rate]))`, "{{outcome}}"),
+			},
 		}}},
 	}
 }

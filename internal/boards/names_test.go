@@ -36,7 +36,7 @@ var unshown = map[string]string{
 	"gonomaly_kafka_client_(fetch|produce)_.*":                                           "of each broker and topic; gonomaly_records_received_total and the bytes read tell the same of a stream",
 	"gonomaly_kafka_client_buffered_(fetch_bytes|produce_bytes|produce_records_total).*": "buffered_fetch_records_total tells the same, in records",
 	"gonomaly_kafka_client_(read|write)_(time|wait)_seconds":                             "kprom describes these and observes nothing: its histograms are off",
-	"gonomaly_kafka_client_request_.*_seconds":                                           "kprom describes these and observes nothing: its histograms are off",
+	"gonomaly_kafka_client_request_.*_seconds":                                           "kprom describes these and observes nothing: its histograms are off, for they do not part requests by kind, and fetches wait for records on purpose: of slow brokers tells gonomaly_transaction_seconds",
 }
 
 // others are series that Prometheus makes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/grafana/grafana-foundation-sdk/go/cog"
@@ -68,6 +69,9 @@ var chosen = strings.NewReplacer(
 
 func (q query) promQL() string { return chosen.Replace(q.expr) }
 
+// exemplary are the histograms whose buckets name traces.
+var exemplary = regexp.MustCompile(`gonomaly_(alert_latency|sink_delivery)_seconds_bucket`)
+
 func (p panel) targets() []cog.Builder[variants.Dataquery] {
 	var all []cog.Builder[variants.Dataquery]
 	for i, q := range p.queries {
@@ -79,6 +83,9 @@ func (p panel) targets() []cog.Builder[variants.Dataquery] {
 			t.Instant()
 		case lines, wide:
 			t.Range()
+			if i == len(p.queries)-1 && exemplary.MatchString(q.expr) { // the others are of the same buckets
+				t.Exemplar(true)
+			}
 		}
 		all = append(all, t)
 	}

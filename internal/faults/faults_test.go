@@ -28,7 +28,8 @@ type fault struct {
 	cure   func(*group) // nil where the fault is over at once
 
 	// alerts are those that come, and go once the fault is cured, each as its name, its severity and a reason where it has one. Others fail
-	// the test, but for those that may come too: that hangs on how long the first ones take.
+	// the test, but for those that may come behind them, which hangs on how long the first ones take: nobody is told of those, for one fault is one
+	// page, also after the cure.
 	alerts, may []string
 
 	stays map[string]string // alerts that outlast the cure, and for how long
@@ -98,6 +99,9 @@ func (f *fault) run(t *testing.T, w *world) []row {
 	for key, s := range w.watch.of(g.job) {
 		if !slices.Contains(f.alerts, key) && !slices.Contains(f.may, key) {
 			t.Errorf("%s is told by %s too: %s", f.what, key, s.summary)
+		}
+		if slices.Contains(f.may, key) && !s.told.IsZero() {
+			t.Errorf("%s pages again, by %s, %.0f s after the cure", f.what, key, s.told.Sub(cured).Seconds())
 		}
 		rows = append(rows, row{what: f.what, alert: key, sighting: *s, after: s.first.Sub(struck), gone: s.last.Sub(cured), stays: f.stays[key]})
 	}
