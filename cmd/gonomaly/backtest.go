@@ -16,7 +16,7 @@ import (
 )
 
 func newBacktest() *cobra.Command {
-	var file, stream, out string
+	var file, stream, out, profile string
 	var inputs []string
 	var nab bool
 	c := &cobra.Command{
@@ -31,7 +31,7 @@ expected bands, scores and alerts.`,
 		Example: `  gonomaly create metrics --from data.csv > g.yaml
   gonomaly backtest -c g.yaml --input data.csv --out report
   gonomaly backtest -c g.yaml --input folder --out results --nab`,
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			inputs = append(inputs, args...) // --input a b c
 			if file == "" || len(inputs) == 0 || out == "" {
 				return usageError{errors.New("-c, --input and --out are all needed")}
@@ -43,6 +43,13 @@ expected bands, scores and alerts.`,
 			s, err := streamOf(cfg, stream)
 			if err != nil {
 				return usageError{err}
+			}
+			if profile != "" {
+				stop, err := profileCPU(profile)
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, stop()) }()
 			}
 			bar := newBar(c.ErrOrStderr())
 			results, err := backtest.Run(c.Context(), backtest.Options{
@@ -60,6 +67,7 @@ expected bands, scores and alerts.`,
 	f.StringVar(&stream, "stream", "", "`NAME` of the stream to play, where the configuration has several")
 	f.StringArrayVar(&inputs, "input", nil, "`FILE|DIR` to play; may be repeated")
 	f.StringVar(&out, "out", "", "`DIR` for the results")
+	f.StringVar(&profile, "cpuprofile", "", "`FILE` for a profile of the CPU until the end, for go tool pprof")
 	f.BoolVar(&nab, "nab", false, "also write the layout of the Numenta Anomaly Benchmark, under DIR/gonomaly")
 	return c
 }
