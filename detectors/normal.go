@@ -49,8 +49,14 @@ func millsSeries(z float64) float64 {
 	return 1 - v*(1-3*v*(1-5*v*(1-7*v)))
 }
 
+// logRare is the logarithm of a probability p so small that 1 - p has just digits enough for Erfinv: it is exact to 1e-10 there.
+const logRare = -16
+
 // normalAt is the inverse of logNormalTail: the z whose two-sided tail has the logarithm logP ≤ 0.
 func normalAt(logP float64) float64 {
+	if logP > logRare {
+		return math.Sqrt2 * math.Erfinv(-math.Expm1(logP))
+	}
 	// exp(-z²/2) bounds the tail from above; far out it is sqrt(2/π)/z times that.
 	z := math.Sqrt(-2 * logP)
 	if z > 2 {
