@@ -136,14 +136,12 @@ func (b *rows) failed() error {
 func (b *rows) fill(r *FileReader, from int64, n int) {
 	b.records, b.values = b.records[:0], b.values[:0]
 	for len(b.records) < n {
-		record, err := r.Next()
+		record, values, err := r.appendNext(b.values)
 		if b.stop = err; err != nil {
 			return
 		}
 		if record.Offset >= from {
-			start := len(b.values)
-			b.values = append(b.values, record.Value...)
-			record.Value = b.values[start:len(b.values):len(b.values)]
+			b.values = values
 			b.records = append(b.records, record)
 		}
 	}
