@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -125,8 +126,12 @@ func play(ctx context.Context, o Options, f *File, alerts *output, progress func
 			return alerts.err
 		},
 	}
+	var writing sync.WaitGroup
+	writing.Go(w.write)
 	err = source.Run(ctx, stream)
 	stream.Wait()
+	w.end()
+	writing.Wait()
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return errors.Join(err, w.discard())
 	}
