@@ -25,10 +25,17 @@ func logNormalBulk(z float64) float64 {
 	return math.Log1p(-math.Erfc(z / math.Sqrt2)) // near 1, where the logarithm has the digits of the tail
 }
 
-// ScoreAt is the inverse of Decades.
+// ScoreAt is the inverse of Decades. A backtest asks it of each point.
 func (n normal) ScoreAt(decades float64) float64 {
-	return min(normalAt(sidak(-max(decades, 0)*math.Ln10, 1/float64(n))), MaxScore)
+	logP := -max(decades, 0) * math.Ln10
+	if bulk := math.Exp(logComplement(logP) / float64(n)); bulk < 1-rare {
+		return math.Sqrt2 * math.Erfinv(bulk)
+	}
+	return min(normalAt(sidak(logP, 1/float64(n))), MaxScore)
 }
+
+// rare is so small a tail that 1 less it has just the digits for a score to 1e-10.
+const rare = 1e-7
 
 // logNormalTail returns the natural logarithm of the probability that a standard normal lies farther than z ≥ 0 from zero. It is
 // finite up to MaxScore, where the probability itself has long been 0.
@@ -49,14 +56,8 @@ func millsSeries(z float64) float64 {
 	return 1 - v*(1-3*v*(1-5*v*(1-7*v)))
 }
 
-// logRare is the logarithm of a probability p so small that 1 - p has just digits enough for Erfinv: it is exact to 1e-10 there.
-const logRare = -16
-
 // normalAt is the inverse of logNormalTail: the z whose two-sided tail has the logarithm logP ≤ 0.
 func normalAt(logP float64) float64 {
-	if logP > logRare {
-		return math.Sqrt2 * math.Erfinv(-math.Expm1(logP))
-	}
 	// exp(-z²/2) bounds the tail from above; far out it is sqrt(2/π)/z times that.
 	z := math.Sqrt(-2 * logP)
 	if z > 2 {
