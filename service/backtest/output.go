@@ -46,12 +46,12 @@ type writer struct {
 	file *File
 
 	// Of the path's goroutine.
+	fields []string
 	traces *traces
 	full   chan *traces
 	free   chan *traces
 
 	// Of that in which write runs.
-	fields   []string
 	windowed bool
 	scores   *output
 	nab      *output         // nil unless asked for
@@ -129,6 +129,7 @@ func (w *writer) write() {
 	}
 }
 
+// line writes the row of a point, or of a sample that made none.
 func (w *writer) line(t *pipeline.Trace) {
 	if !w.windowed {
 		w.empty(t.Offset)
