@@ -70,9 +70,9 @@ fuzz: ## run each fuzz test for FUZZTIME (30s)
 	  done; \
 	done
 
-bench: $(BROKER) ## measure detectors, decoders and the whole path on a real broker, COUNT (3) times
+bench: $(BROKER) ## measure detectors, decoders, backtest and the whole path on a real broker, COUNT (3) times
 	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./pipeline/... ./sources/...
-	$(GO) test -tags integration -run '^$$' -bench BenchmarkPath -benchtime 1x -count $(or $(COUNT),3) -timeout 30m ./cmd/gonomaly
+	$(GO) test -tags integration -run '^$$' -bench 'Path|Backtest' -benchtime 1x -count $(or $(COUNT),3) -timeout 30m ./cmd/gonomaly
 
 bench-compare: ## measure the whole path of this tree beside that of commit BASE (HEAD^), RUNS (5) times by turns
 	@base=$$(mktemp -d) && trap 'git worktree remove --force "$$base"' EXIT && git worktree add --quiet --detach "$$base" $(or $(BASE),HEAD^) \

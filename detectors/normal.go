@@ -25,10 +25,17 @@ func logNormalBulk(z float64) float64 {
 	return math.Log1p(-math.Erfc(z / math.Sqrt2)) // near 1, where the logarithm has the digits of the tail
 }
 
-// ScoreAt is the inverse of Decades.
+// ScoreAt is the inverse of Decades. A backtest asks it of each point.
 func (n normal) ScoreAt(decades float64) float64 {
-	return min(normalAt(sidak(-max(decades, 0)*math.Ln10, 1/float64(n))), MaxScore)
+	logP := -max(decades, 0) * math.Ln10
+	if bulk := math.Exp(logComplement(logP) / float64(n)); bulk < 1-rare {
+		return math.Sqrt2 * math.Erfinv(bulk)
+	}
+	return min(normalAt(sidak(logP, 1/float64(n))), MaxScore)
 }
+
+// rare is so small a tail that 1 less it has just the digits for a score to 1e-10.
+const rare = 1e-7
 
 // logNormalTail returns the natural logarithm of the probability that a standard normal lies farther than z ≥ 0 from zero. It is
 // finite up to MaxScore, where the probability itself has long been 0.

@@ -15,7 +15,7 @@ func TestNormalTail(t *testing.T) {
 		}
 	}
 	for z := 1e-3; z <= MaxScore; z *= 1.3 {
-		if back := normalAt(logNormalTail(z)); math.Abs(back-z) > 1e-9*max(1, z) {
+		if back := normalAt(logNormalTail(z)); math.Abs(back-z) > 1e-10*max(1, z) {
 			t.Errorf("normalAt(logNormalTail(%v)) = %v", z, back)
 		}
 	}
@@ -46,5 +46,30 @@ func TestSidak(t *testing.T) {
 		if got, want := sidak(-500, n), -500+math.Log(n); math.Abs(got-want) > 1e-12 {
 			t.Errorf("sidak(-500, %v) = %v, want %v", n, got, want)
 		}
+	}
+}
+
+// ScoreAt and Decades are inverse, on both sides of where another formula begins, and there they meet.
+func TestNormalInverse(t *testing.T) {
+	for _, n := range []float64{1, 5, 100} {
+		law := normal(n)
+		for d := 1e-6; d <= 300; d *= 1.1 {
+			if back := law.Decades(law.ScoreAt(d)); math.Abs(back-d) > 1e-8*d {
+				t.Errorf("normal(%v).Decades(ScoreAt(%v)) = %v", n, d, back)
+			}
+		}
+		edge := -sidak(math.Log(rare), n) / math.Ln10
+		if low, high := law.ScoreAt(edge*(1-1e-9)), law.ScoreAt(edge*(1+1e-9)); !(low < high) || high-low > 1e-7 {
+			t.Errorf("of %v, ScoreAt goes from %v to %v about %v decades", n, low, high, edge)
+		}
+	}
+	if s := normal(5).ScoreAt(0); s != 0 {
+		t.Errorf("ScoreAt(0) = %v, want 0", s)
+	}
+}
+
+func BenchmarkNormalScoreAt(b *testing.B) {
+	for b.Loop() {
+		normal(5).ScoreAt(4) // of five fields, 1 in 10,000
 	}
 }

@@ -26,7 +26,7 @@ type File struct {
 	Topic    string                         // by default the file's base name, or stdin
 	Batch    int                            // records handed on at once; 0 for many, 1 for a pipe whose records count as they come
 	Emit     func([]pipeline.Message) error // takes what is to be written, in order; it keeps nothing
-	Progress func(done, size int64)         // where not nil, told after each batch what FileReader.Progress says
+	Progress func(rows, done, size int64)   // where not nil, told after each batch how many rows are behind, and what FileReader.Progress says
 }
 
 // Partition is the partition that Run passes to its handler.
@@ -111,8 +111,9 @@ func (f *File) take(ctx context.Context, h pipeline.Handler, p pipeline.Partitio
 	if err := f.hand(ctx, h, p, b.records); err != nil {
 		return err
 	}
-	if f.Progress != nil {
-		f.Progress(f.Reader.Progress())
+	if f.Progress != nil && len(b.records) > 0 {
+		done, size := f.Reader.Progress()
+		f.Progress(b.records[len(b.records)-1].Offset+1, done, size)
 	}
 	return nil
 }
@@ -136,14 +137,12 @@ func (b *rows) failed() error {
 func (b *rows) fill(r *FileReader, from int64, n int) {
 	b.records, b.values = b.records[:0], b.values[:0]
 	for len(b.records) < n {
-		record, err := r.Next()
+		record, values, err := r.appendNext(b.values)
 		if b.stop = err; err != nil {
 			return
 		}
 		if record.Offset >= from {
-			start := len(b.values)
-			b.values = append(b.values, record.Value...)
-			record.Value = b.values[start:len(b.values):len(b.values)]
+			b.values = values
 			b.records = append(b.records, record)
 		}
 	}

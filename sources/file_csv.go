@@ -1,20 +1,17 @@
 package sources
 
 import (
+	"bufio"
 	"bytes"
-	"encoding/csv"
 	"fmt"
-	"io"
 	"strings"
 	"unicode/utf8"
 )
 
 // readCSV reads the header and makes each further row a record: a line of CSV, or a JSON object of its columns in order.
-func (r *FileReader) readCSV(in io.Reader, toCSV bool) error {
-	rows := csv.NewReader(in)
-	rows.ReuseRecord = true
-	rows.TrimLeadingSpace = true
-	header, err := rows.Read()
+func (r *FileReader) readCSV(in *bufio.Reader, toCSV bool) error {
+	t := newTable(in)
+	header, err := t.read()
 	if err != nil {
 		return r.failed(err)
 	}
@@ -22,7 +19,7 @@ func (r *FileReader) readCSV(in io.Reader, toCSV bool) error {
 	prefixes := make([][]byte, len(header)) // of the columns in an object: {"a": and ,"b":
 	seen := map[string]bool{}
 	for i, name := range header {
-		name = strings.ToValidUTF8(strings.TrimSpace(name), "\ufffd")
+		name = strings.Clone(strings.ToValidUTF8(strings.TrimSpace(name), "\ufffd")) // the cells do not last
 		if seen[name] {
 			return fmt.Errorf("%s:1: column %q stands twice in the header", r.name, name)
 		}
@@ -30,25 +27,20 @@ func (r *FileReader) readCSV(in io.Reader, toCSV bool) error {
 		r.header = append(r.header, name)
 		prefixes[i] = append(appendJSONString([]byte{"{,"[min(i, 1)]}, name), ':')
 	}
-	var row []byte
-	r.next = func() ([]byte, error) {
-		cells, err := rows.Read()
-		if len(cells) > 0 && len(cells) != len(prefixes) { // Read has returned ErrFieldCount, which gives no numbers
-			r.line, _ = rows.FieldPos(0)
-			r.line-- // failed counts on
-			return nil, fmt.Errorf("%d columns, want the header's %d", len(cells), len(prefixes))
-		}
+	r.next = func(b []byte) ([]byte, error) {
+		cells, err := t.read()
 		if err != nil {
-			return nil, err
+			return b, err
 		}
-		r.line, _ = rows.FieldPos(0)
-		row = row[:0]
-		if toCSV {
-			row = appendCSV(row, cells)
-		} else {
-			row = appendObject(row, prefixes, cells)
+		r.line = t.line
+		switch {
+		case len(cells) != len(prefixes):
+			r.line-- // failed counts on
+			return b, fmt.Errorf("%d columns, want the header's %d", len(cells), len(prefixes))
+		case toCSV:
+			return appendCSV(b, cells, t.plain), nil
 		}
-		return row, nil
+		return appendObject(b, prefixes, cells), nil
 	}
 	return nil
 }
@@ -57,7 +49,11 @@ func (r *FileReader) readCSV(in io.Reader, toCSV bool) error {
 func appendObject(b []byte, prefixes [][]byte, cells []string) []byte {
 	for i, cell := range cells {
 		b = append(b, prefixes[i]...)
-		switch number := strings.TrimRight(cell, " \t"); {
+		number := cell
+		for number != "" && (number[len(number)-1] == ' ' || number[len(number)-1] == '\t') {
+			number = number[:len(number)-1]
+		}
+		switch {
 		case number == "":
 			b = append(b, "null"...)
 		case isJSONNumber(number):
@@ -108,7 +104,12 @@ func digits(s string) int {
 func appendJSONString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')
-	for _, c := range s { // a range over a string yields utf8.RuneError for each bad byte
+	plain := 0
+	for plain < len(s) && s[plain] >= ' ' && s[plain] < utf8.RuneSelf && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	b = append(b, s[:plain]...)   // mostly all of it
+	for _, c := range s[plain:] { // a range over a string yields utf8.RuneError for each bad byte
 		switch {
 		case c == '"' || c == '\\':
 			b = utf8.AppendRune(append(b, '\\'), c)
@@ -121,13 +122,13 @@ func appendJSONString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// appendCSV appends one line of CSV without its end, as RFC 4180 quotes it.
-func appendCSV(b []byte, cells []string) []byte {
+// appendCSV appends one line of CSV without its end, as RFC 4180 quotes it; of plain cells it is known that none wants quotes.
+func appendCSV(b []byte, cells []string, plain bool) []byte {
 	for i, cell := range cells {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if !strings.ContainsAny(cell, ",\"\r\n") && !strings.HasPrefix(cell, " ") {
+		if plain || !strings.ContainsAny(cell, ",\"\r\n") && !strings.HasPrefix(cell, " ") {
 			b = append(b, cell...)
 			continue
 		}

@@ -33,9 +33,10 @@ const fileNoTimestamp = -1
 // Progress.
 type FileReader struct {
 	name   string
-	next   func() (value []byte, err error)
+	next   func(b []byte) ([]byte, error) // appends the next value to b
 	header []string
-	line   int // of the row returned last
+	value  []byte // that Next has returned last
+	line   int    // of the row returned last
 	rows   int64
 	bytes  *fileCounter
 	size   int64
@@ -82,7 +83,7 @@ func NewFileReader(name string, in io.Reader, d decode.Config) (*FileReader, err
 	}
 	switch toCSV := d.Format == "csv"; {
 	case start == 0: // empty: no header and no records
-		r.next = func() ([]byte, error) { return nil, io.EOF }
+		r.next = func(b []byte) ([]byte, error) { return b, io.EOF }
 	case start == '[' && isArray(text):
 		return nil, r.failed(errors.New("begins with [, want lines of JSON: an object a line"))
 	case start != '{':
@@ -110,20 +111,27 @@ func (r *FileReader) Progress() (done, size int64) { return r.bytes.n.Load(), r.
 
 // Next returns the next record: no key, offsets from 0. Its value is valid until the following call. After the last record the error is
 // io.EOF; any other names file and line, and is final.
-func (r *FileReader) Next() (pipeline.Record, error) {
-	value, err := r.next()
+func (r *FileReader) Next() (rec pipeline.Record, err error) {
+	rec, r.value, err = r.appendNext(r.value[:0])
+	return rec, err
+}
+
+// appendNext is Next with the value at the end of b, which it returns too.
+func (r *FileReader) appendNext(b []byte) (pipeline.Record, []byte, error) {
+	start := len(b)
+	b, err := r.next(b)
 	if err == io.EOF {
-		return pipeline.Record{}, err
+		return pipeline.Record{}, b, err
 	}
 	if err != nil {
-		return pipeline.Record{}, r.failed(err)
+		return pipeline.Record{}, b, r.failed(err)
 	}
-	rec := pipeline.Record{Offset: r.rows, Timestamp: fileNoTimestamp, Value: value}
+	rec := pipeline.Record{Offset: r.rows, Timestamp: fileNoTimestamp, Value: b[start:len(b):len(b)]}
 	if !r.timed {
 		rec.Timestamp = fileEpoch + r.rows*int64(time.Second)
 	}
 	r.rows++
-	return rec, nil
+	return rec, b, nil
 }
 
 // fileEpoch is the time of a file's first row where rows have none.
@@ -190,17 +198,17 @@ func isArray(in *bufio.Reader) bool {
 func (r *FileReader) readLines(in io.Reader) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 64<<10), fileMaxLine)
-	r.next = func() ([]byte, error) {
+	r.next = func(b []byte) ([]byte, error) {
 		for lines.Scan() {
 			r.line++
 			if line := bytes.TrimSpace(lines.Bytes()); len(line) > 0 {
-				return line, nil
+				return append(b, line...), nil
 			}
 		}
 		if err := lines.Err(); err != nil {
-			return nil, err
+			return b, err
 		}
-		return nil, io.EOF
+		return b, io.EOF
 	}
 }
 

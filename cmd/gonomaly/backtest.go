@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ import (
 )
 
 func newBacktest() *cobra.Command {
-	var file, stream, out string
+	var file, stream, out, profile string
 	var inputs []string
 	var nab bool
 	c := &cobra.Command{
@@ -31,7 +32,7 @@ expected bands, scores and alerts.`,
 		Example: `  gonomaly create metrics --from data.csv > g.yaml
   gonomaly backtest -c g.yaml --input data.csv --out report
   gonomaly backtest -c g.yaml --input folder --out results --nab`,
-		RunE: func(c *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) (err error) {
 			inputs = append(inputs, args...) // --input a b c
 			if file == "" || len(inputs) == 0 || out == "" {
 				return usageError{errors.New("-c, --input and --out are all needed")}
@@ -43,6 +44,13 @@ expected bands, scores and alerts.`,
 			s, err := streamOf(cfg, stream)
 			if err != nil {
 				return usageError{err}
+			}
+			if profile != "" {
+				stop, err := profileCPU(profile)
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, stop()) }()
 			}
 			bar := newBar(c.ErrOrStderr())
 			results, err := backtest.Run(c.Context(), backtest.Options{
@@ -60,6 +68,7 @@ expected bands, scores and alerts.`,
 	f.StringVar(&stream, "stream", "", "`NAME` of the stream to play, where the configuration has several")
 	f.StringArrayVar(&inputs, "input", nil, "`FILE|DIR` to play; may be repeated")
 	f.StringVar(&out, "out", "", "`DIR` for the results")
+	f.StringVar(&profile, "cpuprofile", "", "`FILE` for a profile of the CPU until the end, for go tool pprof")
 	f.BoolVar(&nab, "nab", false, "also write the layout of the Numenta Anomaly Benchmark, under DIR/gonomaly")
 	return c
 }
@@ -106,27 +115,38 @@ func summarize(w io.Writer, files []backtest.File, out string) error {
 
 // bar shows how far a backtest is, file by file.
 type bar struct {
-	w    io.Writer
-	b    *progressbar.ProgressBar
-	file int
-	off  bool // nobody is looking
+	w     io.Writer
+	b     *progressbar.ProgressBar
+	file  int
+	begin time.Time // of the file
+	shown time.Time
+	off   bool // nobody is looking
 }
+
+// barEvery is how often it is drawn.
+const barEvery = 100 * time.Millisecond
 
 func newBar(w io.Writer) *bar {
 	return &bar{w: w, file: -1, off: !isTerminal(w)}
 }
 
-func (b *bar) show(file string, n, files int, done, size int64) {
-	if b.off {
+func (b *bar) show(p backtest.Progress) {
+	now := time.Now()
+	if b.off || p.N == b.file && now.Sub(b.shown) < barEvery {
 		return
 	}
-	if n != b.file {
+	size := max(p.Size, 1)
+	name := fmt.Sprintf("%d/%d %s", p.N+1, p.Files, filepath.Base(p.File))
+	if p.N != b.file {
 		b.end()
-		b.file = n
-		b.b = progressbar.NewOptions64(max(size, 1), progressbar.OptionSetWriter(b.w), progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetDescription(fmt.Sprintf("%d/%d %s", n+1, files, filepath.Base(file))), progressbar.OptionSetPredictTime(true))
+		b.file, b.begin = p.N, now
+		b.b = progressbar.NewOptions64(size, progressbar.OptionSetWriter(b.w), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetDescription(name), progressbar.OptionSetPredictTime(true))
+	} else if took := now.Sub(b.begin); took > 0 {
+		b.b.Describe(fmt.Sprintf("%s, %d rows, %.0f thousand a second", name, p.Rows, float64(p.Rows)/1000/took.Seconds()))
 	}
-	_ = b.b.Set64(min(done, max(size, 1))) // a bar that cannot be drawn is no reason to stop
+	b.shown = now
+	_ = b.b.Set64(min(p.Done, size)) // a bar that cannot be drawn is no reason to stop
 }
 
 func (b *bar) end() {

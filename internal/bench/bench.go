@@ -30,7 +30,7 @@ type Benchmark struct {
 
 // Benchmarks are all of them.
 func Benchmarks() []Benchmark {
-	return []Benchmark{pathBenchmark, curvesBenchmark, decodeBenchmark, detectorsBenchmark, checkpointBenchmark, restoreBenchmark, alertsBenchmark}
+	return []Benchmark{pathBenchmark, curvesBenchmark, decodeBenchmark, detectorsBenchmark, checkpointBenchmark, restoreBenchmark, alertsBenchmark, backtestBenchmark}
 }
 
 // Flags adds the flags that the benchmark has besides those of all.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,8 +28,16 @@ type Options struct {
 	Inputs   []string // files, or directories to search for them
 	Out      string   // directory, made if missing
 	NAB      bool     // also write the layout of the Numenta Anomaly Benchmark
-	Progress func(file string, n, files int, done, size int64)
+	Progress func(Progress)
 	Log      *slog.Logger
+}
+
+// Progress is how far a backtest is.
+type Progress struct {
+	File       string // that it is at,
+	N, Files   int    // which is one of those, from 0
+	Rows       int64  // of it that are played
+	Done, Size int64  // its bytes that are read, and all of them; 0 where that is not known
 }
 
 // File is what one file came to.
@@ -71,9 +80,9 @@ func Run(ctx context.Context, o Options) ([]File, error) {
 	}
 	for i := range files {
 		f := &files[i]
-		err = play(ctx, o, f, alerts, func(done, size int64) {
+		err = play(ctx, o, f, alerts, func(rows, done, size int64) {
 			if o.Progress != nil {
-				o.Progress(f.Path, i, len(files), done, size)
+				o.Progress(Progress{File: f.Path, N: i, Files: len(files), Rows: rows, Done: done, Size: size})
 			}
 		})
 		if err != nil {
@@ -88,7 +97,7 @@ func Run(ctx context.Context, o Options) ([]File, error) {
 }
 
 // play takes one file through a stream of its own.
-func play(ctx context.Context, o Options, f *File, alerts *output, progress func(done, size int64)) (err error) {
+func play(ctx context.Context, o Options, f *File, alerts *output, progress func(rows, done, size int64)) (err error) {
 	settings := o.Stream.Config
 	reader, err := sources.OpenFile(f.Path, settings.Decode)
 	if err != nil {
@@ -125,8 +134,12 @@ func play(ctx context.Context, o Options, f *File, alerts *output, progress func
 			return alerts.err
 		},
 	}
+	var writing sync.WaitGroup
+	writing.Go(w.write)
 	err = source.Run(ctx, stream)
 	stream.Wait()
+	w.end()
+	writing.Wait()
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return errors.Join(err, w.discard())
 	}

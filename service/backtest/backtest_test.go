@@ -342,11 +342,13 @@ func TestCancelled(t *testing.T) {
 	o.NAB = true
 	before := run(t, o)
 	ctx, cancel := context.WithCancel(t.Context())
-	o.Progress = func(file string, n, files int, done, size int64) {
-		if filepath.Base(file) != fmt.Sprintf("%c.csv", 'a'+n) || files != 3 || done > size || size != int64(len(text)) {
-			t.Errorf("%d of %d bytes of %s, the %d. of %d", done, size, file, n, files)
+	rows := int64(0)
+	o.Progress = func(p backtest.Progress) {
+		rows += 1000
+		if filepath.Base(p.File) != fmt.Sprintf("%c.csv", 'a'+p.N) || p.Files != 3 || p.Done > p.Size || p.Size != int64(len(text)) || p.Rows != (rows-1)%5000+1 {
+			t.Errorf("%+v, want %d rows in all of files of %d bytes", p, rows, len(text))
 		}
-		if n == 1 {
+		if p.N == 1 {
 			cancel()
 		}
 	}

@@ -17,9 +17,13 @@ type chart struct {
 	series []*lines
 }
 
-// lines are those of one key. Each slice has one entry a point, but for values and bands, which have one a field first.
+// lines are those of one key. Each slice has one entry a point, but for values and bands, which have one a field first. Of many points
+// there are two entries for each few, with the least and the largest of them: so a file of any length is drawn from bounded memory, and no
+// spike gets lost.
 type lines struct {
 	Key      string
+	points   int // added
+	each     int // points to two entries; 1 while each has an entry of its own
 	times    []int64
 	values   [][]float32
 	low      [][]float32
@@ -38,6 +42,7 @@ type mark struct {
 const (
 	chartSeries = 6
 	chartFields = 4
+	chartPoints = 1 << 15 // of a line, at most: many for each column of pixels that a report has
 )
 
 func (c *chart) add(t pipeline.Trace, fields []string) {
@@ -51,29 +56,89 @@ func (c *chart) add(t pipeline.Trace, fields []string) {
 		}
 		i = len(c.series)
 		n := len(c.fields)
-		c.series = append(c.series, &lines{Key: t.Key, values: make([][]float32, n), low: make([][]float32, n), high: make([][]float32, n)})
+		c.series = append(c.series, &lines{Key: t.Key, values: make([][]float32, n), low: make([][]float32, n), high: make([][]float32, n), each: 1})
 	}
 	l := c.series[i]
-	l.times = append(l.times, t.Time)
+	if len(l.times) == chartPoints && l.points%l.each == 0 {
+		l.halve()
+	}
+	switch {
+	case l.each == 1:
+		l.times = append(l.times, t.Time)
+	case l.points%l.each == 0:
+		l.times = append(l.times, t.Time, t.Time)
+	default:
+		l.times[len(l.times)-1] = t.Time
+	}
 	nan := float32(math.NaN())
 	for f := range c.fields {
 		low, high := nan, nan
 		if forecast, ok := t.Expected(f); ok {
 			low, high = narrow(forecast.Low), narrow(forecast.High)
 		}
-		l.values[f] = append(l.values[f], narrow(t.X[f]))
-		l.low[f], l.high[f] = append(l.low[f], low), append(l.high[f], high)
+		l.values[f] = l.add(l.values[f], narrow(t.X[f]))
+		l.low[f], l.high[f] = l.add(l.low[f], low), l.add(l.high[f], high)
 	}
 	surprise := nan
 	if t.Scored {
 		surprise = float32(t.Surprise)
 	}
-	l.surprise = append(l.surprise, surprise)
+	l.surprise = l.add(l.surprise, surprise)
+	l.points++
 	l.limit = float32(t.Wanted)
 	if t.Told == pipeline.Open || t.Told == pipeline.Update {
 		text := fmt.Sprintf("%s at %s, score %.4g, limit %.4g", t.Told, stamp(t.Time), t.Score, t.Limit)
 		l.alerts = append(l.alerts, mark{t.Time, t.Told, text})
 	}
+}
+
+// add is append for a point's x: of several points to two entries all but the first move these.
+func (l *lines) add(xs []float32, x float32) []float32 {
+	switch n := len(xs); {
+	case l.each == 1:
+		return append(xs, x)
+	case l.points%l.each == 0:
+		return append(xs, x, x)
+	default:
+		xs[n-2], xs[n-1] = least(xs[n-2], x), largest(xs[n-1], x)
+		return xs
+	}
+}
+
+// halve puts two entries in the place of each four, and has twice as many points go to two from now on.
+func (l *lines) halve() {
+	for i := 0; i < len(l.times); i += 4 {
+		l.times[i/2], l.times[i/2+1] = l.times[i], l.times[i+3]
+	}
+	l.times = l.times[:len(l.times)/2]
+	halve := func(xs []float32) []float32 {
+		for i := 0; i < len(xs); i += 4 {
+			a, b, c, d := xs[i], xs[i+1], xs[i+2], xs[i+3]
+			xs[i/2], xs[i/2+1] = least(least(a, b), least(c, d)), largest(largest(a, b), largest(c, d))
+		}
+		return xs[:len(xs)/2]
+	}
+	for f := range l.values {
+		l.values[f], l.low[f], l.high[f] = halve(l.values[f]), halve(l.low[f]), halve(l.high[f])
+	}
+	l.surprise = halve(l.surprise)
+	l.each = max(4, 2*l.each)
+}
+
+// least is the smaller one, where none is NaN: else the other.
+func least(x, y float32) float32 {
+	if y < x || x != x {
+		return y
+	}
+	return x
+}
+
+// largest is the larger one, where none is NaN: else the other.
+func largest(x, y float32) float32 {
+	if y > x || x != x {
+		return y
+	}
+	return x
 }
 
 // narrow keeps a finite number finite.

@@ -40,10 +40,18 @@ func (o *output) close() error { return errors.Join(o.err, o.w.Flush(), o.f.Clos
 // discard closes and removes what is not to be taken for a result.
 func (o *output) discard() error { return errors.Join(o.f.Close(), os.Remove(o.f.Name())) }
 
-// writer writes what the path says of one file: a row of scores for each row of the file, or for each closed window.
+// writer writes what the path says of one file: a row of scores for each row of the file, or for each closed window. The path has its own
+// goroutine, and hands traces on in batches: to write a row takes half as long as to judge it.
 type writer struct {
-	file     *File
-	fields   []string
+	file *File
+
+	// Of the path's goroutine.
+	fields []string
+	traces *traces
+	full   chan *traces
+	free   chan *traces
+
+	// Of that in which write runs.
 	windowed bool
 	scores   *output
 	nab      *output         // nil unless asked for
@@ -52,12 +60,25 @@ type writer struct {
 	row      []byte
 }
 
+// traces are a batch of them. They outlive the calls that they are passed to: of a point the first value stays, and no forecast.
+type traces struct {
+	all    []pipeline.Trace
+	values []float64
+}
+
+// tracesAtOnce is how many are handed on at once.
+const tracesAtOnce = 500
+
 func newWriter(o Options, f *File) (*writer, error) {
 	scores, err := create(filepath.Join(o.Out, f.Name+".scores.csv"))
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{file: f, windowed: o.Stream.Window != nil && o.Stream.Window.Every > 0, scores: scores, scored: map[string]bool{}}
+	w := &writer{
+		file: f, windowed: o.Stream.Window != nil && o.Stream.Window.Every > 0, scores: scores, scored: map[string]bool{},
+		traces: &traces{}, full: make(chan *traces), free: make(chan *traces, 2),
+	}
+	w.free <- &traces{} // one is filled while the other is written
 	w.scores.line([]byte("timestamp,key,score,p_value,limit,alert,untold"))
 	if f.nab != "" {
 		err := os.MkdirAll(filepath.Dir(f.nab), 0o750)
@@ -75,7 +96,41 @@ func newWriter(o Options, f *File) (*writer, error) {
 // nabName is the name of the detector in the benchmark's layout.
 const nabName = "gonomaly"
 
+// trace takes what the path says of a point. The path calls it.
 func (w *writer) trace(t pipeline.Trace) {
+	b := w.traces
+	if t.X != nil {
+		w.file.chart.add(t, w.fields)
+		b.values = append(b.values, t.X[0])
+		t.X = b.values[len(b.values)-1:]
+	}
+	t.Expected = nil
+	b.all = append(b.all, t)
+	if len(b.all) == tracesAtOnce {
+		w.full <- b
+		w.traces = <-w.free
+	}
+}
+
+// end says that the path has come to its end.
+func (w *writer) end() {
+	w.full <- w.traces
+	close(w.full)
+}
+
+// write writes what the path says until its end.
+func (w *writer) write() {
+	for b := range w.full {
+		for i := range b.all {
+			w.line(&b.all[i])
+		}
+		b.all, b.values = b.all[:0], b.values[:0]
+		w.free <- b
+	}
+}
+
+// line writes the row of a point, or of a sample that made none.
+func (w *writer) line(t *pipeline.Trace) {
 	if !w.windowed {
 		w.empty(t.Offset)
 		w.next = t.Offset + 1
@@ -102,7 +157,6 @@ func (w *writer) trace(t pipeline.Trace) {
 	w.learned(t)
 	if t.X != nil {
 		w.file.Points++
-		w.file.chart.add(t, w.fields)
 	}
 	if told {
 		w.file.Alerts++
@@ -113,7 +167,7 @@ func (w *writer) trace(t pipeline.Trace) {
 }
 
 // learned counts the series, and those of them that are in warm-up.
-func (w *writer) learned(t pipeline.Trace) {
+func (w *writer) learned(t *pipeline.Trace) {
 	if t.X == nil && t.Untold != pipeline.Untold(pipeline.Warming.String()) {
 		return // no room for the key
 	}
@@ -132,7 +186,7 @@ func (w *writer) learned(t pipeline.Trace) {
 
 // nabRow maps the surprise to [0, 1] so that the limit is at 0.5, and mutes what an incident does not tell again, and what lies over the
 // limit in the direction that nobody asked for.
-func (w *writer) nabRow(t pipeline.Trace, at time.Time, told bool) {
+func (w *writer) nabRow(t *pipeline.Trace, at time.Time, told bool) {
 	score := 0.0
 	if t.Scored && (told || !t.Incident && t.Surprise < t.Wanted) {
 		score = t.Surprise / (t.Surprise + t.Wanted)

@@ -78,17 +78,20 @@ func TestReportIsBounded(t *testing.T) {
 	}
 }
 
-// A drawing has a few points for each column of pixels, and keeps every spike.
+// A drawing has a few points for each column of pixels, and keeps every spike, however many points there are.
 func TestDrawings(t *testing.T) {
-	const rows, spike = 20_000, 15_000
-	for name, c := range map[string]struct{ value, top, want string }{
-		// Of 1200 × 150 units: 1200·15000/20000 = 900, and 1 of 50 is 3.
-		"a spike":                  {"50", "0 to 50<", "L900 150.0V0.0L901 150.0V147.0"},
-		"beyond what can be drawn": {"1e300", "to 3.403e&#43;38<", "L900 150.0V0.0L901 150.0V150.0"},
+	for name, c := range map[string]struct {
+		rows             int
+		value, top, want string
+	}{
+		// Of 1200 × 150 units: 1200·3/4 = 900, and 1 of 50 is 3.
+		"a spike":                  {20_000, "50", "0 to 50<", "L900 150.0V0.0L901 150.0V147.0"},
+		"beyond what can be drawn": {20_000, "1e300", "to 3.403e&#43;38<", "L900 150.0V0.0L901 150.0V150.0"},
+		"many points":              {200_000, "50", "0 to 50<", "L900 150.0V0.0L901 150.0V147.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			values := strings.Split(strings.Repeat("0 1 ", rows/2)+"0", " ")
-			values[spike] = c.value
+			values := strings.Split(strings.Repeat("0 1 ", c.rows/2)+"0", " ")
+			values[c.rows*3/4+c.rows/1200/2] = c.value // in the middle of a column
 			dir := folder(t, map[string]string{"x.csv": "v\n" + strings.Join(values, "\n")})
 			page := run(t, options(t, simple, dir)).read("report.html")
 			if !strings.Contains(page, c.top) {
