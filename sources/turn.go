@@ -98,7 +98,7 @@ func (s *session) end(ctx context.Context) error {
 	var ahead errgroup.Group
 	// A partition is handed over with a checkpoint only if nothing is processed beyond what is committed.
 	if !rebalanced && !s.hurried && !s.pressure.resting() && ctx.Err() == nil {
-		if err := s.poll(nil); err != nil {
+		if err := s.poll(nil); err != nil { //nolint:staticcheck // without a context it does not wait
 			return err
 		}
 		ahead.Go(func() error { return s.ahead(ctx, ended) })
