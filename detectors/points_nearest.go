@@ -12,8 +12,8 @@ func (r *rows) at(slot int) int { return slot%sets*len(r.x)*setPoints + slot/set
 // size is the number of points remembered.
 func (r *rows) size() int { return int(min(r.n, remembers)) }
 
-// nearest is the mean over the sets of the logarithm of the distance to the nearest of their points; a distance is the sum over the
-// fields in standard deviations.
+// nearest is the mean over the sets of the logarithm of the distance to the nearest of their points; a distance is that of the field that differs
+// most, in standard deviations. A sum over the fields is mostly that of those in which nothing is odd.
 func (r *rows) nearest() float64 {
 	n := r.size()
 	var sum logSum
@@ -32,25 +32,28 @@ func (r *rows) nearest() float64 {
 
 // distances returns the distance to each point of a set.
 func (r *rows) distances(set int) [setPoints]float32 {
-	var s0, s1, s2, s3, s4, s5, s6, s7 float32 // in registers, as an array would not be
+	var s0, s1, s2, s3, s4, s5, s6, s7 uint32 // in registers, as an array would not be; the bits of floats that are not negative order as they do
 	values := r.sample[set*len(r.x)*setPoints:]
 	weights := r.weight[:len(r.x)]
 	for j, x := range r.x {
 		q := (*[setPoints]float32)(values[j*setPoints:])
 		w := weights[j]
-		s0 += abs32((x - q[0]) * w)
-		s1 += abs32((x - q[1]) * w)
-		s2 += abs32((x - q[2]) * w)
-		s3 += abs32((x - q[3]) * w)
-		s4 += abs32((x - q[4]) * w)
-		s5 += abs32((x - q[5]) * w)
-		s6 += abs32((x - q[6]) * w)
-		s7 += abs32((x - q[7]) * w)
+		s0 = max(s0, absBits((x-q[0])*w))
+		s1 = max(s1, absBits((x-q[1])*w))
+		s2 = max(s2, absBits((x-q[2])*w))
+		s3 = max(s3, absBits((x-q[3])*w))
+		s4 = max(s4, absBits((x-q[4])*w))
+		s5 = max(s5, absBits((x-q[5])*w))
+		s6 = max(s6, absBits((x-q[6])*w))
+		s7 = max(s7, absBits((x-q[7])*w))
 	}
-	return [setPoints]float32{s0, s1, s2, s3, s4, s5, s6, s7}
+	return [setPoints]float32{
+		math.Float32frombits(s0), math.Float32frombits(s1), math.Float32frombits(s2), math.Float32frombits(s3),
+		math.Float32frombits(s4), math.Float32frombits(s5), math.Float32frombits(s6), math.Float32frombits(s7),
+	}
 }
 
-func abs32(x float32) float32 { return math.Float32frombits(math.Float32bits(x) &^ (1 << 31)) }
+func absBits(x float32) uint32 { return math.Float32bits(x) &^ (1 << 31) }
 
 // logSum adds logarithms up by multiplying, as long as the product is a number: a logarithm costs ten products.
 type logSum struct{ sum, product float64 }

@@ -6,8 +6,8 @@ import (
 )
 
 // Shares splits the score among the fields. Of a change of level the parts are those of the harmonic mean, which is a sum over the fields.
-// Of a row each view is split by itself, and counts by the square that it adds to the total: distances to the nearest, tails
-// and gaps are sums over the fields; of the Mahalanobis distance, e'C⁻¹e, a field has the part e_j (C⁻¹e)_j.
+// Of a row each view is split by itself, and counts by the square that it adds to the total: the distance to the nearest point of a set is that of one
+// field; tails and gaps are sums over the fields; of the Mahalanobis distance, e'C⁻¹e, a field has the part e_j (C⁻¹e)_j.
 func (d *Points) Shares(p Point, shares []float64) {
 	s := d.look(p)
 	clear(shares)
@@ -63,10 +63,12 @@ func (r *rows) splitNearest(parts []float64) {
 				best = i
 			}
 		}
-		at := r.at(set + best*sets)
+		at, least := r.at(set+best*sets), distances[best]
 		for j, x := range r.x {
-			distance := math.Abs(float64(x)-float64(r.sample[at+j*setPoints])) * float64(r.weight[j])
-			parts[j] += distance / (min(float64(distances[best]), math.MaxFloat32) + 0.001)
+			if distance := (x - r.sample[at+j*setPoints]) * r.weight[j]; absBits(distance) == math.Float32bits(least) {
+				parts[j] += min(float64(least), math.MaxFloat32) / (min(float64(least), math.MaxFloat32) + 0.001)
+				break
+			}
 		}
 	}
 }

@@ -47,6 +47,7 @@ const (
 	unguarded  = remembers    // points before the first that is guarded against
 	guard      = 3            // standard deviations of the total above which a point is not learned
 	leak       = 1.0 / 64     // of the points guarded against is learned all the same
+	wall       = 1.25         // standard deviations above its mean that a view's number counts for at most, of a point guarded against
 	persistent = 1 - 1/math.E // share guarded against, beyond which they are the new normal: that of lasting points in a row
 	calmMemory = 2000         // points that the trackers remember
 	refactor   = 32           // points from one factoring to the next, once there are many
@@ -154,6 +155,7 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 			memory = min(memory, float64(c.Lasting))
 		}
 		if odd && !lasts && uniform(random) > leak {
+			r.glimpse(g)
 			return
 		}
 		r.total.learn(g.total)
@@ -168,6 +170,18 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 	rate := max(1/memory, 1/float64(r.n))
 	r.learnMoments(x, rate)
 	r.remember(rate, random)
+}
+
+// glimpse takes in what the views say of a point that is guarded against, winsorized: without it the deviations of what is left would be too
+// small, so that more is guarded against, and so on; as it is, one far out would mute the views. The few that leak count in full, lest a view of
+// values that are nearly always the same has no deviation at all.
+//
+// Huber (1964), "Robust Estimation of a Location Parameter", Annals of Mathematical Statistics 35(1).
+func (r *rows) glimpse(g *glance) {
+	for i := range r.views {
+		v := &r.views[i]
+		v.learn(min(g.views[i], v.mean+wall*math.Sqrt(v.variance)))
+	}
 }
 
 func (r *rows) bytes() int {

@@ -115,7 +115,7 @@ func (s *shifts) learn(x []float64) {
 			step := now - d.last
 			d.last = now
 			square, stepped := now*now, step*step
-			if s.n > shiftWarmUp {
+			if s.n > shiftWarmUp && d.variance > floor { // what has never moved has no deviation, and its first departure is all that is known of one
 				square = min(square, clipped*clipped*max(d.variance, floor))
 				stepped = min(stepped, clipped*clipped*max(d.steps, floor))
 			}

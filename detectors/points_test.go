@@ -39,6 +39,48 @@ func TestPointsNearest(t *testing.T) {
 	}
 }
 
+// Of two points at (1, -3) and (2, 2) in deviations, in one set, the second is the nearer: 2 is less than 3. From (0, 0.5) its second field differs by
+// 1.5 of its deviations, its first by 2, and that is to blame; in units of which the second field's deviation is a tenth they are 15 and 35.
+func TestPointsNearestByTheFarthestField(t *testing.T) {
+	r := newRows(2)
+	r.n = sets + 1
+	for slot := range sets + 1 {
+		r.sample[r.at(slot)], r.sample[r.at(slot)+setPoints] = 2, 2
+	}
+	r.sample[r.at(0)], r.sample[r.at(0)+setPoints] = 1, -3
+	r.x[1] = 0.5
+	for _, c := range []struct {
+		weight, want float64
+		blamed       int
+	}{{1, 2, 0}, {10, 15, 1}} {
+		r.weight[0], r.weight[1] = 1, float32(c.weight)
+		if got := math.Exp(r.nearest()); !near(got, c.want, 2e-3) {
+			t.Errorf("with a weight of %v the nearest lies at %v, want %v", c.weight, got, c.want)
+		}
+		parts := make([]float64, 2)
+		r.splitNearest(parts)
+		if !near(parts[c.blamed], sets, 0.1) || parts[1-c.blamed] != 0 {
+			t.Errorf("with a weight of %v the parts are %v, want all in field %d", c.weight, parts, c.blamed)
+		}
+	}
+}
+
+// Of 100 numbers with a mean of 1 and a deviation of 2 one of 50 counts as 3.5, a deviation and a quarter above: by hand the mean is then 1 + 2.5/101, and the
+// variance 100/101·(4 + 6.25/101). One of -3 counts in full.
+func TestPointsGlimpse(t *testing.T) {
+	for _, c := range []struct{ number, mean, variance float64 }{
+		{50, 1 + 2.5/101, 100. / 101 * (4 + 6.25/101)},
+		{-3, 1 - 4./101, 100. / 101 * (4 + 16./101)},
+	} {
+		r := newRows(1)
+		r.views[gaps] = tracker{n: 100, mean: 1, variance: 4}
+		r.glimpse(&glance{views: [views]float64{gaps: c.number}})
+		if v := r.views[gaps]; !near(v.mean, c.mean, 1e-12) || !near(v.variance, c.variance, 1e-12) {
+			t.Errorf("after %v the view has %+v, want a mean of %v and a variance of %v", c.number, v, c.mean, c.variance)
+		}
+	}
+}
+
 // Of the values 1 to 100 two are at least 99, three are above 97; the twentieth around 50 reaches from 47.. to 52.
 func TestPointsMargin(t *testing.T) {
 	r := newRows(1)
@@ -155,34 +197,12 @@ func TestPointsTightPair(t *testing.T) {
 		}
 		shares := make([]float64, 6)
 		d.Shares(p, shares)
-		if words := d.Reason(p, 1); shares[1]+shares[4] < 0.8 || !strings.Contains(words, "go together") {
+		if words := d.Reason(p, 1); shares[1]+shares[4] < 0.75 || !strings.Contains(words, "go together") {
 			t.Errorf("%s, by shares of %v", words, shares)
 		}
 	}
 	if missed > 5 {
 		t.Errorf("%d of 100 points that break the relation score less than the oddest hundredth of the others", missed)
-	}
-}
-
-// Where many fields leave one value now and then, so that nearly always one of them does, a stream soon knows that this is nothing rare.
-func TestPointsSparseFieldsAreNoShift(t *testing.T) {
-	d := newPoints(t, 40)
-	random := rand.New(rand.NewPCG(13, 0))
-	shifted := 0
-	for i := range 6000 {
-		p := Point{X: make([]float64, 40)}
-		for j := range p.X {
-			if random.Float64() < 0.01 {
-				p.X[j] = math.Ceil(8 * random.Float64())
-			}
-		}
-		if s := d.look(p); i >= 2000 && s.shifted() {
-			shifted++
-		}
-		d.Learn(p)
-	}
-	if shifted > 400 {
-		t.Errorf("%d of 4000 points are a change of level, want a few", shifted)
 	}
 }
 
@@ -296,21 +316,6 @@ func TestPointsIgnoreUnits(t *testing.T) {
 		}
 		a.Learn(p)
 		b.Learn(q)
-	}
-}
-
-// Of noise about one point in a thousand is claimed to be as rare as that.
-func TestPointsClaims(t *testing.T) {
-	d := newPoints(t, 6)
-	claims := 0
-	for _, p := range gauss(20_000, 6, 0, rand.New(rand.NewPCG(8, 0))) {
-		if score, _ := d.Score(p); score >= 3 {
-			claims++
-		}
-		d.Learn(p)
-	}
-	if claims < 4 || claims > 40 {
-		t.Errorf("%d of 20000 points of noise score 3 decades or more, want about 20", claims)
 	}
 }
 
