@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -270,6 +272,43 @@ func TestCutOffIsSaid(t *testing.T) {
 		return nil
 	})
 	w.caughtUp()
+}
+
+// A broker that says nothing of its logs does not hold up the partitions of the others.
+func TestSilentLeader(t *testing.T) {
+	w := newWorld(t, input)
+	silent := map[int32]bool{} // partitions
+	for id := range int32(partitions) {
+		silent[id] = w.cluster.LeaderFor(input, id) == w.cluster.LeaderFor(input, 0)
+	}
+	if !slices.Contains(slices.Collect(maps.Values(silent)), false) {
+		t.Fatal("one broker leads all partitions: the test shows nothing")
+	}
+	w.produce(1000)
+	others := 0
+	for _, r := range w.log {
+		if !silent[r.Partition] {
+			others++
+		}
+	}
+	var speaks atomic.Bool
+	w.cluster.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if speaks.Load() || !silent[req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Partition] {
+			return nil, nil, false
+		}
+		return nil, errors.New("no answer"), true
+	})
+	p := w.start("a")
+	w.eventually("what others lead is processed", func() error {
+		if n := p.h.count(); n < int64(others) {
+			return fmt.Errorf("%d records are, of %d", n, others)
+		}
+		return nil
+	})
+	speaks.Store(true)
+	w.caughtUp()
+	w.compare()
 }
 
 // Offsets jump where the log was compacted, and where transactions were aborted: that is no gap.

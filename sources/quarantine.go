@@ -162,12 +162,9 @@ func (s *session) peek(ctx context.Context, at place, offset int64) (*kmsg.Fetch
 // endOfLarge finds where a batch ends that cannot be read at all: a broker answers with it for each of its offsets. Most have one record.
 func (s *session) endOfLarge(ctx context.Context, at place, start int64) (int64, error) {
 	logs, err := s.listLogs(ctx, []string{at.topic})
-	if err != nil {
-		return 0, err
-	}
 	log := logs[at]
 	if log == nil {
-		return 0, errors.New("its log's end is not known")
+		return 0, errors.Join(errors.New("its log's end is not known"), err)
 	}
 	inside := start // an offset of the batch
 	outside := start + 1

@@ -65,11 +65,8 @@ func (s *session) firstWithin(ctx context.Context, p pipeline.Partition, at plac
 	return backoff.RetryNotifyWithData(func() (int64, error) {
 		if *log == nil {
 			logs, err := s.listLogs(ctx, []string{at.topic})
-			if err != nil {
-				return 0, err
-			}
 			if *log = logs[at]; *log == nil {
-				return 0, fmt.Errorf("the leader of %v does not say where its log begins", p)
+				return 0, errors.Join(fmt.Errorf("the leader of %v does not say where its log begins", p), err)
 			}
 		}
 		before, start := before, (*log).start

@@ -2,7 +2,10 @@ package sources
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -37,9 +40,10 @@ func (s *session) survey(ctx context.Context, offsets map[string]map[int32]kgo.O
 			}
 		}
 	}
+	begin := time.Now()
 	return backoff.RetryNotifyWithData(func() (map[place]taken, error) {
 		logs, err := s.listLogs(ctx, topics)
-		if err != nil {
+		if err != nil && (len(logs) == 0 || time.Since(begin) < leadersPatience) {
 			return nil, err
 		}
 		asked, cancel := context.WithTimeout(ctx, listTimeout)
@@ -71,6 +75,10 @@ func (s *session) survey(ctx context.Context, offsets map[string]map[int32]kgo.O
 	}, backoff.WithContext(retries(), ctx), s.unassigned("read what is assigned"))
 }
 
+// leadersPatience is how long all leaders are asked for what some say. Then the partitions of those that do not answer, or that have none, are
+// taken over as well as that can be done, for the others do not wait any longer.
+const leadersPatience = 3 * time.Second
+
 // late says whether the group was reading a topic of this name before the partition was there: an offset of ours is of another topic, or
 // tells of fewer partitions.
 func (s *session) late(at place, commits map[place]commit) bool {
@@ -83,23 +91,25 @@ func (s *session) late(at place, commits map[place]commit) bool {
 	return s.anew(at.topic)
 }
 
+// listLogs asks where logs begin and end. With an error it returns those of which that is known all the same.
 func (s *session) listLogs(ctx context.Context, topics []string) (map[place]*bounds, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	admin := kadm.NewClient(s.client)
-	starts, err := admin.ListStartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list the starts of logs: %w", err)
-	}
-	ends, err := admin.ListCommittedOffsets(ctx, topics...)
-	if err != nil {
-		return nil, fmt.Errorf("list the ends of logs: %w", err)
-	}
+	var starts, ends kadm.ListedOffsets
+	var noStarts, noEnds error
+	var asking sync.WaitGroup
+	asking.Go(func() { starts, noStarts = admin.ListStartOffsets(ctx, topics...) })
+	asking.Go(func() { ends, noEnds = admin.ListCommittedOffsets(ctx, topics...) })
+	asking.Wait()
 	logs := map[place]*bounds{}
 	ends.Each(func(end kadm.ListedOffset) {
 		if start, ok := starts.Lookup(end.Topic, end.Partition); ok && start.Err == nil && end.Err == nil {
 			logs[place{end.Topic, end.Partition}] = &bounds{start.Offset, end.Offset}
 		}
 	})
+	if err := errors.Join(noStarts, noEnds); err != nil {
+		return logs, fmt.Errorf("list the starts and ends of logs: %w", err)
+	}
 	return logs, nil
 }

@@ -40,7 +40,7 @@ func (s *session) watch(ctx context.Context, stuck chan<- error) {
 		s.tellProgress(time.Now())
 		asked := time.Now()
 		logs, err := s.listLogs(ctx, s.o.Topics)
-		if err != nil {
+		if err != nil && len(logs) == 0 {
 			continue // a broker that does not answer this is not helped by another client
 		}
 		if err := s.standing(stands, logs, asked); err != nil {
