@@ -58,7 +58,8 @@ type Handler interface {
 	// Position is the next offset the partition's state wants: what may be committed.
 	Position(p Partition) int64
 
-	// Due says that Committed would checkpoint the partition, if nothing were processed beyond what is committed.
+	// Due says that Committed would checkpoint the partition, if nothing were processed beyond what is committed. It may be called beside
+	// Committed.
 	Due(p Partition) bool
 
 	// Committed says that everything up to offset is durable, output included.

@@ -26,6 +26,7 @@ type share struct {
 	kgo.FetchTopicPartition
 }
 
+// usualStep is how many records are processed at once: some milliseconds of work.
 const usualStep = 20_000
 
 // over is a context. A poll with it returns nothing, but has rebalances wait as any poll does.

@@ -186,7 +186,7 @@ func (s *session) committed(ctx context.Context, sent map[place]int64) error {
 				}
 			}
 			o.keepFrom(offset)
-			if s.h.Position(o.p) < offset {
+			if o.position < offset {
 				o = nil // where it begins was committed; the state is not there yet
 			}
 		}
