@@ -191,7 +191,7 @@ func (k *Kafka) session(ctx context.Context, h pipeline.Handler) error {
 	}
 	closeClient(s.client)
 	switch {
-	case ctx.Err() != nil && err == nil:
+	case ctx.Err() != nil: // even if the last commit failed: nobody comes back to its place
 		k.leave(ctx, forGood)
 	case k.o.Config.GroupProtocol == Consumer:
 		k.leave(ctx, forNow)

@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,16 +128,25 @@ func (k *Kafka) leave(ctx context.Context, how int32) {
 	if k.o.Config.GroupProtocol == Consumer {
 		req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 		req.Group, req.MemberID, req.InstanceID, req.MemberEpoch = k.o.Group, k.member, &k.o.Instance, how
-		_, err = req.RequestWith(ctx, client)
+		var resp *kmsg.ConsumerGroupHeartbeatResponse
+		if resp, err = req.RequestWith(ctx, client); err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
 	} else {
 		req := kmsg.NewPtrLeaveGroupRequest()
 		req.Group = k.o.Group
 		who := kmsg.NewLeaveGroupRequestMember()
 		who.MemberID, who.InstanceID = k.member, &k.o.Instance
 		req.Members = append(req.Members, who)
-		_, err = req.RequestWith(ctx, client)
+		var resp *kmsg.LeaveGroupResponse
+		if resp, err = req.RequestWith(ctx, client); err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+			for _, m := range resp.Members {
+				err = cmp.Or(err, kerr.ErrorForCode(m.ErrorCode))
+			}
+		}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.UnknownMemberID) { // gone already
 		k.log.Warn("leave the group", "error", err)
 	}
 }

@@ -105,6 +105,28 @@ func TestSuccessorStays(t *testing.T) {
 	}
 }
 
+// One that ends leaves its group even if its last commit fails: else its partitions would rest until its session ends.
+func TestFailedLastCommitLeaves(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*KafkaOptions, *handler){Classic: func(*KafkaOptions, *handler) {}, Consumer: consumerGroup} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, input)
+			p := w.start("one", change)
+			stop := w.feed()
+			p.later()
+			w.refuse(kmsg.EndTxn, 1, func(req kmsg.Request) kmsg.Response {
+				p.stop()
+				return refusedCommit(req, kerr.ProducerFenced)
+			})
+			<-p.done
+			stop()
+			if members := w.cluster.GroupInfo(group).Members; len(members) > 0 {
+				t.Errorf("it is gone, and the group has still %+v", members)
+			}
+		})
+	}
+}
+
 // A transactional id that is lost to the broker's own doing, for a transaction timed out, is taken back.
 func TestFencedByTheBroker(t *testing.T) {
 	w := newWorld(t, input)
