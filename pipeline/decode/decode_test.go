@@ -188,6 +188,27 @@ func TestNumbersAreExact(t *testing.T) {
 	}
 }
 
+// Names that nobody looks for are remembered, but not as many nor as long as somebody cares to invent.
+func TestInventedNames(t *testing.T) {
+	f := newJSON(newFields(machines, clock{}).tokens, 10)
+	names := len(f.root.byName)
+	for i := range 1000 {
+		for _, name := range []string{fmt.Sprint("n", i), strings.Repeat("long", 100) + fmt.Sprint(i)} {
+			if err := f.read(fmt.Appendf(nil, `{%q:1}`, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := len(f.root.byName) - names; n != maxOthers {
+		t.Errorf("%d names are remembered, want %d", n, maxOthers)
+	}
+	for name := range f.root.byName {
+		if len(name) > maxOther {
+			t.Errorf("a name of %d bytes is remembered, want at most %d", len(name), maxOther)
+		}
+	}
+}
+
 func TestGoodRecordsDoNotAllocate(t *testing.T) {
 	for _, c := range []struct {
 		name   string

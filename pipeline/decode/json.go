@@ -11,7 +11,7 @@ import (
 // members are the members of an object that are looked for, by name.
 type members struct {
 	byName map[string]*member
-	marks  uint64  // bits set of the names' marks: most others are told from them by that
+	others int     // of them nobody looks for
 	first  *member // the one found first in the last object
 }
 
@@ -21,6 +21,7 @@ type member struct {
 	head  string   // the name in its quotes and a colon, as most producers write it; "" where the name has escapes
 	front uint64   // the first eight bytes of head, for one comparison,
 	mask  uint64   // and those that there are
+	back  uint64   // the last eight, where there are as many
 	token *token   // nil: not a field itself
 	inner *members // nil: no fields below it
 	below []*token // all fields below it
@@ -66,35 +67,37 @@ func (ms *members) add(name string) *member {
 			front := make([]byte, 8)
 			n := copy(front, m.head)
 			m.front, m.mask = binary.LittleEndian.Uint64(front), 1<<(8*n)-1
+			if n == 8 {
+				m.back = binary.LittleEndian.Uint64([]byte(m.head[len(m.head)-8:]))
+			}
 		}
 		if ms.byName == nil {
 			ms.byName = map[string]*member{}
 		}
 		ms.byName[name] = m
-		ms.marks |= 1 << mark([]byte(name))
 	}
 	return m
 }
 
-// mark is a number below 64 that few names share.
-func mark(name []byte) int {
-	n := len(name)
-	if n > 0 {
-		n += 5 * int(name[0]) // names of one length seldom begin alike
+// find returns the member of that name. What nobody looks for gets a member too, so that it is expected after the same one in the next
+// object; nil where there are too many of these.
+func (ms *members) find(raw []byte, escaped bool) *member {
+	if escaped {
+		return ms.byName[string(appendUnescaped(nil, raw))]
 	}
-	return n % 64
+	m := ms.byName[string(raw)]
+	if m == nil && ms.others < maxOthers && len(raw) <= maxOther {
+		m = ms.add(string(raw))
+		ms.others++
+	}
+	return m
 }
 
-// find returns the member of that name, or nil.
-func (ms *members) find(raw []byte, escaped bool) *member {
-	if !escaped {
-		if ms.marks>>mark(raw)&1 == 0 {
-			return nil
-		}
-		return ms.byName[string(raw)]
-	}
-	return ms.byName[string(appendUnescaped(nil, raw))]
-}
+// Of names that nobody looks for, more than most objects have, and less than somebody could invent.
+const (
+	maxOthers = 64
+	maxOther  = 64 // bytes
+)
 
 func (f *jsonFormat) read(value []byte) error {
 	start := skipSpace(value, 0)

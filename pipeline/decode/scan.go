@@ -121,7 +121,8 @@ func (m *member) begins(b []byte) bool {
 	if m == nil || m.head == "" || len(b) < 8 || (binary.LittleEndian.Uint64(b)^m.front)&m.mask != 0 {
 		return false
 	}
-	return len(m.head) <= 8 || len(b) >= len(m.head) && string(b[8:len(m.head)]) == m.head[8:]
+	n := len(m.head)
+	return n <= 8 || n <= len(b) && binary.LittleEndian.Uint64(b[n-8:]) == m.back && (n <= 16 || string(b[8:n-8]) == m.head[8:n-8])
 }
 
 // array scans an array from behind its bracket. No field is looked for in one.
