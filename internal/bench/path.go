@@ -37,10 +37,10 @@ var pathBenchmark = Benchmark{
   two        the first job by two processes of one group, while all events are written as fast as can be
   idle       the first job with 64 partitions to which nothing is written
 
-CPU is of the whole process, from its start to its end; allocations are of the steady state, after a tenth of the events; RSS is at the end of
-the reading; in a GC pause the whole process stands still; latency is from when an event was due to when its alert is there for a reader of
-committed records. The broker is --brokers, or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups are
-deleted at the end.
+CPU is of the whole process, from its start to its end; allocations are of the steady state, after a tenth of each partition; RSS is at the
+end of the reading; in a GC pause the whole process stands still; latency is from when an event was due to when its alert is there for a reader
+of committed records. The broker is --brokers, or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups
+are deleted at the end.
 
 With --beside another gonomaly is measured by turns with this one, row by row: "records, beside" is that, and "records ÷ beside" how many times as much
 this one takes, run by run. What disturbs the machine for minutes disturbs both.`,
@@ -83,7 +83,7 @@ const (
 	pacedFor   = 10 * time.Second
 	idleFor    = 10 * time.Second
 	idleParts  = 64
-	steadyFrom = 0.1 // of the events
+	steadyFrom = 0.1 // of each partition: until then there are new series
 )
 
 // world is what all rows of a run have in common.
@@ -307,7 +307,7 @@ func (w *world) read(ctx context.Context, row, job string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.committed(ctx, group, int64(steadyFrom*float64(w.Events))); err != nil {
+	if err := w.steady(ctx, group); err != nil {
 		return errors.Join(err, p.kill())
 	}
 	first, err := p.count(ctx)
@@ -336,6 +336,26 @@ func (w *world) read(ctx context.Context, row, job string) error {
 	w.Add(row, resident, last.resident/(1<<20))
 	w.Add(row, pause, last.pause*1e3)
 	return nil
+}
+
+// steady waits until a group has committed a part of each partition of the topic.
+func (w *world) steady(ctx context.Context, group string) error {
+	ends, err := w.admin.ListEndOffsets(ctx, w.topic)
+	if err != nil {
+		return fmt.Errorf("end of %s: %w", w.topic, err)
+	}
+	return eventually(ctx, func() (bool, error) {
+		offsets, err := w.admin.FetchOffsets(ctx, group)
+		if err != nil {
+			return false, ctx.Err() // the group is not there yet
+		}
+		steady := true
+		ends.Each(func(end kadm.ListedOffset) {
+			o, _ := offsets.Lookup(end.Topic, end.Partition)
+			steady = steady && float64(o.At) >= steadyFrom*float64(end.Offset)
+		})
+		return steady, nil
+	})
 }
 
 // committed waits until a group has committed so many records.
