@@ -26,8 +26,11 @@ type share struct {
 	kgo.FetchTopicPartition
 }
 
-// usualStep is how many records are processed at once: some milliseconds of work.
-const usualStep = 20_000
+// Of records.
+const (
+	usualStep = 20_000 // are processed at once: some milliseconds of work
+	notMany   = 5_000  // come at leisure
+)
 
 // over is a context. A poll with it returns nothing, but has rebalances wait as any poll does.
 var over = func() context.Context {
@@ -56,6 +59,8 @@ func (s *session) take(fetches kgo.Fetches) error {
 		return errors.New("the client is closed")
 	}
 	s.polled.fetches = fetches
+	n := fetches.NumRecords()
+	s.leisure = n > 0 && n <= notMany
 	var err error
 	seen := map[place]bool{}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -71,6 +76,9 @@ func (s *session) take(fetches kgo.Fetches) error {
 			err = errors.New("one poll brought a partition twice: their order is unknown")
 		}
 		seen[at] = true
+		if f.Records[len(f.Records)-1].Offset+1 < f.LastStableOffset {
+			s.leisure = false // there is more
+		}
 		s.o.Metrics.batches.WithLabelValues(s.o.Stream).Observe(float64(len(f.Records)))
 		s.polled.shares = append(s.polled.shares, share{at, o, f})
 	})

@@ -1,8 +1,10 @@
 package sources
 
 import (
+	"context"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -97,5 +99,79 @@ func TestDuePartitionsWait(t *testing.T) {
 	}
 	if n := len(s.polled.shares); n != 1 {
 		t.Errorf("%d partitions are left for after the commit, want 1", n)
+	}
+}
+
+// A poll leaves leisure for the next if it has brought all that there was, and that was not much.
+func TestLeisure(t *testing.T) {
+	for name, c := range map[string]struct {
+		records int
+		beyond  int64 // of the log
+		want    bool
+	}{
+		"a few":              {records: 3, want: true},
+		"none":               {},
+		"many":               {records: notMany + 1},
+		"a few large ones":   {records: 3, beyond: 1},
+		"as many as are few": {records: notMany, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := unconnected(t)
+			if _, err := s.restore(t.Context(), place{input, 0}, taken{committed: -1, log: &bounds{0, 3}}); err != nil {
+				t.Fatal(err)
+			}
+			var records []*kgo.Record
+			for i := range c.records {
+				records = append(records, &kgo.Record{Topic: input, Offset: int64(i)})
+			}
+			fetched := []kgo.FetchPartition{{Records: records, LastStableOffset: int64(c.records) + c.beyond}}
+			if err := s.take(kgo.Fetches{{Topics: []kgo.FetchTopic{{Topic: input, Partitions: fetched}}}}); err != nil {
+				t.Fatal(err)
+			}
+			if s.leisure != c.want {
+				t.Errorf("leisure: %v, want %v", s.leisure, c.want)
+			}
+		})
+	}
+}
+
+// At leisure there is a rest before a poll, but none that makes an alert late.
+func TestRest(t *testing.T) {
+	const ms = time.Millisecond
+	for name, c := range map[string]struct {
+		left   time.Duration // of the turn
+		change func(*session)
+		hurry  time.Duration // after which the turn is cut short
+		want   time.Duration
+	}{
+		"at the beginning":    {left: 200 * ms, want: 50 * ms},
+		"towards the end":     {left: 60 * ms, want: 40 * ms},
+		"at the end":          {left: 20 * ms},
+		"hurried":             {left: 200 * ms, hurry: 7 * ms, want: 7 * ms},
+		"no leisure":          {left: 200 * ms, change: func(s *session) { s.leisure = false }},
+		"records left":        {left: 200 * ms, change: func(s *session) { s.polled.shares = []share{{}} }},
+		"at least once":       {left: 200 * ms, change: func(s *session) { s.o.Config.Delivery = AtLeastOnce }},
+		"commits that hurry":  {left: 20 * ms, change: func(s *session) { s.o.Config.CommitEvery = 20 * ms }, want: 5 * ms},
+		"commits that do not": {left: time.Minute, change: func(s *session) { s.o.Config.CommitEvery = time.Minute }, want: 50 * ms},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := unconnected(t)
+			s.leisure = true
+			if c.change != nil {
+				c.change(s)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				turn, cancel := context.WithTimeout(t.Context(), c.left)
+				defer cancel()
+				if c.hurry > 0 {
+					time.AfterFunc(c.hurry, cancel)
+				}
+				begin := time.Now()
+				s.rest(turn)
+				if took := time.Since(begin); took != c.want {
+					t.Errorf("it rests for %v, want %v", took, c.want)
+				}
+			})
+		})
 	}
 }

@@ -39,6 +39,7 @@ type session struct {
 	pressure    pressure
 	polled      polled
 	polledAt    time.Time // last
+	leisure     bool      // the last poll has brought all that there was, and that was not much
 
 	looking looking
 	sampled time.Time // progress at the last samples; of keepLooking
@@ -202,6 +203,7 @@ func (s *session) gather(ctx context.Context) error {
 			<-turn.Done()
 			return nil
 		}
+		s.rest(turn)
 		if err := s.poll(turn); err != nil {
 			return err
 		}
@@ -221,6 +223,27 @@ func (s *session) gather(ctx context.Context) error {
 	}
 	return nil
 }
+
+// rest lets records gather before the next poll, where there are not many: to fetch and to process a few at a time takes more than twice
+// as long for each. Their alerts wait for the end of the turn anyway, and shortly before it all that has come is polled; what is delivered at
+// least once does not wait for that.
+func (s *session) rest(turn context.Context) {
+	if !s.leisure || len(s.polled.shares) > 0 || !s.exactlyOnce() {
+		return
+	}
+	end, _ := turn.Deadline()
+	every := s.o.Config.CommitEvery
+	select {
+	case <-time.After(min(every/4, longestRest, time.Until(end.Add(-min(every/10, lastPolls))))):
+	case <-turn.Done():
+	}
+}
+
+// Times of rest.
+const (
+	longestRest = 50 * time.Millisecond
+	lastPolls   = 20 * time.Millisecond // before the end of a turn: what the client has fetched meanwhile, and what has come since
+)
 
 // turnEnd is when a turn is to end that begins now. Commits are to begin at even distances: what one took comes out of the turn after it, for
 // alerts of records that came meanwhile have waited that long already; but half of the turn is left.
