@@ -94,6 +94,12 @@ const (
 // Holds are all of them.
 var Holds = []Hold{Recurring, Habit, Unproven, Lone}
 
+// Sharer is a Detector of which some parts follow from its configuration and are never changed. Another returns one of the same
+// configuration that has learned nothing, and shares those parts with it. It may be called from several goroutines at once.
+type Sharer interface {
+	Another() Detector
+}
+
 // MaxScore bounds every score: there are always odder points, but neither JSON nor a quantile knows infinity.
 const MaxScore = 1e9
 

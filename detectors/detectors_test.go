@@ -114,6 +114,34 @@ func TestSameSeedSameScores(t *testing.T) {
 	})
 }
 
+// What shares parts with another does so unnoticed: it has learned nothing, and goes the way of one that was made by itself.
+func TestAnotherIsAsNew(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		first, ps := warm(t, fresh)
+		s, ok := first.(Sharer)
+		if !ok {
+			t.Skip("shares nothing")
+		}
+		another, alone := s.Another(), fresh()
+		for i, p := range ps {
+			if i%2 == 0 {
+				first.Score(ps[len(ps)-1-i])
+				first.Learn(ps[len(ps)-1-i])
+			}
+			got, okGot := another.Score(p)
+			want, okWant := alone.Score(p)
+			if got != want || okGot != okWant {
+				t.Fatalf("point %d scores %v, %v, by one made alone %v, %v", i, got, okGot, want, okWant)
+			}
+			another.Learn(p)
+			alone.Learn(p)
+		}
+		if state(t, another) != state(t, alone) {
+			t.Error("another has another state than one made alone")
+		}
+	})
+}
+
 func TestSpikeScoresHighest(t *testing.T) {
 	each(t, func(t *testing.T, fresh func() Detector) {
 		d := fresh()

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"math/bits"
 	"math/rand/v2"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
@@ -32,15 +31,15 @@ func (c *HalfSpaceTreesConfig) New(fields int) (Detector, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	d := &HalfSpaceTrees{
-		config: *c, low: make([]float64, fields), high: make([]float64, fields), trees: make([]halfSpaces, c.Trees),
-		unit: make([]float32, fields), memo: newMemo(fields),
-	}
 	random := rand.NewPCG(c.Seed, 0)
-	for i := range d.trees {
-		d.trees[i] = newHalfSpaces(c.Depth, fields, random)
+	h := &halvings{config: *c, fields: fields, levels: make([][]halving, c.Depth)}
+	for level := range h.levels {
+		h.levels[level] = make([]halving, c.Trees<<level)
 	}
-	return d, nil
+	for i := range c.Trees {
+		h.draw(i, random)
+	}
+	return h.detector(), nil
 }
 
 // HalfSpaceTrees scores a point by how few points of the last full window lie where it does, in trees that halve the space at random
@@ -50,96 +49,135 @@ func (c *HalfSpaceTreesConfig) New(fields int) (Detector, error) {
 // Data", IJCAI, algorithms 1 to 3. They take the fields' ranges for known; here a point is placed by the ranges so far, which its own
 // values stretch when it is learned.
 type HalfSpaceTrees struct {
-	config    HalfSpaceTreesConfig
-	n         uint64    // points learned
-	low, high []float64 // of each field so far
-	trees     []halfSpaces
+	*halvings
+	n         uint64      // points learned
+	low, high []float64   // of each field so far
+	leaves    []halfSpace // of all trees, one after the other
 
 	// Scratch.
-	unit []float32 // the point, with each field's range as the unit
-	memo memo      // of the point whose leaves the trees know
+	unit  []float32 // the point, with each field's range as the unit
+	found []uint32  // for each tree where in leaves the point lies
+	memo  memo      // of the point that this is so for
 }
 
-// halfSpaces is one tree, complete: the children of node i are 2i+1 and 2i+2.
-type halfSpaces struct {
-	nodes  []halfSpace
-	latest []uint16 // points of this window in each leaf
-	leaf   int      // scratch: index among the leaves of the point in question
+// halvings are the trees, all complete and one after the other, without the points in them. They follow from configuration and seed alone,
+// so that all detectors of one stream share them: in a processor's cache there is room for one copy, and not for one a series.
+type halvings struct {
+	config HalfSpaceTreesConfig
+	fields int
+	levels [][]halving // the roots, then their children, and so on: those of node i are 2i and 2i+1 of the next level, or leaves
 }
 
-// halfSpace is a node.
-type halfSpace struct {
+// halving is a node with children.
+type halving struct {
 	at    float32 // what is less goes left; in units of the field's range
-	field uint16
-	mass  uint16 // points of the last full window
+	field uint32
 }
 
-// newHalfSpaces draws a tree: each field's work space reaches from a random place in its range to twice the greater distance to an end of that
+// halfSpace is a leaf.
+type halfSpace struct {
+	mass   uint32 // of the first node on the way here that holds less than enough of the last full window's points, or else of the leaf: these, times the nodes of that size that fill the space
+	last   uint16 // points of the last full window
+	latest uint16 // points of this window
+}
+
+// detector returns one that has learned nothing.
+func (h *halvings) detector() *HalfSpaceTrees {
+	return &HalfSpaceTrees{
+		halvings: h, low: make([]float64, h.fields), high: make([]float64, h.fields), leaves: make([]halfSpace, h.config.Trees<<h.config.Depth),
+		unit: make([]float32, h.fields), found: make([]uint32, h.config.Trees), memo: newMemo(h.fields),
+	}
+}
+
+// Another implements Sharer.
+func (d *HalfSpaceTrees) Another() Detector { return d.detector() }
+
+// draw draws a tree: each field's work space reaches from a random place in its range to twice the greater distance to an end of that
 // on either side, and is halved again and again.
-func newHalfSpaces(depth, fields int, random *rand.PCG) halfSpaces {
-	t := halfSpaces{nodes: make([]halfSpace, 1<<(depth+1)-1), latest: make([]uint16, 1<<depth)}
-	low, high := make([]float64, fields), make([]float64, fields)
+func (h *halvings) draw(tree int, random *rand.PCG) {
+	low, high := make([]float64, h.fields), make([]float64, h.fields)
 	for j := range low {
 		place := uniform(random)
 		reach := 2 * max(place, 1-place)
 		low[j], high[j] = place-reach, place+reach
 	}
-	t.halve(0, low, high, random)
-	return t
+	h.halve(0, tree, low, high, random)
 }
 
-func (t *halfSpaces) halve(node int, low, high []float64, random *rand.PCG) {
-	if 2*node+2 >= len(t.nodes) {
+func (h *halvings) halve(level, node int, low, high []float64, random *rand.PCG) {
+	if level == len(h.levels) {
 		return
 	}
 	field := int(random.Uint64() % uint64(len(low))) //nolint:gosec // less than the fields
-	l, h := low[field], high[field]
-	middle := (l + h) / 2
-	t.nodes[node] = halfSpace{at: float32(middle), field: uint16(field)} //nolint:gosec // fewer fields than that
+	l, r := low[field], high[field]
+	middle := (l + r) / 2
+	h.levels[level][node] = halving{at: float32(middle), field: uint32(field)} //nolint:gosec // fewer fields than that
 	high[field] = middle
-	t.halve(2*node+1, low, high, random)
-	low[field], high[field] = middle, h
-	t.halve(2*node+2, low, high, random)
+	h.halve(level+1, 2*node, low, high, random)
+	low[field], high[field] = middle, r
+	h.halve(level+1, 2*node+1, low, high, random)
 	low[field] = l
 }
 
-// find walks to the leaf of a point.
-func (t *halfSpaces) find(unit []float32) {
-	node := 0
-	for node < len(t.latest)-1 {
-		n := &t.nodes[node]
-		right := 0
-		if unit[n.field] >= n.at {
-			right = 1
-		}
-		node = 2*node + 1 + right
+// find sets found to the leaf of a point in each tree. It goes down all of them at once, a level at a time, and without branches: so the
+// processor waits neither for the node above nor for a turn that it has guessed wrong, which takes it a third of the time of one tree after the other.
+func (h *halvings) find(unit []float32, found []uint32) {
+	for i := range found {
+		found[i] = uint32(i) //nolint:gosec // at most 256
 	}
-	t.leaf = node - (len(t.latest) - 1)
-}
-
-// mass is the number of reference points in the first node on the way to the leaf that holds less than enough, or else in the leaf, times
-// the number of nodes of that size that fill the space.
-func (t *halfSpaces) mass(enough uint16) int {
-	depth := bits.Len(uint(len(t.latest))) - 1
-	node := t.leaf + len(t.latest) // counting from one, the turns are the bits below the first
-	for level := range depth {
-		if mass := t.nodes[node>>(depth-level)-1].mass; mass < enough {
-			return int(mass) << level
+	for _, nodes := range h.levels {
+		for i, node := range found {
+			n := &nodes[node]
+			right := uint32(0)
+			if unit[n.field] >= n.at {
+				right = 1
+			}
+			found[i] = 2*node + right
 		}
 	}
-	return int(t.nodes[node-1].mass) << depth
 }
 
 // turn makes the latest points the reference.
-func (t *halfSpaces) turn() {
-	first := len(t.latest) - 1
-	for i, mass := range t.latest {
-		t.nodes[first+i].mass = mass
+func (d *HalfSpaceTrees) turn() {
+	for i := range d.leaves {
+		l := &d.leaves[i]
+		l.last, l.latest = l.latest, 0
 	}
-	clear(t.latest)
-	for i := first - 1; i >= 0; i-- {
-		t.nodes[i].mass = t.nodes[2*i+1].mass + t.nodes[2*i+2].mass
+	d.weigh()
+}
+
+// weigh sets the masses of all leaves.
+func (d *HalfSpaceTrees) weigh() {
+	for i := range d.found {
+		d.weighBelow(i, d.config.Depth, d.config.Window)
 	}
+}
+
+// weighBelow sets the masses of the leaves below a node, some levels down, in which there are so many points.
+func (d *HalfSpaceTrees) weighBelow(node, down, points int) {
+	if points < d.enough() || down == 0 {
+		mass := uint32(points << (d.config.Depth - down)) //nolint:gosec // at most 65535 << 15
+		leaves := d.below(node, down)
+		for i := range leaves {
+			leaves[i].mass = mass
+		}
+		return
+	}
+	left := d.lastIn(2*node, down-1)
+	d.weighBelow(2*node, down-1, left)
+	d.weighBelow(2*node+1, down-1, points-left)
+}
+
+// below are the leaves some levels below a node.
+func (d *HalfSpaceTrees) below(node, down int) []halfSpace { return d.leaves[node<<down:][:1<<down] }
+
+// lastIn is the number of points of the last full window below a node.
+func (d *HalfSpaceTrees) lastIn(node, down int) (points int) {
+	leaves := d.below(node, down)
+	for i := range leaves {
+		points += int(leaves[i].last)
+	}
+	return points
 }
 
 // Score returns log2 of how many times more points there would be if all lay with this one in the smallest space: 0 to
@@ -150,15 +188,15 @@ func (d *HalfSpaceTrees) Score(p Point) (score float64, ok bool) {
 	}
 	d.look(p)
 	sum := 0
-	for i := range d.trees {
-		sum += d.trees[i].mass(d.enough())
+	for _, at := range d.found {
+		sum += int(d.leaves[at].mass)
 	}
 	most := d.config.Trees * d.config.Window << d.config.Depth
 	return math.Log2((float64(most) + 0.5) / (float64(sum) + 0.5)), true
 }
 
 // enough is the number of points below which a space is not looked into: a tenth of a window, as in the paper, section 4.
-func (d *HalfSpaceTrees) enough() uint16 { return uint16(d.config.Window / 10) } //nolint:gosec // at most 6553
+func (h *halvings) enough() int { return h.config.Window / 10 }
 
 // look finds p's leaves.
 func (d *HalfSpaceTrees) look(p Point) {
@@ -171,9 +209,7 @@ func (d *HalfSpaceTrees) look(p Point) {
 			d.unit[j] = float32(clip((x-d.low[j])/length, wide))
 		}
 	}
-	for i := range d.trees {
-		d.trees[i].find(d.unit)
-	}
+	d.find(d.unit, d.found)
 }
 
 // Left implements Detector.
@@ -193,23 +229,18 @@ func (d *HalfSpaceTrees) Learn(p Point) {
 	}
 	d.look(p)
 	d.memo.forget() // the next point may end the window
-	for i := range d.trees {
-		t := &d.trees[i]
-		t.latest[t.leaf]++
+	for _, at := range d.found {
+		d.leaves[at].latest++
 	}
 	d.n++
 	if d.n%uint64(d.config.Window) == 0 { //nolint:gosec // positive
-		for i := range d.trees {
-			d.trees[i].turn()
-		}
+		d.turn()
 	}
 }
 
-// Bytes implements Detector.
+// Bytes implements Detector. The trees are not its own.
 func (d *HalfSpaceTrees) Bytes() int {
-	t := &d.trees[0]
-	tree := sizeOf[halfSpaces]() + len(t.nodes)*sizeOf[halfSpace]() + 2*len(t.latest)
-	return sizeOf[HalfSpaceTrees]() + len(d.trees)*tree + len(d.unit)*(4+3*8)
+	return sizeOf[HalfSpaceTrees]() + len(d.leaves)*sizeOf[halfSpace]() + 4*len(d.found) + len(d.unit)*(4+3*8)
 }
 
 // Shares credits each field with the halvings on the ways to the leaves: a turn counts by how many times fewer reference points
@@ -217,14 +248,16 @@ func (d *HalfSpaceTrees) Bytes() int {
 func (d *HalfSpaceTrees) Shares(p Point, shares []float64) {
 	clear(shares)
 	d.look(p)
-	for i := range d.trees {
-		t := &d.trees[i]
-		for node := t.leaf + len(t.latest); node > 1; node /= 2 {
-			parent := &t.nodes[node/2-1]
-			if parent.mass < d.enough() {
-				continue
+	for _, leaf := range d.found {
+		points := int(d.leaves[leaf].last)
+		for up := range d.config.Depth {
+			node := int(leaf) >> up
+			both := points + d.lastIn(node^1, up)
+			if both >= d.enough() {
+				field := d.levels[d.config.Depth-1-up][node/2].field
+				shares[field] += max(0, math.Log2(float64(1+both)/float64(1+points))-1)
 			}
-			shares[parent.field] += max(0, math.Log2(float64(1+parent.mass)/float64(1+t.nodes[node-1].mass))-1)
+			points = both
 		}
 	}
 	normalise(shares)
@@ -249,12 +282,9 @@ func (d *HalfSpaceTrees) AppendBinary(b []byte) ([]byte, error) {
 	for j := range d.low {
 		b = appendFloat64(appendFloat64(b, d.low[j]), d.high[j])
 	}
-	for i := range d.trees {
-		t := &d.trees[i]
-		for leaf, latest := range t.latest {
-			b = binary.LittleEndian.AppendUint16(b, latest)
-			b = binary.LittleEndian.AppendUint16(b, t.nodes[len(t.latest)-1+leaf].mass)
-		}
+	for _, l := range d.leaves {
+		b = binary.LittleEndian.AppendUint16(b, l.latest)
+		b = binary.LittleEndian.AppendUint16(b, l.last)
 	}
 	return b, nil
 }
@@ -278,18 +308,19 @@ func (d *HalfSpaceTrees) UnmarshalBinary(b []byte) error {
 			r.fail("a tree counts %d points of %s window, want %d", got, what, want)
 		}
 	}
-	for i := range d.trees {
-		t := &d.trees[i]
-		latest := make([]uint16, len(t.latest))
+	for i := range d.found {
+		leaves := d.below(i, d.config.Depth)
 		now, before := 0, 0
-		for leaf := range t.latest {
-			latest[leaf], t.latest[leaf] = r.uint16(), r.uint16()
-			now, before = now+int(latest[leaf]), before+int(t.latest[leaf])
+		for j := range leaves {
+			l := &leaves[j]
+			l.latest, l.last = r.uint16(), r.uint16()
+			now, before = now+int(l.latest), before+int(l.last)
 		}
 		counted("this", now, d.n%window)
 		counted("the last", before, reference)
-		t.turn()
-		copy(t.latest, latest)
+	}
+	if reference > 0 {
+		d.weigh()
 	}
 	return r.end()
 }

@@ -2,36 +2,27 @@ package detectors
 
 import (
 	"math/rand/v2"
-	"slices"
 	"testing"
 )
 
-// A tree of two halvings of one field with the range 0 to 1, whose work space reaches from -1 to 1: cuts at 0, -1/2 and 1/2. Of 20 points
-// 15 lie below 1/2 and 5 above: masses 20, then 0 and 20, then 15 and 5. A point of the 15 has the mass 15·4 = 60. Where 6 are
-// enough one of the five has 5·4 = 20 too, and one below 0, of which there are none, 0·2.
+// A tree of two halvings of one field with the range 0 to 1, whose work space reaches from -1 to 1: cuts at 0, -1/2 and 1/2. Of 20 points,
+// where 2 are enough, one lies below -1/2, 15 from 0 to 1/2 and 4 above. A point of the 15 has the mass 15·4 = 60, one of the 4 has
+// 4·4 = 16, and one below 0, where there are too few to look further, 1·2, on either side of -1/2.
 func TestHalfSpaceTreesMass(t *testing.T) {
-	s := halfSpaces{nodes: make([]halfSpace, 7), latest: []uint16{0, 0, 15, 5}}
-	s.halve(0, []float64{-1}, []float64{1}, rand.NewPCG(1, 0))
-	s.turn()
-	masses := make([]uint16, 0, 7)
-	for _, n := range s.nodes {
-		masses = append(masses, n.mass)
+	d := newDetector[*HalfSpaceTrees](t, &HalfSpaceTreesConfig{Trees: 1, Depth: 2, Window: 20, Seed: 1}, 1)
+	d.halve(0, 0, []float64{-1}, []float64{1}, rand.NewPCG(1, 0))
+	for leaf, points := range []uint16{1, 0, 15, 4} {
+		d.leaves[leaf].latest = points
 	}
-	if want := []uint16{20, 0, 20, 0, 0, 15, 5}; !slices.Equal(masses, want) {
-		t.Fatalf("masses %v, want %v", masses, want)
-	}
+	d.turn()
 	for _, c := range []struct {
 		x          float32
-		leaf, mass int
-	}{{.2, 2, 60}, {.5, 3, 20}, {.9, 3, 20}, {-.2, 1, 0}, {-3, 0, 0}} {
-		s.find([]float32{c.x})
-		if got := s.mass(6); s.leaf != c.leaf || got != c.mass {
-			t.Errorf("%v is in leaf %d with mass %d, want %d and %d", c.x, s.leaf, got, c.leaf, c.mass)
+		leaf, mass uint32
+	}{{.2, 2, 60}, {.5, 3, 16}, {.9, 3, 16}, {-.2, 1, 2}, {-3, 0, 2}} {
+		d.find([]float32{c.x}, d.found)
+		if got := d.leaves[d.found[0]].mass; d.found[0] != c.leaf || got != c.mass {
+			t.Errorf("%v is in leaf %d with mass %d, want %d and %d", c.x, d.found[0], got, c.leaf, c.mass)
 		}
-	}
-	s.find([]float32{.2})
-	if got := s.mass(21); got != 20 {
-		t.Errorf("the root has less than enough: mass %d, want 20", got)
 	}
 }
 

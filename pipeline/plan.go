@@ -23,12 +23,13 @@ type plan struct {
 	fields []string   // of a point
 	parts  []partName // of a series
 
-	weights  []float64 // of each detector, where several are combined
-	columns  [][]int   // of each detector: which fields it sees; nil for all of them
-	ceilings []ceiling // of each detector's law
-	rate     float64   // of false alarms, per point; see Worker.rateOf
-	valid    []bounds  // of each field that has a valid range
-	needRate bool      // samples before the last are needed for counters
+	models   []detectors.Detector // one of each detector, which learns nothing: what can be shared is shared with it
+	weights  []float64            // of each detector, where several are combined
+	columns  [][]int              // of each detector: which fields it sees; nil for all of them
+	ceilings []ceiling            // of each detector's law
+	rate     float64              // of false alarms, per point; see Worker.rateOf
+	valid    []bounds             // of each field that has a valid range
+	needRate bool                 // samples before the last are needed for counters
 
 	seriesBytes int64 // about what a series holds, its key apart
 	capacity    int   // most series that there is room for
@@ -66,6 +67,7 @@ func newPlan(stream string, c Config) (*plan, error) {
 		if err != nil {
 			errs = append(errs, prefixed(at, err))
 		}
+		p.models = append(p.models, made)
 		_, ok := made.(detectors.Forecaster)
 		forecasts = forecasts || ok
 	}
@@ -226,6 +228,9 @@ func (p *plan) field(i, j int) int {
 }
 
 func (p *plan) newDetector(i int) detectors.Detector {
+	if s, ok := p.models[i].(detectors.Sharer); ok {
+		return s.Another()
+	}
 	d, err := p.config.Detectors[i].Params.New(p.width(i))
 	if err != nil {
 		panic("a detector's settings that newPlan let through: " + err.Error())
