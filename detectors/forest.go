@@ -32,21 +32,51 @@ func (c *ForestConfig) New(fields int) (Detector, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
+	s := &shape{config: *c, fields: fields, levels: make([]float64, c.Window+1)}
+	for n := range s.levels {
+		s.levels[n] = c.levels(n)
+	}
+	s.depth = int(math.Ceil(s.levels[c.Window]))
+	return s.forest(), nil
+}
+
+// levels is the depth of a tree over n points, and of the subtree that a leaf with n points stands for: its average path by the paper,
+// section 4.1.
+func (c *ForestConfig) levels(n int) float64 {
+	if n <= c.LeafPoints {
+		return 0
+	}
+	return math.Log2(float64(n)/float64(c.LeafPoints)) / 2
+}
+
+// shape is what forests of one configuration have in common.
+type shape struct {
+	config ForestConfig
+	fields int
+	depth  int       // of the trees at most: levels between a root and its farthest nodes
+	levels []float64 // by ForestConfig.levels of each number of points
+}
+
+// leaf is the depth of the subtree that a leaf stands for. A forged state may have it count more points than the window comes to hold.
+func (s *shape) leaf(points uint16) float64 { return s.levels[min(int(points), len(s.levels)-1)] }
+
+// forest returns one that has learned nothing.
+func (s *shape) forest() *Forest {
+	trees, nodes := s.config.Trees, s.config.Trees*(2<<s.depth-1)
 	f := &Forest{
-		config: *c,
-		random: rand.NewPCG(c.Seed, 0),
-		window: make([]float32, c.Window*fields),
-		trees:  make([]tree, c.Trees),
-		point:  make([]float32, fields),
-		inside: make([]uint16, c.Window),
-		low:    make([]float32, fields),
-		high:   make([]float32, fields),
+		shape:  s,
+		random: rand.NewPCG(s.config.Seed, 0),
+		window: make([]float32, s.config.Window*s.fields),
+		nodes:  make([]node, nodes), count: make([]uint16, nodes), bounds: make([]float32, nodes*2*s.fields), level: make([]uint8, nodes),
+		point: make([]float32, s.fields), memo: newMemo(s.fields), found: make([]uint32, trees), within: make([]bool, trees), left: make([]uint32, trees),
+		inside: make([]uint16, s.config.Window), aside: make([]uint16, s.config.Window),
+		low: make([]float32, s.fields), high: make([]float32, s.fields),
 	}
-	nodes := 1<<(int(math.Ceil(f.levels(c.Window)))+1) - 1
-	for i := range f.trees {
-		f.trees[i] = newTree(nodes, fields)
+	for tree := range trees {
+		f.empty(tree)
+		f.seal(tree, 0, 0)
 	}
-	return f, nil
+	return f
 }
 
 // Forest scores a point by how few cuts at random set it apart from the last points: an isolation forest over a sliding window.
@@ -58,17 +88,29 @@ func (c *ForestConfig) New(fields int) (Detector, error) {
 // a window, so that neither an early cut nor an outlier in a node's bounds stays for ever. And a point outside of a node's bounds is
 // set apart there already, with the probability that a cut falls between.
 type Forest struct {
-	config ForestConfig
+	*shape
 	random *rand.PCG
 	n      uint64    // points learned
 	window []float32 // the last ones, by n modulo the window
-	trees  []tree
+
+	// Of each node; see tree.go.
+	nodes  []node
+	count  []uint16  // points of the window in it
+	bounds []float32 // the least value of each field, then the greatest
+	level  []uint8   // levels below the root of the leaf that it stands for, or of itself
 
 	// Scratch, which no result outlives.
-	point     []float32 // the point in float32
-	inside    []uint16  // slots of the window, those of a node side by side
-	low, high []float32 // bounds of a cut
+	point         []float32 // the point in float32
+	memo          memo      // of that point
+	found         []uint32  // for each tree where it ends
+	within        []bool    // that it lies in the bounds there, and so in those of all nodes on its way
+	left          []uint32  // the same as found, of the point that leaves the window
+	inside, aside []uint16  // slots of the window, those of a node side by side
+	low, high     []float32 // bounds of a cut
 }
+
+// Another implements Sharer.
+func (f *Forest) Another() Detector { return f.forest() }
 
 // Score returns 2^(-E/c), in (0, 1]: E is the number of cuts, on average over the trees, that set the point apart, and c that for the
 // average point.
@@ -76,64 +118,64 @@ func (f *Forest) Score(p Point) (score float64, ok bool) {
 	if f.n < uint64(f.config.WarmUp) { //nolint:gosec // positive
 		return 0, false
 	}
-	f.take(p)
+	f.look(p)
 	sum := 0.0
-	for i := range f.trees {
-		sum += f.depth(&f.trees[i], nil)
+	for tree, end := range f.found {
+		if f.within[tree] {
+			sum += float64(f.level[end]) + f.leaf(f.count[end])
+		} else {
+			sum += f.cuts(tree, nil)
+		}
 	}
-	return math.Exp2(-sum / float64(len(f.trees)) / f.levels(f.size())), true
+	return math.Exp2(-sum / float64(len(f.found)) / f.levels[f.size()]), true
 }
 
-// Bytes implements Detector.
+// Bytes implements Detector. What it shares is not its own.
 func (f *Forest) Bytes() int {
-	bytes := sizeOf[Forest]() + 4*(len(f.window)+len(f.point)+len(f.low)+len(f.high)) + 2*len(f.inside)
-	for i := range f.trees {
-		t := &f.trees[i]
-		bytes += sizeOf[tree]() + 2*len(t.cut) + 4*(len(t.at)+len(t.count)+len(t.bounds)) + len(t.loose)
-	}
-	return bytes
+	return sizeOf[Forest]() + 4*(len(f.window)+len(f.bounds)+len(f.point)+len(f.low)+len(f.high)+len(f.found)+len(f.left)) +
+		len(f.nodes)*sizeOf[node]() + 2*(len(f.count)+len(f.inside)+len(f.aside)) + len(f.level) + len(f.within) + 8*len(f.point)
 }
 
-// take fills f.point. Beyond float32 values count as its largest; a hundredth of that leaves room for differences.
-func (f *Forest) take(p Point) {
+// look finds where p lies in each tree. Values beyond wide count as that, so that there is room for differences in float32. Minus zero is zero,
+// or the order of points would decide which of them is a bound.
+func (f *Forest) look(p Point) {
+	if f.memo.is(p.X) {
+		return
+	}
 	for i := range f.point {
-		f.point[i] = float32(clip(p.X[i], wide))
+		f.point[i] = float32(clip(p.X[i], wide)) + 0
+	}
+	f.find(f.point, f.found)
+	for tree, end := range f.found {
+		f.within[tree] = f.holds(end, f.point)
 	}
 }
 
 // size is the number of points in the window.
 func (f *Forest) size() int { return int(min(f.n, uint64(f.config.Window))) } //nolint:gosec // at most the window
 
-// levels is the depth of a tree over n points, and of the subtree that a leaf with n points stands for: its average path by the paper,
-// section 4.1.
-func (f *Forest) levels(n int) float64 {
-	if n <= f.config.LeafPoints {
-		return 0
-	}
-	return math.Log2(float64(n)/float64(f.config.LeafPoints)) / 2
-}
-
-// depth returns the expected number of cuts that set f.point apart in t. With credit it adds to each field what its cuts did for that.
-func (f *Forest) depth(t *tree, credit []float64) float64 {
+// cuts returns the expected number of cuts that set f.point apart in a tree. With credit it adds to each field what its cuts did for that.
+func (f *Forest) cuts(tree int, credit []float64) float64 {
 	expected, reached := 0.0, 1.0 // reached: the probability that no cut between point and bounds has come before
-	node, levels := 0, 0.0
+	at, levels := tree, 0.0
 	for {
-		field, outside := t.outside(node, f.point)
+		field, outside := f.outside(at, f.point)
 		if outside > 0 {
 			expected += reached * outside * levels
 			if credit != nil {
-				credit[field] += reached * outside * float64(1+f.levels(int(t.count[node])))
+				credit[field] += reached * outside * float64(1+f.leaf(f.count[at]))
 			}
 			reached *= 1 - outside
 		}
-		if t.cut[node] < 0 {
-			return expected + reached*(levels+f.levels(int(t.count[node])))
+		n := &f.nodes[at]
+		if !n.cut() {
+			return expected + reached*(levels+f.leaf(f.count[at]))
 		}
-		next := t.child(node, f.point)
+		next := f.child(at, f.point)
 		if credit != nil {
-			credit[t.cut[node]] += reached * math.Log2(float64(1+t.count[node])/float64(1+t.count[next])) / 2
+			credit[n.field] += reached * math.Log2(float64(1+int(f.count[at]))/float64(1+int(f.count[next]))) / 2
 		}
-		node = next
+		at = next
 		levels++
 	}
 }
@@ -143,24 +185,20 @@ func (f *Forest) Left() int { return left(uint64(f.config.WarmUp), f.n) } //noli
 
 // Learn takes p into the window and the trees, and the point that it replaces out of them.
 func (f *Forest) Learn(p Point) {
-	f.take(p)
+	f.look(p)
 	window := uint64(f.config.Window) //nolint:gosec // positive
 	slot := f.slot(int(f.n % window)) //nolint:gosec // less than the window
 	full := f.n >= window
 	f.n++
 	if full {
-		for i := range f.trees {
-			f.trees[i].remove(f, slot)
-		}
+		f.remove(slot)
 	}
 	copy(slot, f.point)
-	for i := range f.trees {
-		f.trees[i].add(f)
+	f.add()
+	if every := max(1, f.config.Window/f.config.Trees); full && f.n%uint64(every) == 0 {
+		f.renew(int(f.n / uint64(every) % uint64(f.config.Trees))) //nolint:gosec // one of the trees
 	}
-	if every := max(1, f.config.Window/len(f.trees)); full && f.n%uint64(every) == 0 {
-		t := &f.trees[f.n/uint64(every)%uint64(len(f.trees))]
-		t.renew(f)
-	}
+	f.memo.forget()
 }
 
 // slot is the point in the i-th place of the window.
@@ -171,10 +209,10 @@ func (f *Forest) slot(i int) []float32 {
 
 // Shares splits the score among the fields: a cut is credited with the halvings that it brought.
 func (f *Forest) Shares(p Point, shares []float64) {
-	f.take(p)
+	f.look(p)
 	clear(shares)
-	for i := range f.trees {
-		f.depth(&f.trees[i], shares)
+	for tree := range f.found {
+		f.cuts(tree, shares)
 	}
 	normalise(shares)
 }
@@ -202,23 +240,24 @@ func (f *Forest) AppendBinary(b []byte) ([]byte, error) {
 	for _, x := range f.window[:f.size()*len(f.point)] {
 		b = appendFloat32(b, x)
 	}
-	for i := range f.trees {
-		b = f.trees[i].append(b, 0)
+	for tree := range f.found {
+		b = f.append(b, tree)
 	}
 	return b, nil
 }
 
 // UnmarshalBinary restores what AppendBinary wrote.
 func (f *Forest) UnmarshalBinary(b []byte) error {
+	f.memo.forget()
 	r := newReader(b, forestVersion)
 	f.n = r.count()
 	r.generator(f.random)
 	for i := range f.size() * len(f.point) {
 		f.window[i] = r.float32(-wide, wide)
 	}
-	for i := range f.trees {
-		if n := f.trees[i].read(r, 0); r.err == nil && n != f.size() {
-			r.fail("tree %d has %d points, want %d", i, n, f.size())
+	for tree := range f.found {
+		if n := f.read(r, tree, 0); r.err == nil && n != f.size() {
+			r.fail("tree %d has %d points, want %d", tree, n, f.size())
 		}
 	}
 	return r.end()

@@ -31,17 +31,17 @@ func TestForestLevels(t *testing.T) {
 		n    int
 		want float64
 	}{{0, 0}, {32, 0}, {128, 1}, {512, 2}, {2048, 3}} {
-		if got := f.levels(c.n); !near(got, c.want, 1e-12) {
+		if got := f.levels[c.n]; !near(got, c.want, 1e-12) {
 			t.Errorf("levels(%d) = %v, want %v", c.n, got, c.want)
 		}
 	}
-	if nodes := len(f.trees[0].cut); nodes != 15 {
+	if nodes := len(f.nodes) / len(f.found); nodes != 15 {
 		t.Errorf("room for %d nodes, want 15", nodes)
 	}
 }
 
 // At any time each node counts the window's points that reach it, has them within its bounds, and is cut only if they are enough. A cut node's
-// bounds are those of its children, or it is known to be loose.
+// bounds are those of its children, or it is known to be loose. A leaf's points end in the node at the bottom that stands for it.
 func TestForestTreesFitTheWindow(t *testing.T) {
 	c := &ForestConfig{Trees: 4, Window: 256, LeafPoints: 4, WarmUp: 10, Seed: 3}
 	f := newDetector[*Forest](t, c, 3)
@@ -52,8 +52,8 @@ func TestForestTreesFitTheWindow(t *testing.T) {
 		p.X[2] = 1                    // constant
 		f.Learn(p)
 		if i%37 == 0 {
-			for k := range f.trees {
-				checkNode(t, f, &f.trees[k], 0, 0, allSlots(f))
+			for tree := range f.found {
+				checkNode(t, f, tree, 0, allSlots(f))
 			}
 		}
 	}
@@ -66,42 +66,59 @@ func allSlots(f *Forest) (slots []int) {
 	return slots
 }
 
-func checkNode(t *testing.T, f *Forest, tree *tree, node, depth int, slots []int) {
+func checkNode(t *testing.T, f *Forest, node, level int, slots []int) {
 	t.Helper()
-	if int(tree.count[node]) != len(slots) {
-		t.Fatalf("after %d points node %d counts %d points, has %d", f.n, node, tree.count[node], len(slots))
-	}
-	low, high := tree.box(node, len(f.point))
-	for _, s := range slots {
-		for j, x := range f.slot(s) {
-			if x < low[j] || x > high[j] {
-				t.Fatalf("after %d points node %d has %v in field %d, outside of [%v, %v]", f.n, node, x, j, low[j], high[j])
+	checkPoints(t, f, node, slots)
+	if !f.nodes[node].cut() {
+		end := node
+		for range f.depth - level {
+			end = f.first(end)
+		}
+		checkPoints(t, f, end, slots)
+		if int(f.level[end]) != level {
+			t.Fatalf("after %d points node %d stands for a leaf on level %d, want %d", f.n, end, f.level[end], level)
+		}
+		for _, s := range slots {
+			f.find(f.slot(s), f.left)
+			if !slices.Contains(f.left, uint32(end)) {
+				t.Fatalf("after %d points %v ends in %v, want %d", f.n, f.slot(s), f.left, end)
 			}
 		}
-	}
-	if tree.cut[node] < 0 {
 		return
 	}
-	if len(slots) < f.config.LeafPoints<<depth {
+	if len(slots) < f.config.LeafPoints<<level {
 		t.Fatalf("after %d points node %d is cut with %d points", f.n, node, len(slots))
 	}
-	lowLeft, highLeft := tree.box(2*node+1, len(f.point))
-	lowRight, highRight := tree.box(2*node+2, len(f.point))
+	low, high := f.box(node)
+	left := f.first(node)
+	lowLeft, highLeft := f.box(left)
+	lowRight, highRight := f.box(left + 1)
 	for j := range f.point {
-		if !tree.loose[node] && (low[j] != min(lowLeft[j], lowRight[j]) || high[j] != max(highLeft[j], highRight[j])) {
+		if f.nodes[node].limit != loose && (low[j] != min(lowLeft[j], lowRight[j]) || high[j] != max(highLeft[j], highRight[j])) {
 			t.Fatalf("after %d points node %d has bounds %v to %v in field %d, which its children do not reach", f.n, node, low[j], high[j], j)
 		}
 	}
-	var left, right []int
+	var below [2][]int
 	for _, s := range slots {
-		if tree.child(node, f.slot(s)) == 2*node+1 {
-			left = append(left, s)
-		} else {
-			right = append(right, s)
+		right := f.child(node, f.slot(s)) - left
+		below[right] = append(below[right], s)
+	}
+	checkNode(t, f, left, level+1, below[0])
+	checkNode(t, f, left+1, level+1, below[1])
+}
+
+// checkPoints holds a node's count and bounds against the points in it.
+func checkPoints(t *testing.T, f *Forest, node int, slots []int) {
+	t.Helper()
+	if int(f.count[node]) != len(slots) {
+		t.Fatalf("after %d points node %d counts %d points, has %d", f.n, node, f.count[node], len(slots))
+	}
+	for _, s := range slots {
+		if x := f.slot(s); !f.holds(uint32(node), x) {
+			low, high := f.box(node)
+			t.Fatalf("after %d points node %d has %v, outside of [%v, %v]", f.n, node, x, low, high)
 		}
 	}
-	checkNode(t, f, tree, 2*node+1, depth+1, left)
-	checkNode(t, f, tree, 2*node+2, depth+1, right)
 }
 
 // A new level is odd when it comes, and normal a window later.

@@ -5,52 +5,81 @@ import (
 	"math"
 )
 
-// tree is one tree of a Forest, complete: the children of node i are 2i+1 and 2i+2. So nothing is ever allocated, and no state can
-// describe anything but a tree.
-type tree struct {
-	cut    []int16   // field that a node is cut in, uncut for a leaf
-	at     []float32 // where: what is less goes left
-	count  []int32   // points of the window in the node
-	bounds []float32 // for each node the least value of each field, then the greatest
-	loose  []bool    // nodes whose bounds may reach farther than their children's; no part of a state
+// The trees of a Forest are complete, all as deep as they may come to be, and lie in the same arrays, a level after the other: node i is the
+// root of tree i, and the children of node i are nodes 2i+trees and 2i+trees+1. So nothing is ever allocated, no state can describe
+// anything but trees, and a point goes down all of them at once.
+//
+// Below a leaf that could still be cut all points go left: the leftmost node at the bottom stands for it, with its points and its bounds, and
+// the others below it are empty.
+
+// node is where a node is cut.
+type node struct {
+	at    float32 // what is less goes left; uncut for a leaf and what is below it
+	field uint16
+	limit uint16 // of a cut node: with so many points, or fewer, remove has more to do than count; at the bottom: with so many, or more, add has
 }
 
-const uncut = -1
+// uncut is more than any value, see wide.
+const uncut = math.MaxFloat32
 
-func newTree(nodes, fields int) tree {
-	t := tree{cut: make([]int16, nodes), at: make([]float32, nodes), count: make([]int32, nodes), bounds: make([]float32, nodes*2*fields), loose: make([]bool, nodes)}
-	t.clear(0, fields)
-	return t
+// loose is the limit of a cut node whose bounds may reach farther than its children's; no part of a state. At the bottom it is that of a leaf
+// which is never cut.
+const loose = math.MaxUint16
+
+func (n *node) cut() bool { return n.at < uncut }
+
+func (f *Forest) box(at int) (low, high []float32) {
+	b := f.bounds[at*2*f.fields : (at+1)*2*f.fields]
+	return b[:f.fields:f.fields], b[f.fields:][:f.fields] // of one length, so that a loop over both checks it once
 }
 
-// clear makes a node an empty leaf.
-func (t *tree) clear(node, fields int) {
-	t.cut[node], t.at[node], t.count[node], t.loose[node] = uncut, 0, 0, false
-	low, high := t.box(node, fields)
-	for i := range low {
-		low[i], high[i] = math.MaxFloat32, -math.MaxFloat32
+// first is the left child of a node; the right one is the next.
+func (f *Forest) first(at int) int { return 2*at + f.config.Trees }
+
+func (f *Forest) child(at int, x []float32) int {
+	if n := &f.nodes[at]; x[n.field] < n.at {
+		return f.first(at)
+	}
+	return f.first(at) + 1
+}
+
+// find sets ends to the nodes at the bottom that x reaches. It goes down all trees at once, a level at a time, and without branches: so
+// the processor waits neither for the node above nor for a turn that it has guessed wrong.
+func (f *Forest) find(x []float32, ends []uint32) {
+	trees := uint32(len(ends)) //nolint:gosec // at most 256
+	for tree := range ends {
+		ends[tree] = uint32(tree) //nolint:gosec // the same
+	}
+	for range f.depth {
+		for tree, at := range ends {
+			n := &f.nodes[at]
+			right := uint32(0)
+			if x[n.field] >= n.at {
+				right = 1
+			}
+			ends[tree] = 2*at + trees + right
+		}
 	}
 }
 
-func (t *tree) box(node, fields int) (low, high []float32) {
-	b := t.bounds[node*2*fields : (node+1)*2*fields]
-	return b[:fields:fields], b[fields:][:fields] // of one length, so that a loop over both checks it once
-}
-
-func (t *tree) child(node int, x []float32) int {
-	if x[t.cut[node]] < t.at[node] {
-		return 2*node + 1
+// holds says whether x lies in a node's bounds.
+func (f *Forest) holds(at uint32, x []float32) bool {
+	low, high := f.box(int(at))
+	for i, v := range x {
+		if v < low[i] || v > high[i] {
+			return false
+		}
 	}
-	return 2*node + 2
+	return true
 }
 
 // outside returns the field in which x lies farthest out of a node's bounds, and the probability that a random cut of the bounds
 // stretched to x falls between them and x.
-func (t *tree) outside(node int, x []float32) (field int, probability float64) {
-	if t.count[node] == 0 {
+func (f *Forest) outside(at int, x []float32) (field int, probability float64) {
+	if f.count[at] == 0 {
 		return 0, 0
 	}
-	low, high := t.box(node, len(x))
+	low, high := f.box(at)
 	for i, v := range x {
 		var gap float32
 		if v < low[i] {
@@ -67,26 +96,38 @@ func (t *tree) outside(node int, x []float32) (field int, probability float64) {
 	return field, probability
 }
 
-// add takes f.point in, and cuts the leaf that it reaches when that holds enough.
-func (t *tree) add(f *Forest) {
-	node, depth := 0, 0
-	for {
-		t.count[node]++
-		t.stretch(node, f.point)
-		if t.cut[node] < 0 {
-			break
+// add takes f.point in, and cuts the leaves that it reaches where they hold enough.
+func (f *Forest) add() {
+	trees := uint32(len(f.found)) //nolint:gosec // at most 256
+	for tree, end := range f.found {
+		f.count[end]++
+		for at, up := end, 0; up < f.depth; up++ {
+			at = (at - trees) / 2
+			f.count[at]++
 		}
-		node = t.child(node, f.point)
-		depth++
-	}
-	if t.wantsCut(f, node, depth) {
-		t.grow(f, node, depth, f.inside[:t.gather(f, node)])
+		if !f.within[tree] {
+			f.stretch(end)
+		}
+		if f.count[end] >= f.nodes[end].limit {
+			leaf := int(end)
+			for range f.depth - int(f.level[end]) {
+				leaf = (leaf - len(f.found)) / 2
+			}
+			f.cut(leaf, int(f.level[end]))
+		}
 	}
 }
 
-func (t *tree) stretch(node int, x []float32) {
-	low, high := t.box(node, len(x))
-	stretch(low, high, x)
+// stretch moves the bounds of a node at the bottom, and of those above, so that f.point lies within.
+func (f *Forest) stretch(end uint32) {
+	for at, up := int(end), 0; ; up++ {
+		low, high := f.box(at)
+		stretch(low, high, f.point)
+		if up == f.depth {
+			return
+		}
+		at = (at - len(f.found)) / 2
+	}
 }
 
 // stretch moves bounds so that x lies within.
@@ -102,190 +143,165 @@ func stretch(low, high, x []float32) {
 	}
 }
 
-// wantsCut says whether a node holds enough points for its depth, and is not as deep already as the window is large.
-func (t *tree) wantsCut(f *Forest, node, depth int) bool {
-	return int(t.count[node]) >= f.config.LeafPoints<<depth && f.config.LeafPoints<<(2*depth) < f.size() // depth < levels(size)
-}
-
-// gather fills f.inside with the slots of the points in a node and returns their number.
-func (t *tree) gather(f *Forest, node int) int {
-	n := 0
-	for slot := range f.size() {
-		at := 0
-		for at < node && t.cut[at] >= 0 {
-			at = t.child(at, f.slot(slot))
-		}
-		if at == node {
-			f.inside[n] = uint16(slot)
-			n++
-		}
-	}
-	return n
-}
-
-// renew grows the tree anew from the window.
-func (t *tree) renew(f *Forest) {
-	n := f.size()
-	for slot := range n {
-		f.inside[slot] = uint16(slot)
-	}
-	t.settle(f, 0, f.inside[:n])
-	t.grow(f, 0, 0, f.inside[:n])
-}
-
-// settle makes a node a leaf with the points in the given slots.
-func (t *tree) settle(f *Forest, node int, slots []uint16) {
-	t.clear(node, len(f.point))
-	t.count[node] = int32(len(slots)) //nolint:gosec // the window has at most 32768
-	for _, slot := range slots {
-		t.stretch(node, f.slot(int(slot)))
-	}
-}
-
-// grow cuts a leaf, and what comes of it, as long as there are points enough.
-func (t *tree) grow(f *Forest, node, depth int, slots []uint16) {
-	if !t.wantsCut(f, node, depth) {
-		return
-	}
-	field, at, ok := t.draw(f, depth, slots)
-	if !ok {
-		return
-	}
-	t.cut[node], t.at[node], t.loose[node] = int16(field), at, true //nolint:gosec // fewer fields than that
-	left := 0
-	for i, slot := range slots {
-		if f.slot(int(slot))[field] < at {
-			slots[left], slots[i] = slots[i], slots[left]
-			left++
-		}
-	}
-	t.settle(f, 2*node+1, slots[:left])
-	t.settle(f, 2*node+2, slots[left:])
-	t.grow(f, 2*node+1, depth+1, slots[:left])
-	t.grow(f, 2*node+2, depth+1, slots[left:])
-}
-
-// draw picks a field at random, of those that vary, and a place within its bounds. The bounds are those of as few points as a node of
-// this depth needs: those of a whole window reach to its outliers, and cuts would fall where nothing is.
-func (t *tree) draw(f *Forest, depth int, slots []uint16) (field int, at float32, ok bool) {
-	low, high := f.low, f.high
-	first := f.slot(int(slots[0]))
-	copy(low, first)
-	copy(high, first)
-	for i := range min(len(slots), f.config.LeafPoints<<depth) {
-		other := i + int(uniform(f.random)*float64(len(slots)-i))
-		slots[i], slots[other] = slots[other], slots[i]
-		stretch(low, high, f.slot(int(slots[i])))
-	}
-	varying := 0
-	for i := range low {
-		if low[i] < high[i] {
-			varying++
-		}
-	}
-	if varying == 0 {
-		return 0, 0, false
-	}
-	for nth := int(uniform(f.random) * float64(varying)); ; field++ {
-		if low[field] < high[field] {
-			if nth == 0 {
-				break
+// remove takes x out.
+func (f *Forest) remove(x []float32) {
+	f.find(x, f.left)
+	trees := uint32(len(f.left)) //nolint:gosec // at most 256
+	for tree, end := range f.left {
+		steady := f.count[end] > 0
+		for at, up := end, 0; up < f.depth; up++ {
+			at = (at - trees) / 2
+			if f.count[at] <= f.nodes[at].limit {
+				steady = false
 			}
-			nth--
 		}
-	}
-	l, h := float64(low[field]), float64(high[field])
-	at = float32(l + uniform(f.random)*(h-l))
-	if at <= low[field] { // rounded down: nothing would go left
-		at = high[field]
-	}
-	return field, at, true
-}
-
-// remove takes x out, and makes a leaf of the first node on its way that no longer holds enough for a cut.
-func (t *tree) remove(f *Forest, x []float32) {
-	var path [32]int
-	node, depth, moved := 0, 0, false // moved: that bounds farther down have
-	for {
-		path[depth] = node
-		t.count[node] = max(t.count[node]-1, 0)
-		if t.cut[node] < 0 {
-			break
+		if !steady {
+			f.removeFrom(tree, x)
+			continue
 		}
-		if int(t.count[node]) < f.config.LeafPoints<<depth {
-			t.merge(node, len(x))
-			moved = true
-			break
-		}
-		node = t.child(node, x)
-		depth++
-	}
-	for depth--; depth >= 0; depth-- {
-		if at := path[depth]; moved || t.loose[at] {
-			t.shrink(at, len(x))
-			moved = true
+		f.count[end]--
+		for at, up := end, 0; up < f.depth; up++ {
+			at = (at - trees) / 2
+			f.count[at]--
 		}
 	}
 }
 
-// shrink brings the bounds of a node to those of its children. There they stay: what is added stretches both alike.
-func (t *tree) shrink(node, fields int) {
-	low, high := t.box(node, fields)
-	lowLeft, highLeft := t.box(2*node+1, fields)
-	lowRight, highRight := t.box(2*node+2, fields)
+// removeFrom takes x out of a tree, makes a leaf of the first node on its way that no longer holds enough for a cut, and brings loose bounds on its
+// way to what they have to be.
+func (f *Forest) removeFrom(tree int, x []float32) {
+	var path [16]int
+	at, level, moved := tree, 0, false // moved: that bounds farther down have
+	for ; ; level++ {
+		path[level] = at
+		f.count[at] = max(f.count[at], 1) - 1
+		if !f.nodes[at].cut() {
+			f.seal(at, level, level) // counts below
+			break
+		}
+		if int(f.count[at]) < f.config.LeafPoints<<level {
+			f.merge(at, level)
+			moved = true
+			break
+		}
+		at = f.child(at, x)
+	}
+	for level--; level >= 0; level-- {
+		if at := path[level]; moved || f.nodes[at].limit == loose {
+			f.shrink(at, level)
+			moved = true
+		}
+	}
+	f.findIn(tree)
+}
+
+// findIn finds anew where f.point ends in a tree that has changed.
+func (f *Forest) findIn(tree int) {
+	at := tree
+	for range f.depth {
+		at = f.child(at, f.point)
+	}
+	f.found[tree] = uint32(at) //nolint:gosec // one of the nodes
+	f.within[tree] = f.holds(f.found[tree], f.point)
+}
+
+// shrink brings the bounds of a cut node to those of its children. There they stay: what is added stretches both alike.
+func (f *Forest) shrink(at, level int) {
+	f.nodes[at].limit = uint16(f.config.LeafPoints << level) //nolint:gosec // at most 32768, as it is cut
+	left := f.first(at)
+	low, high := f.box(at)
+	lowLeft, highLeft := f.box(left)
+	lowRight, highRight := f.box(left + 1)
 	for i := range low {
 		low[i], high[i] = min(lowLeft[i], lowRight[i]), max(highLeft[i], highRight[i])
 	}
-	t.loose[node] = false
 }
 
-// merge makes a leaf of a node.
-func (t *tree) merge(node, fields int) {
-	if t.cut[node] < 0 {
+// merge makes a leaf of a cut node.
+func (f *Forest) merge(at, level int) {
+	f.enclose(at, level)
+	f.seal(at, level, level)
+}
+
+// enclose shrinks the bounds of a node and of all that are cut below it.
+func (f *Forest) enclose(at, level int) {
+	if f.nodes[at].cut() {
+		f.enclose(f.first(at), level+1)
+		f.enclose(f.first(at)+1, level+1)
+		f.shrink(at, level)
+	}
+}
+
+// empty sets a node's count and bounds to those of no points.
+func (f *Forest) empty(at int) {
+	low, high := f.box(at)
+	for i := range low {
+		low[i], high[i] = math.MaxFloat32, -math.MaxFloat32
+	}
+}
+
+// seal makes a node a leaf, or part of the leaf at a level above it, and has the leftmost node at the bottom stand for it.
+func (f *Forest) seal(at, level, leaf int) {
+	f.nodes[at] = node{at: uncut}
+	f.level[at] = uint8(leaf) //nolint:gosec // at most 8
+	if level == f.depth {
+		f.nodes[at].limit = loose
+		if leaf < f.depth {
+			f.nodes[at].limit = uint16(f.config.LeafPoints << leaf) //nolint:gosec // at most 32768, as it may be cut
+		}
 		return
 	}
-	for _, child := range [2]int{2*node + 1, 2*node + 2} {
-		t.merge(child, fields)
-	}
-	t.shrink(node, fields)
-	t.cut[node], t.at[node] = uncut, 0 // of a leaf nobody asks whether it is loose
+	left := f.first(at)
+	size := 2 * f.fields
+	copy(f.bounds[left*size:][:size], f.bounds[at*size:][:size])
+	f.count[left], f.count[left+1] = f.count[at], 0
+	f.empty(left + 1)
+	f.seal(left, level+1, leaf)
+	f.seal(left+1, level+1, leaf)
 }
 
 // append writes the subtree below a node: of each node the count, the bounds and the cut.
-func (t *tree) append(b []byte, node int) []byte {
-	b = binary.LittleEndian.AppendUint16(b, uint16(t.count[node])) //nolint:gosec // at most 32768
-	b = binary.LittleEndian.AppendUint16(b, uint16(t.cut[node]))   //nolint:gosec // the same bits
-	low, high := t.box(node, t.fields())
+func (f *Forest) append(b []byte, at int) []byte {
+	n := &f.nodes[at]
+	b = binary.LittleEndian.AppendUint16(b, f.count[at])
+	if n.cut() {
+		b = binary.LittleEndian.AppendUint16(b, n.field)
+	} else {
+		b = binary.LittleEndian.AppendUint16(b, noField)
+	}
+	low, high := f.box(at)
 	for i := range low {
 		b = appendFloat32(appendFloat32(b, low[i]), high[i])
 	}
-	if t.cut[node] < 0 {
+	if !n.cut() {
 		return b
 	}
-	b = appendFloat32(b, t.at[node])
-	return t.append(t.append(b, 2*node+1), 2*node+2)
+	b = appendFloat32(b, n.at)
+	return f.append(f.append(b, f.first(at)), f.first(at)+1)
 }
 
-func (t *tree) fields() int { return len(t.bounds) / len(t.cut) / 2 }
+// noField stands in a state where a cut node has its field.
+const noField = math.MaxUint16
 
 // read restores the subtree below a node and returns the number of its points.
-func (t *tree) read(r *reader, node int) (points int) {
-	t.clear(node, t.fields())
-	points, cut := int(r.uint16()), int16(r.uint16()) //nolint:gosec // the same bits
-	low, high := t.box(node, t.fields())
+func (f *Forest) read(r *reader, at, level int) (points int) {
+	points, field := int(r.uint16()), r.uint16()
+	f.count[at] = uint16(points) //nolint:gosec // the same
+	low, high := f.box(at)
 	for i := range low {
 		low[i], high[i] = r.float32(-math.MaxFloat32, math.MaxFloat32), r.float32(-math.MaxFloat32, math.MaxFloat32)
 	}
-	t.count[node] = int32(points) //nolint:gosec // from 16 bits
 	switch {
-	case r.err != nil || cut == uncut:
+	case r.err != nil || field == noField:
+		f.seal(at, level, level)
 		return points
-	case cut < uncut || int(cut) >= t.fields() || 2*node+2 >= len(t.cut):
-		r.fail("node %d of %d is cut in field %d of %d", node, len(t.cut), cut, t.fields())
+	case int(field) >= f.fields || level == f.depth:
+		r.fail("node %d on level %d of %d is cut in field %d of %d", at, level, f.depth, field, f.fields)
 		return 0
 	}
-	t.cut[node], t.at[node], t.loose[node] = cut, r.float32(-wide, wide), true
-	if sum := t.read(r, 2*node+1) + t.read(r, 2*node+2); r.err == nil && sum != points {
+	f.nodes[at] = node{at: r.float32(-wide, wide), field: field, limit: loose}
+	f.level[at] = uint8(level) //nolint:gosec // at most 8
+	if sum := f.read(r, f.first(at), level+1) + f.read(r, f.first(at)+1, level+1); r.err == nil && sum != points {
 		r.fail("a node with %d points has children with %d", points, sum)
 	}
 	return points
