@@ -28,6 +28,7 @@ const loose = math.MaxUint16
 
 func (n *node) cut() bool { return n.at < uncut }
 
+// box is the bounds of a node.
 func (f *Forest) box(at int) (low, high []float32) {
 	b := f.bounds[at*2*f.fields : (at+1)*2*f.fields]
 	return b[:f.fields:f.fields], b[f.fields:][:f.fields] // of one length, so that a loop over both checks it once
@@ -37,10 +38,11 @@ func (f *Forest) box(at int) (low, high []float32) {
 func (f *Forest) first(at int) int { return 2*at + f.config.Trees }
 
 func (f *Forest) child(at int, x []float32) int {
-	if n := &f.nodes[at]; x[n.field] < n.at {
-		return f.first(at)
+	n, right := &f.nodes[at], 0
+	if x[n.field] >= n.at {
+		right = 1
 	}
-	return f.first(at) + 1
+	return f.first(at) + right
 }
 
 // find sets ends to the nodes at the bottom that x reaches. It goes down all trees at once, a level at a time, and without branches: so

@@ -24,8 +24,8 @@ func (f *Forest) gather(node, level int) int {
 		for range level {
 			at = f.child(at, f.slot(slot))
 		}
+		f.inside[n] = uint16(slot)
 		if at == node {
-			f.inside[n] = uint16(slot)
 			n++
 		}
 	}
