@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
-	"math/rand/v2"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
 )
@@ -31,15 +30,7 @@ func (c *HalfSpaceTreesConfig) New(fields int) (Detector, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	random := rand.NewPCG(c.Seed, 0)
-	h := &halvings{config: *c, fields: fields, levels: make([][]halving, c.Depth)}
-	for level := range h.levels {
-		h.levels[level] = make([]halving, c.Trees<<level)
-	}
-	for i := range c.Trees {
-		h.draw(i, random)
-	}
-	return h.detector(), nil
+	return newHalvings(*c, fields).detector(), nil
 }
 
 // HalfSpaceTrees scores a point by how few points of the last full window lie where it does, in trees that halve the space at random
@@ -60,20 +51,6 @@ type HalfSpaceTrees struct {
 	memo  memo      // of the point that this is so for
 }
 
-// halvings are the trees, all complete and one after the other, without the points in them. They follow from configuration and seed alone,
-// so that all detectors of one stream share them: in a processor's cache there is room for one copy, and not for one a series.
-type halvings struct {
-	config HalfSpaceTreesConfig
-	fields int
-	levels [][]halving // the roots, then their children, and so on: those of node i are 2i and 2i+1 of the next level, or leaves
-}
-
-// halving is a node with children.
-type halving struct {
-	at    float32 // what is less goes left; in units of the field's range
-	field uint32
-}
-
 // halfSpace is a leaf.
 type halfSpace struct {
 	mass   uint32 // of the first node on the way here that holds less than enough of the last full window's points, or else of the leaf: these, times the nodes of that size that fill the space
@@ -91,51 +68,6 @@ func (h *halvings) detector() *HalfSpaceTrees {
 
 // Another implements Sharer.
 func (d *HalfSpaceTrees) Another() Detector { return d.detector() }
-
-// draw draws a tree: each field's work space reaches from a random place in its range to twice the greater distance to an end of that
-// on either side, and is halved again and again.
-func (h *halvings) draw(tree int, random *rand.PCG) {
-	low, high := make([]float64, h.fields), make([]float64, h.fields)
-	for j := range low {
-		place := uniform(random)
-		reach := 2 * max(place, 1-place)
-		low[j], high[j] = place-reach, place+reach
-	}
-	h.halve(0, tree, low, high, random)
-}
-
-func (h *halvings) halve(level, node int, low, high []float64, random *rand.PCG) {
-	if level == len(h.levels) {
-		return
-	}
-	field := int(random.Uint64() % uint64(len(low))) //nolint:gosec // less than the fields
-	l, r := low[field], high[field]
-	middle := (l + r) / 2
-	h.levels[level][node] = halving{at: float32(middle), field: uint32(field)} //nolint:gosec // fewer fields than that
-	high[field] = middle
-	h.halve(level+1, 2*node, low, high, random)
-	low[field], high[field] = middle, r
-	h.halve(level+1, 2*node+1, low, high, random)
-	low[field] = l
-}
-
-// find sets found to the leaf of a point in each tree. It goes down all of them at once, a level at a time, and without branches: so the
-// processor waits neither for the node above nor for a turn that it has guessed wrong, which takes it a third of the time of one tree after the other.
-func (h *halvings) find(unit []float32, found []uint32) {
-	for i := range found {
-		found[i] = uint32(i) //nolint:gosec // at most 256
-	}
-	for _, nodes := range h.levels {
-		for i, node := range found {
-			n := &nodes[node]
-			right := uint32(0)
-			if unit[n.field] >= n.at {
-				right = 1
-			}
-			found[i] = 2*node + right
-		}
-	}
-}
 
 // turn makes the latest points the reference.
 func (d *HalfSpaceTrees) turn() {
@@ -194,9 +126,6 @@ func (d *HalfSpaceTrees) Score(p Point) (score float64, ok bool) {
 	most := d.config.Trees * d.config.Window << d.config.Depth
 	return math.Log2((float64(most) + 0.5) / (float64(sum) + 0.5)), true
 }
-
-// enough is the number of points below which a space is not looked into: a tenth of a window, as in the paper, section 4.
-func (h *halvings) enough() int { return h.config.Window / 10 }
 
 // look finds p's leaves.
 func (d *HalfSpaceTrees) look(p Point) {

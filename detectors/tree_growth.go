@@ -1,5 +1,7 @@
 package detectors
 
+import "math"
+
 // wantsCut says whether a node holds enough points for its level, and is not as deep already as the window is large.
 func (f *Forest) wantsCut(at, level int) bool {
 	return int(f.count[at]) >= f.config.LeafPoints<<level && f.config.LeafPoints<<(2*level) < f.size() // level < levels(size)
@@ -126,4 +128,32 @@ func (f *Forest) draw(level int, slots []uint16) (field int, at float32, ok bool
 		at = high[field]
 	}
 	return field, at, true
+}
+
+// empty sets a node's bounds to those of no points.
+func (f *Forest) empty(at int) {
+	low, high := f.box(at)
+	for i := range low {
+		low[i], high[i] = math.MaxFloat32, -math.MaxFloat32
+	}
+}
+
+// seal makes a node a leaf, or part of the leaf at a level above it, and has the leftmost node at the bottom stand for it.
+func (f *Forest) seal(at, level, leaf int) {
+	f.nodes[at] = node{at: uncut}
+	f.level[at] = uint8(leaf) //nolint:gosec // at most 8
+	if level == f.depth {
+		f.nodes[at].limit = loose
+		if leaf < f.depth {
+			f.nodes[at].limit = uint16(f.config.LeafPoints << leaf) //nolint:gosec // at most 32768, as it may be cut
+		}
+		return
+	}
+	left := f.first(at)
+	size := 2 * f.fields
+	copy(f.bounds[left*size:][:size], f.bounds[at*size:][:size])
+	f.count[left], f.count[left+1] = f.count[at], 0
+	f.empty(left + 1)
+	f.seal(left, level+1, leaf)
+	f.seal(left+1, level+1, leaf)
 }
