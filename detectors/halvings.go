@@ -59,7 +59,7 @@ func (h *halvings) halve(level, node int, low, high []float64, random *rand.PCG)
 // processor waits neither for the node above nor for a turn that it has guessed wrong, which takes less than half the time of one tree after the other.
 func (h *halvings) find(unit []float32, found []uint32) {
 	for i := range found {
-		found[i] = uint32(i) //nolint:gosec // at most 256
+		found[i] = uint32(i)
 	}
 	for _, nodes := range h.levels {
 		for i, node := range found {

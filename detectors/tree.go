@@ -50,7 +50,7 @@ func (f *Forest) child(at int, x []float32) int {
 func (f *Forest) find(x []float32, ends []uint32) {
 	trees := uint32(len(ends)) //nolint:gosec // at most 256
 	for tree := range ends {
-		ends[tree] = uint32(tree) //nolint:gosec // the same
+		ends[tree] = uint32(tree)
 	}
 	for range f.depth {
 		for tree, at := range ends {
@@ -260,7 +260,7 @@ const noField = math.MaxUint16
 // read restores the subtree below a node and returns the number of its points.
 func (f *Forest) read(r *reader, at, level int) (points int) {
 	points, field := int(r.uint16()), r.uint16()
-	f.count[at] = uint16(points) //nolint:gosec // the same
+	f.count[at] = uint16(points) //nolint:gosec // from 16 bits
 	low, high := f.box(at)
 	for i := range low {
 		low[i], high[i] = r.float32(-math.MaxFloat32, math.MaxFloat32), r.float32(-math.MaxFloat32, math.MaxFloat32)
