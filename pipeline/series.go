@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/gonomaly/gonomaly/detectors"
@@ -137,18 +138,29 @@ func (s *series) shingle(x, sample []float64, n int) []float64 {
 
 func (s *series) append(b []byte) ([]byte, error) {
 	b = appendText(b, s.key)
+	has := s.hits.n()
+	if s.anomaly.open() || s.drift.open() {
+		has |= hasIncidents
+	}
+	if len(s.windows)+len(s.past)+len(s.before) > 0 {
+		has |= hasSamples
+	}
+	b = append(b, has)
+	b = binary.AppendUvarint(b, s.hits.age())
 	b = appendInt(b, s.points)
 	b = appendInt(b, s.last)
-	b = append(b, s.hits.n())
-	b = appendInt(b, int64(s.hits.age())) //nolint:gosec // a count
 	var err error
 	for part := range s.parts {
 		if b, err = appendPart(b, part); err != nil {
 			return nil, err
 		}
 	}
-	b = s.anomaly.append(b)
-	b = s.drift.append(b)
+	if has&hasIncidents != 0 {
+		b = s.drift.append(s.anomaly.append(b))
+	}
+	if has&hasSamples == 0 {
+		return b, nil
+	}
 	b = appendInt(b, int64(len(s.windows)))
 	for _, w := range s.windows {
 		b = w.append(b)
@@ -156,16 +168,28 @@ func (s *series) append(b []byte) ([]byte, error) {
 	return appendFloats(appendFloats(b, s.past), s.before), nil
 }
 
+// What a state has of a series besides, beside the number of its hits in one byte. Few series of few streams have any of it.
+const (
+	hasIncidents = 1 << (iota + 2)
+	hasSamples   // of windows
+	hasAll       = mostFrequent | hasIncidents | hasSamples
+)
+
 // readSeries reads a series whose parts are laid out so: for each of them the part of p that it is, or none.
 func readSeries(r *stateReader, p *plan, layout []int) *series {
 	s := newSeries(p, r.text())
-	s.points = r.int()
-	s.last = r.int()
-	hits := r.take(1)
-	if age := r.int(); r.err == nil {
-		if s.hits = newFrequency(hits[0], uint64(age)); s.hits.n() != hits[0] || s.hits.age() != uint64(age) { //nolint:gosec // it is compared
-			r.fail("%d hits in age %d", hits[0], age)
-		}
+	has := byte(hasAll)
+	if r.version >= sparse {
+		has = r.byte()
+		s.hits = r.frequency(has&mostFrequent, r.uvarint())
+		s.points, s.last = r.int(), r.int()
+	} else {
+		s.points, s.last = r.int(), r.int()
+		hits := r.byte()
+		s.hits = r.frequency(hits, uint64(r.int())) //nolint:gosec // it is compared
+	}
+	if has > hasAll {
+		r.fail("a series has what is unknown: %b", has)
 	}
 	parts := slices.AppendSeq(make([]part, 0, len(p.parts)), s.parts)
 	for _, at := range layout {
@@ -175,8 +199,13 @@ func readSeries(r *stateReader, p *plan, layout []int) *series {
 			r.part(parts[at])
 		}
 	}
-	s.anomaly = readIncident(r)
-	s.drift = readIncident(r)
+	if has&hasIncidents != 0 {
+		s.anomaly = readIncident(r)
+		s.drift = readIncident(r)
+	}
+	if has&hasSamples == 0 {
+		return s
+	}
 	for range r.count(16) {
 		if p.config.Window == nil || p.config.Window.Every == 0 {
 			r.fail("a window in a stream without windows")

@@ -10,8 +10,9 @@ import (
 
 // workerVersion changes with the layout of the state.
 const (
-	workerVersion = 3
-	poolless      = 2 // the version in which series had nothing in common
+	workerVersion = 4
+	sparse        = 4 // the first in which a series says what it has, and has it only then
+	oldestWorker  = 3
 )
 
 // A state is whole, or says what has changed since another.
@@ -100,11 +101,12 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 	switch {
 	case r.err != nil:
 		return r.err
-	case head[0] != workerVersion && head[0] != poolless:
-		return fmt.Errorf("%w: version %d, want %d or %d", errState, head[0], poolless, workerVersion)
+	case head[0] < oldestWorker || head[0] > workerVersion:
+		return fmt.Errorf("%w: version %d, want %d or %d", errState, head[0], oldestWorker, workerVersion)
 	case (head[1] == whole) != first || head[1] > changed:
 		return fmt.Errorf("%w: a state of kind %d where another is wanted", errState, head[1])
 	}
+	r.version = head[0]
 	position := r.int()
 	if r.err == nil && (position < -1 || !first && position < w.position) {
 		r.fail("position %d after %d", position, w.position)
@@ -121,9 +123,7 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 			w.remove(s)
 		}
 	}
-	if head[0] != poolless {
-		w.pool.read(r, w.plan)
-	}
+	w.pool.read(r, w.plan)
 	if first {
 		w.stored = make([]string, r.count(1))
 		for i := range w.stored {
