@@ -21,7 +21,7 @@ func appendFloat(b []byte, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
 }
 
-func appendText(b []byte, s string) []byte {
+func appendText[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
@@ -129,13 +129,16 @@ func (r *stateReader) float() float64 {
 	return v
 }
 
-func (r *stateReader) text() string {
+func (r *stateReader) text() string { return string(r.bytes()) }
+
+// bytes reads a text that is kept no longer than the state.
+func (r *stateReader) bytes() []byte {
 	n := r.uvarint()
 	if n > uint64(len(r.b)) {
 		r.fail("a text of %d bytes, %d left", n, len(r.b))
-		return ""
+		return nil
 	}
-	return string(r.take(int(n))) //nolint:gosec // at most len(r.b)
+	return r.take(int(n)) //nolint:gosec // at most len(r.b)
 }
 
 // part reads what appendPart wrote; nil skips it.
