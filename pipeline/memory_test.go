@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +36,31 @@ func TestSeriesAreSmall(t *testing.T) {
 func BenchmarkHeap(b *testing.B) {
 	for b.Loop() {
 		b.ReportMetric(heapPerSeries(b, 1_000_000), "B/series")
+	}
+}
+
+// BenchmarkKeys is the whole work on a record, decoded from CSV, whose key is any of so many.
+func BenchmarkKeys(b *testing.B) {
+	for _, n := range []int{100, 10_000, 1_000_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			w := newWorker(b, settingsOf(b, millions))
+			r := rand.New(rand.NewPCG(1, 2))
+			records := make([]pipeline.Record, 1<<17)
+			for i := range records {
+				records[i].Timestamp = int64(i)
+				records[i].Value = fmt.Appendf(nil, "key-%08d,%.3f,%.3f,%.3f,%.3f,%.3f", r.IntN(n), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64())
+			}
+			for i := range n {
+				w.Process([]pipeline.Record{{Offset: int64(i), Value: fmt.Appendf(nil, "key-%08d,1,2,3,4,5", i)}}, 0)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; b.Loop(); i++ {
+				one := records[i%len(records):][:1]
+				one[0].Offset = w.Position()
+				w.Process(one, 0)
+			}
+		})
 	}
 }
 

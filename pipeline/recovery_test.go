@@ -253,7 +253,7 @@ func TestBadStateIsAnError(t *testing.T) {
 }
 
 func FuzzState(f *testing.F) {
-	for _, name := range []string{"records", "windows", "last", "bounded"} {
+	for _, name := range []string{"records", "windows", "last", "bounded", "compact"} {
 		f.Add(name, []byte{1})
 	}
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
