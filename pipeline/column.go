@@ -9,10 +9,8 @@ type column[T any] struct {
 
 const pieceRows = 1024
 
-// at is the first T of a row.
-func (c *column[T]) at(row uint32) *T {
-	return &c.pieces[row/pieceRows][int(row%pieceRows)*c.each]
-}
+// at is a row of one T.
+func (c *column[T]) at(row uint32) *T { return &c.pieces[row/pieceRows][row%pieceRows] }
 
 func (c *column[T]) row(row uint32) []T {
 	at := int(row%pieceRows) * c.each

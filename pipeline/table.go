@@ -57,12 +57,13 @@ func newTable(p *plan) table {
 
 // series is that of a number. Of compact ones only the last that was asked for is to be scored, learned or written: they have one detector
 // between them.
-func (t *table) series(id uint32) series {
-	s := t.slots.at(id)
+func (t *table) series(id uint32) series { return t.of(t.slots.at(id)) }
+
+func (t *table) of(s *slot) series {
 	if t.compact == nil {
-		return series{s, *t.bodies.at(id)}
+		return series{s, *t.bodies.at(s.id)}
 	}
-	t.compact.Use(t.states.row(id))
+	t.compact.Use(t.states.row(s.id))
 	t.one.detector[0].law = &s.law
 	return series{s, &t.one.body}
 }
@@ -70,14 +71,15 @@ func (t *table) series(id uint32) series {
 // find is the series of a key.
 func (t *table) find(key []byte) (s series, ok bool) {
 	id, ok := t.byHash[t.hashOf(key)]
-	for ok && string(t.keys.at(t.slots.at(id).key)) != string(key) {
-		id = t.slots.at(id).next
+	for ok {
+		s := t.slots.at(id)
+		if string(t.keys.at(s.key)) == string(key) {
+			return t.of(s), true
+		}
+		id = s.next
 		ok = id != nobody
 	}
-	if !ok {
-		return series{}, false
-	}
-	return t.series(id), true
+	return series{}, false
 }
 
 func (t *table) hashOf(key []byte) uint32 { return uint32(maphash.Bytes(t.seed, key)) } //nolint:gosec // some of its bits

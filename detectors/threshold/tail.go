@@ -78,6 +78,12 @@ func newRung(decades float64) rung { return rung(decades/rungUnit + 0.5) }
 
 func (r rung) decades() float64 { return float64(r) * rungUnit }
 
+// Of each rung: the share of points beyond it, and how many points weigh. A point need not work them out.
+var (
+	rungShare = [rungs]float64{1e-2, 1e-3, 1e-4, 1e-5}
+	rungWeigh = [rungs]float64{max(fewest, beyond/1e-2), max(fewest, beyond/1e-3), max(fewest, beyond/1e-4), max(fewest, beyond/1e-5)}
+)
+
 // levelDecades is level in decades, which each point wants.
 var levelDecades = -math.Log10(level)
 
@@ -225,11 +231,11 @@ func (t *Tail) weight() float64 {
 // climb moves the rungs as a point of d decades by the law has them move. A rung takes those above it along: what is rarer is known
 // from fewer points.
 func (t *Tail) climb(d float64) {
-	low, p, shift := float64(base), 0.1, 0.0
+	low, shift := float64(base), 0.0
 	n, weight := float64(t.n), t.weight()
 	for k := range t.rung {
-		p /= 10
-		gain := hurry * math.Log10E / (2 + p*min(n, max(fewest, beyond/p)))
+		p := rungShare[k]
+		gain := hurry * math.Log10E / (2 + p*min(n, rungWeigh[k]))
 		was := t.rung[k].decades()
 		if d >= was {
 			shift += gain * weight * (1 - p)
