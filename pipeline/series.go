@@ -216,12 +216,12 @@ func (t *table) read(r *stateReader, s series, layout []int) {
 	if has > hasAll {
 		r.fail("a series has what is unknown: %b", has)
 	}
-	parts := slices.AppendSeq(make([]part, 0, len(t.parts)), s.parts)
+	t.partsOf = slices.AppendSeq(t.partsOf[:0], s.parts)
 	for _, at := range layout {
 		if at == none {
 			r.part(nil)
 		} else {
-			r.part(parts[at])
+			r.part(t.partsOf[at])
 		}
 	}
 	if has&hasIncidents != 0 {

@@ -34,6 +34,7 @@ type table struct {
 	names     map[uint32]string     // of those that were asked for again and again
 	one       *alone                // the body that compact series share
 	compact   detectors.Compact     // its detector
+	partsOf   []part                // of the series that was read last
 	seats     seats
 	young     young
 	misses    sketch // keys that came while there was no room
