@@ -116,7 +116,7 @@ func (w *Worker) take(one series) {
 		s.chunks = append(s.chunks, make([]byte, 0, snapshotChunk+snapshotChunk/8))
 		last = &s.chunks[len(s.chunks)-1]
 	}
-	b, err := w.table.append(*last, one)
+	b, err := w.append(*last, one)
 	if err != nil {
 		s.err = fmt.Errorf("state of series %q: %w", w.key(one.id), err)
 		return

@@ -50,7 +50,7 @@ func newTable(p *plan) table {
 	}
 	if p.isCompact() {
 		t.one = newAlone(p)
-		t.compact = t.one.detector[0].Detector.(detectors.Compact) //nolint:errcheck,forcetypeassert // it is what the plan says
+		t.compact = t.one.detector[0].Detector.(detectors.Compact) //nolint:forcetypeassert // it is what the plan says
 		t.states.each = t.compact.Words()
 	}
 	return t
@@ -134,7 +134,7 @@ func (t *table) remove(s series) {
 	}
 	t.n--
 	t.bytes -= t.sizeOf(len(key))
-	t.keys.remove(s.slot.key, &t.slots)
+	t.keys.remove(s.key, &t.slots)
 	t.young.remove(s.slot, &t.slots)
 	delete(t.incidents, s.id)
 	delete(t.names, s.id)

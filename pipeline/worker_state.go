@@ -28,7 +28,7 @@ func (w *Worker) AppendBinary(b []byte) ([]byte, error) {
 		return nil, err
 	}
 	for _, id := range w.sorted(w.all) {
-		if b, err = w.table.append(b, w.series(id)); err != nil {
+		if b, err = w.append(b, w.series(id)); err != nil {
 			return nil, fmt.Errorf("state of series %q: %w", w.key(id), err)
 		}
 	}
