@@ -56,6 +56,19 @@ type Ranked interface {
 	Ranked()
 }
 
+// Compact is a Detector whose state is a few numbers, which lie where the caller has them: so one of them serves many series, and these are no more
+// than their numbers.
+type Compact interface {
+	Detector
+
+	// Words is how many numbers the state is. All of them are 0 at the start.
+	Words() int
+
+	// Use makes the detector that of the series whose state it is given, of Words numbers: all its methods read that, and Learn and UnmarshalBinary write
+	// it. It does not allocate.
+	Use(state []float64)
+}
+
 // Explainer is a Detector that can tell the fields' parts in a score. Shares are ≥ 0 and add up to 1; the slice has one entry a field.
 type Explainer interface {
 	Shares(p Point, shares []float64)

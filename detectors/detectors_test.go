@@ -291,6 +291,48 @@ func TestScoreAndLearnDoNotAllocate(t *testing.T) {
 	})
 }
 
+// One compact detector does for many series what one for each would do, and no more than its numbers are a series' own.
+func TestCompactServesMany(t *testing.T) {
+	served := 0
+	each(t, func(t *testing.T, fresh func() Detector) {
+		one, ok := fresh().(Compact)
+		if !ok {
+			return
+		}
+		served++
+		const series = 3
+		var own [series]Detector
+		var states [series][]float64
+		for i := range series {
+			own[i], states[i] = fresh(), make([]float64, one.Words())
+		}
+		for i, p := range points(2000, 5) {
+			d := own[i%series]
+			one.Use(states[i%series])
+			score, ok := one.Score(p)
+			if want, wantOK := d.Score(p); score != want || ok != wantOK || one.Left() != d.Left() {
+				t.Fatalf("point %d: Score = %v, %v with %d left, want %v, %v with %d", i, score, ok, one.Left(), want, wantOK, d.Left())
+			}
+			one.Learn(p)
+			d.Learn(p)
+			if state(t, one) != state(t, d) {
+				t.Fatalf("after point %d the state is another", i)
+			}
+			if i%50 == 0 {
+				if err := one.UnmarshalBinary([]byte(state(t, one))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if n := testing.AllocsPerRun(100, func() { one.Use(states[0]) }); n > 0 {
+			t.Errorf("Use allocates %v times, want 0", n)
+		}
+	})
+	if served == 0 {
+		t.Error("no detector is compact")
+	}
+}
+
 func BenchmarkPoint(b *testing.B) {
 	for _, kind := range slices.Sorted(maps.Keys(Kinds)) {
 		b.Run(kind, func(b *testing.B) {

@@ -27,8 +27,8 @@ func (c *EWMAConfig) New(fields int) (Detector, error) {
 	}
 	return &EWMA{
 		alpha:  -math.Expm1(-math.Ln2 / c.HalfLife), // keeps the digits that 1 - exp loses when the half-life is long
-		warmUp: uint64(c.WarmUp),                    //nolint:gosec // positive
-		fields: make([]moments, fields),
+		warmUp: float64(c.WarmUp),
+		state:  make([]float64, 1+2*fields),
 		normal: normal(fields),
 	}, nil
 }
@@ -41,9 +41,8 @@ func (c *EWMAConfig) New(fields int) (Detector, error) {
 // West (1979), "Updating Mean and Variance Estimates: An Improved Method", CACM 22(9), with weights that decay.
 type EWMA struct {
 	alpha  float64 // weight of the newest point, in (0, 1/2]
-	warmUp uint64
-	n      uint64 // points learned
-	fields []moments
+	warmUp float64
+	state  []float64 // points learned, and for each field its moments: mean and variance
 	normal
 }
 
@@ -59,12 +58,14 @@ const band = 3
 // Score returns the largest |x - mean| / stddev of the fields. A field that never varied scores 0 at its value and MaxScore anywhere
 // else.
 func (d *EWMA) Score(p Point) (score float64, ok bool) {
-	if d.n < d.warmUp {
+	if d.state[0] < d.warmUp {
 		return 0, false
 	}
-	largest := 0.0
-	for i := range d.fields {
-		largest = max(largest, d.fields[i].distance2(p.X[i]))
+	largest, of := 0.0, d.state[1:]
+	for _, x := range p.X {
+		m := moments{of[0], of[1]}
+		largest = max(largest, m.distance2(x))
+		of = of[2:]
 	}
 	return math.Sqrt(largest), true
 }
@@ -83,17 +84,30 @@ func (m *moments) distance2(x float64) float64 {
 }
 
 // Left implements Detector.
-func (d *EWMA) Left() int { return left(d.warmUp, d.n) }
+func (d *EWMA) Left() int { return int(max(d.warmUp-d.state[0], 0)) }
+
+// Words implements Compact.
+func (d *EWMA) Words() int { return len(d.state) }
+
+// Use implements Compact.
+func (d *EWMA) Use(state []float64) { d.state = state }
+
+// at returns the moments of a field.
+func (d *EWMA) at(field int) moments { return moments{d.state[1+2*field], d.state[2+2*field]} }
 
 // Learn takes p in. The first 1/alpha points weigh alike, so that the very first does not dominate.
 func (d *EWMA) Learn(p Point) {
-	d.n++
+	d.state[0]++ // until 2^53, and then it stays
 	a := d.alpha
-	if n := float64(d.n); a*n < 1 {
+	if n := d.state[0]; a*n < 1 {
 		a = 1 / n
 	}
-	for i := range d.fields {
-		d.fields[i].learn(a, p.X[i])
+	of := d.state[1:]
+	for _, x := range p.X {
+		m := moments{of[0], of[1]}
+		m.learn(a, x)
+		of[0], of[1] = m.mean, m.variance
+		of = of[2:]
 	}
 }
 
@@ -105,21 +119,22 @@ func (m *moments) learn(a, x float64) {
 }
 
 // Bytes implements Detector.
-func (d *EWMA) Bytes() int { return sizeOf[EWMA]() + len(d.fields)*sizeOf[moments]() }
+func (d *EWMA) Bytes() int { return sizeOf[EWMA]() + 8*len(d.state) }
 
 // Shares splits the score among the fields by their squared distances.
 func (d *EWMA) Shares(p Point, shares []float64) {
-	for i := range d.fields {
-		shares[i] = d.fields[i].distance2(p.X[i])
+	for i, x := range p.X {
+		m := d.at(i)
+		shares[i] = m.distance2(x)
 	}
 	normalise(shares)
 }
 
 // Expect returns the field's moving average, and a band of three moving standard deviations on either side of it.
 func (d *EWMA) Expect(_ Point, field int) (expected, low, high float64, ok bool) {
-	m := d.fields[field]
+	m := d.at(field)
 	half := band * math.Sqrt(m.variance)
-	return m.mean, m.mean - half, m.mean + half, d.n >= d.warmUp
+	return m.mean, m.mean - half, m.mean + half, d.state[0] >= d.warmUp
 }
 
 const ewmaVersion = 1
@@ -127,10 +142,9 @@ const ewmaVersion = 1
 // AppendBinary appends version, points learned, and mean and variance of each field: 9 bytes and 16 a field.
 func (d *EWMA) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, ewmaVersion)
-	b = appendCount(b, d.n)
-	for _, m := range d.fields {
-		b = appendFloat64(b, m.mean)
-		b = appendFloat64(b, m.variance)
+	b = appendCount(b, uint64(d.state[0]))
+	for _, v := range d.state[1:] {
+		b = appendFloat64(b, v)
 	}
 	return b, nil
 }
@@ -138,9 +152,9 @@ func (d *EWMA) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *EWMA) UnmarshalBinary(b []byte) error {
 	r := newReader(b, ewmaVersion)
-	d.n = r.count()
-	for i := range d.fields {
-		d.fields[i] = moments{mean: r.float64(-huge, huge), variance: r.float64(0, 4*huge*huge)}
+	d.state[0] = float64(r.count())
+	for i := 1; i < len(d.state); i += 2 {
+		d.state[i], d.state[i+1] = r.float64(-huge, huge), r.float64(0, 4*huge*huge)
 	}
 	return r.end()
 }

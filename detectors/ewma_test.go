@@ -11,7 +11,7 @@ func TestEWMAMoments(t *testing.T) {
 	d := newDetector[*EWMA](t, &EWMAConfig{HalfLife: 1, WarmUp: 2}, 1)
 	for _, step := range []struct{ x, mean, variance float64 }{{4, 4, 0}, {8, 6, 4}, {2, 4, 6}} {
 		d.Learn(value(step.x))
-		if m := d.fields[0]; !near(m.mean, step.mean, 1e-12) || !near(m.variance, step.variance, 1e-12) {
+		if m := d.at(0); !near(m.mean, step.mean, 1e-12) || !near(m.variance, step.variance, 1e-12) {
 			t.Fatalf("after %v: mean %v, variance %v, want %v, %v", step.x, m.mean, m.variance, step.mean, step.variance)
 		}
 	}

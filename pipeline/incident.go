@@ -16,12 +16,15 @@ func (i *incident) open() bool { return i != nil }
 // quietFrom is the event time at which the incident is over, if nothing fires before it; only for a cool-down in time.
 func (i *incident) quietFrom(coolDown Span) int64 { return i.fired + int64(coolDown.Time) }
 
-// incident is where the incident of a kind is kept.
-func (s *series) incident(k Kind) **incident {
+// incidents are those of one series.
+type incidents struct{ anomaly, drift *incident }
+
+// of is where the incident of a kind is kept.
+func (i *incidents) of(k Kind) **incident {
 	if k == Drift {
-		return &s.drift
+		return &i.drift
 	}
-	return &s.anomaly
+	return &i.anomaly
 }
 
 func (i *incident) append(b []byte) []byte {

@@ -33,7 +33,7 @@ func (l Learning) and(m Learning) Learning {
 }
 
 // left is how many points s learns before it has a score.
-func (s *series) left() int {
+func (s series) left() int {
 	least := math.MaxInt
 	for i := range s.detectors {
 		least = min(least, s.detectors[i].Left())
@@ -43,9 +43,9 @@ func (s *series) left() int {
 
 // young are the series that have no score yet. It follows from the state, and is no part of it.
 type young struct {
-	series []*series // in no order that matters
-	n      float64   // intervals that weigh in gap
-	gap    float64   // mean interval between the samples of such a series, of late, in nanoseconds of event time
+	series []uint32 // in no order that matters
+	n      float64  // intervals that weigh in gap
+	gap    float64  // mean interval between the samples of such a series, of late, in nanoseconds of event time
 }
 
 const (
@@ -53,28 +53,31 @@ const (
 	youngLooked = 10000 // series that are asked how far they are
 )
 
-func (y *young) add(s *series) {
+func (y *young) add(s series) {
 	s.young = none
 	if s.left() > 0 {
-		s.young = len(y.series)
-		y.series = append(y.series, s)
+		s.young = int32(len(y.series)) //nolint:gosec // a series' number is no larger
+		y.series = append(y.series, s.id)
 	}
 }
 
-func (y *young) remove(s *series) {
+func (y *young) remove(s *slot, slots *column[slot]) {
 	if s.young == none {
 		return
 	}
 	end := len(y.series) - 1
-	y.series[s.young] = y.series[end]
-	y.series[s.young].young = s.young
-	y.series[end] = nil
+	moved := y.series[end]
+	y.series[s.young] = moved
+	slots.at(moved).young = s.young
 	y.series = y.series[:end]
 	s.young = none
+	if cap(y.series) > max(youngLooked, 4*end) {
+		y.series = append(make([]uint32, 0, 2*end), y.series...) // most series are young but once
+	}
 }
 
 // came notes that a sample of s is about to come.
-func (y *young) came(s *series, at int64) {
+func (y *young) came(s *slot, at int64) {
 	if s.young == none {
 		return
 	}
@@ -84,7 +87,7 @@ func (y *young) came(s *series, at int64) {
 
 // Learning is how far the partition's series have come.
 func (w *Worker) Learning() Learning {
-	l := Learning{Series: len(w.all), Learning: len(w.young.series)}
+	l := Learning{Series: w.n, Learning: len(w.young.series)}
 	gap, shingle := w.young.gap, 0
 	if c := w.config.Window; c != nil {
 		gap = max(gap, float64(c.Every)) // a point is a window
@@ -94,7 +97,8 @@ func (w *Worker) Learning() Learning {
 		return l
 	}
 	ready := float64(w.watermark)
-	for _, s := range w.young.series[:min(l.Learning, youngLooked)] {
+	for _, id := range w.young.series[:min(l.Learning, youngLooked)] {
+		s := w.series(id)
 		left := s.left()
 		if shingle > 0 {
 			left += (shingle - len(s.past)) / len(w.config.Decode.Values)
@@ -132,7 +136,7 @@ const (
 
 // tellLearning says when a partition begins to learn, and when it has. The worker's turn is held.
 func (s *Stream) tellLearning(part *partition) {
-	young, all := float64(len(part.worker.young.series)), float64(len(part.worker.all))
+	young, all := float64(len(part.worker.young.series)), float64(part.worker.n)
 	s.o.Metrics.learning.WithLabelValues(part.labels...).Set(young)
 	switch {
 	case !part.learning && young > mostLearning*all && part.worker.young.n > 0:
@@ -141,6 +145,6 @@ func (s *Stream) tellLearning(part *partition) {
 		s.log.Info("learning: most series raise no alert yet", "partition", part.p.String(), "series", l.Series, "learning", l.Learning, "ready_about", l.Ready)
 	case part.learning && young < fewLearning*all:
 		part.learning = false
-		s.log.Info("learned: nearly all series can raise alerts", "partition", part.p.String(), "series", len(part.worker.all), "learning", int(young))
+		s.log.Info("learned: nearly all series can raise alerts", "partition", part.p.String(), "series", part.worker.n, "learning", int(young))
 	}
 }

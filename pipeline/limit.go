@@ -130,14 +130,14 @@ func (p *pace) UnmarshalBinary(b []byte) error {
 
 // rateOf is the share of s' points that may raise a false alarm. Where it is asked for by time, it follows from the mean interval between
 // points; for a whole partition each of its series has an equal part.
-func (w *Worker) rateOf(s *series) float64 {
+func (w *Worker) rateOf(s series) float64 {
 	if s.pace == nil || s.pace.n <= leastOf {
 		return w.rate
 	}
 	r := w.config.Alert.FalseAlarms
 	share := r.Alarms * s.pace.mean / float64(r.Every)
 	if r.Partition {
-		share /= float64(len(w.all))
+		share /= float64(w.n)
 	}
 	return min(max(share, rarest), mostOf)
 }

@@ -21,14 +21,14 @@ type partName struct{ name, words string }
 const none = -1
 
 // parts are those of a series, in the order of plan.parts.
-func (s *series) parts(yield func(part) bool) {
+func (s series) parts(yield func(part) bool) {
 	for i := range s.detectors {
 		d := &s.detectors[i]
 		if !yield(d.Detector) || !yield(d.law) {
 			return
 		}
 	}
-	if len(s.detectors) > 1 && !yield(&s.combined) {
+	if len(s.detectors) > 1 && !yield(&s.law) {
 		return
 	}
 	for _, m := range s.monitors {

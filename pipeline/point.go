@@ -54,14 +54,14 @@ type Trace struct {
 }
 
 // point takes a point of s through scoring, limit, incident, learning and drift.
-func (w *Worker) point(s *series, p point) Outcome {
+func (w *Worker) point(s series, p point) Outcome {
 	if w.timing.on {
 		w.timing.point = time.Now()
 	}
 	w.counts.Points++
 	s.points++
 	v := w.judge(s, p)
-	told, why, fired, open := Status(""), Untold(""), false, s.anomaly.open()
+	told, why, fired, open := Status(""), Untold(""), false, w.incident(s, Anomaly).open()
 	if v.any || v.outside != none || open {
 		switch {
 		case v.outside != none:
@@ -80,7 +80,7 @@ func (w *Worker) point(s *series, p point) Outcome {
 		w.untold(Anomaly, why)
 	}
 	if w.Trace != nil {
-		w.trace(s, p, v, Trace{Told: told, Untold: why, Fired: fired, Incident: open || s.anomaly.open()})
+		w.trace(s, p, v, Trace{Told: told, Untold: why, Fired: fired, Incident: open || w.incident(s, Anomaly).open()})
 	}
 	w.learn(s, p, v)
 	w.watch(s, p, v)
@@ -94,7 +94,7 @@ func (w *Worker) point(s *series, p point) Outcome {
 }
 
 // judge scores p and puts the scores on one scale; it changes nothing of s.
-func (w *Worker) judge(s *series, p point) *verdict {
+func (w *Worker) judge(s series, p point) *verdict {
 	v := &w.verdict
 	if v.ready == nil {
 		n := len(s.detectors)
@@ -137,7 +137,7 @@ func (w *Worker) judge(s *series, p point) *verdict {
 		}
 		v.combined = threshold.Combine(v.ps, v.weights)
 		v.score = v.combined
-		v.surprise = s.combined.Decades(v.combined)
+		v.surprise = s.law.Decades(v.combined)
 	}
 	return v
 }
@@ -153,14 +153,14 @@ const leastWanted = 1.01
 
 // limit is the score at which an alert is raised, in the unit of v.score; 0 while there is none. It is asked for by what is told of a
 // point, and not for each: a law's inverse has no closed form.
-func (v *verdict) limit(s *series) float64 {
+func (v *verdict) limit(s series) float64 {
 	switch {
 	case !v.any:
 		return 0
 	case !v.many:
 		return s.detectors[0].limit(v.rate)
 	}
-	return s.combined.At(v.rate)
+	return s.law.At(v.rate)
 }
 
 // alarm is how surprising a point over the limit is, in decades: one that is not valid as much as the limit, whatever it scores.
@@ -183,7 +183,7 @@ func (w *Worker) columnsIn(i int, x []float64) []float64 {
 	return seen
 }
 
-func (w *Worker) learn(s *series, p point, v *verdict) {
+func (w *Worker) learn(s series, p point, v *verdict) {
 	for i := range s.detectors {
 		d := &s.detectors[i]
 		if v.ready[i] {
@@ -192,7 +192,7 @@ func (w *Worker) learn(s *series, p point, v *verdict) {
 		d.Learn(detectors.Point{Time: p.time, X: w.columnsIn(i, p.x)})
 	}
 	if v.any && v.many {
-		s.combined.Learn(v.combined)
+		s.law.Learn(v.combined)
 	}
 	if s.shares() {
 		w.pool.learn(v)
@@ -201,13 +201,13 @@ func (w *Worker) learn(s *series, p point, v *verdict) {
 		s.pace.learn(p.time)
 	}
 	if s.young != none && s.left() == 0 {
-		w.young.remove(s)
+		w.young.remove(s.slot, &w.slots)
 	}
 }
 
 // follow moves the series' incident on, and tells what is to be told.
-func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
-	i := s.anomaly
+func (w *Worker) follow(s series, p point, v *verdict, fired bool) Status {
+	i := w.incident(s, Anomaly)
 	coolDown := w.config.Alert.CoolDown
 	switch {
 	case !fired && i.open() && coolDown.Points > 0 && s.points-i.points >= int64(coolDown.Points):
@@ -243,7 +243,7 @@ func (w *Worker) follow(s *series, p point, v *verdict, fired bool) Status {
 }
 
 // watch shows the point to the drift monitors, field by field or score by score.
-func (w *Worker) watch(s *series, p point, v *verdict) {
+func (w *Worker) watch(s series, p point, v *verdict) {
 	next := 0
 	for _, c := range w.config.Drift {
 		for of := range w.monitored(c.On) {
@@ -267,14 +267,14 @@ func (w *Worker) watch(s *series, p point, v *verdict) {
 			}
 		}
 	}
-	if i := s.drift; i.open() && w.config.Alert.CoolDown.Points > 0 && s.points-i.points >= int64(w.config.Alert.CoolDown.Points) {
+	if i := w.incident(s, Drift); i.open() && w.config.Alert.CoolDown.Points > 0 && s.points-i.points >= int64(w.config.Alert.CoolDown.Points) {
 		w.resolve(s, Drift, p.time, w.quietReason(i))
 	}
 }
 
 // drifted opens a drift incident; further changes before it is over belong to it.
-func (w *Worker) drifted(s *series, p point, c Change) {
-	i := s.drift
+func (w *Worker) drifted(s series, p point, c Change) {
+	i := w.incident(s, Drift)
 	opens := !i.open()
 	if opens {
 		i = w.disturb(s, Drift, p.time)
@@ -296,12 +296,9 @@ func (w *Worker) drifted(s *series, p point, c Change) {
 }
 
 // disturb opens an incident of s, which the watermark will end.
-func (w *Worker) disturb(s *series, k Kind, at int64) *incident {
-	if w.config.Alert.CoolDown.Time > 0 && !s.anomaly.open() && !s.drift.open() {
-		w.disturbed = append(w.disturbed, s)
-	}
+func (w *Worker) disturb(s series, k Kind, at int64) *incident {
 	i := &incident{opened: at}
-	*s.incident(k) = i
+	w.sets(s, k, i)
 	return i
 }
 
@@ -309,28 +306,29 @@ func (w *Worker) quietReason(i *incident) string {
 	return "quiet for " + w.config.Alert.CoolDown.String() + " since " + utc(i.fired).Format(time.RFC3339)
 }
 
-func (w *Worker) resolve(s *series, k Kind, at int64, reason string) {
-	i := *s.incident(k)
+func (w *Worker) resolve(s series, k Kind, at int64, reason string) {
+	i := w.incident(s, k)
 	i.revision++
 	a := w.alert(s, i, k, Resolve, at)
 	if !w.silent {
 		a.Reason = reason
 		w.tell(&a)
 	}
-	*s.incident(k) = nil
+	w.sets(s, k, nil)
 }
 
 // alert is the part of an alert that its id is made of.
-func (w *Worker) alert(s *series, i *incident, k Kind, status Status, at int64) Alert {
+func (w *Worker) alert(s series, i *incident, k Kind, status Status, at int64) Alert {
 	hash := w.hash
 	if w.record.Offset < w.since {
 		hash = w.before // the id that it was told with, if it was told then
 	}
+	key := w.name(s.id, w.Trace != nil)
 	id := identity{
-		stream: w.stream, partition: w.partition, offset: w.record.Offset, key: s.key, kind: k, time: at, revision: i.revision, config: hash,
+		stream: w.stream, partition: w.partition, offset: w.record.Offset, key: key, kind: k, time: at, revision: i.revision, config: hash,
 	}.id()
 	return Alert{
-		ID: id, Stream: w.stream, Key: s.key, Kind: k, Status: status, Incident: i.id, Revision: i.revision,
+		ID: id, Stream: w.stream, Key: key, Kind: k, Status: status, Incident: i.id, Revision: i.revision,
 		Time: utc(at), Opened: utc(i.opened), ConfigHash: w.hash,
 		Origin: Origin{Topic: w.partition.Topic, Partition: w.partition.ID, Offset: w.record.Offset},
 	}
@@ -357,8 +355,8 @@ func (w *Worker) tell(a *Alert) {
 
 var alertHeaders = []Header{{Key: "content-type", Value: []byte(ContentType)}}
 
-func (w *Worker) trace(s *series, p point, v *verdict, t Trace) {
-	t.Offset, t.Key, t.Time, t.X, t.Wanted = w.record.Offset, s.key, p.time, p.x, v.wanted
+func (w *Worker) trace(s series, p point, v *verdict, t Trace) {
+	t.Offset, t.Key, t.Time, t.X, t.Wanted = w.record.Offset, w.name(s.id, true), p.time, p.x, v.wanted
 	if v.any {
 		t.Scored, t.Score, t.Surprise, t.Limit = true, v.score, v.surprise, v.limit(s)
 		t.PValue = math.Pow(10, -v.surprise)

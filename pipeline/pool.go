@@ -19,10 +19,10 @@ type pool struct {
 // pooled is how many points of a series one is learned of for all: enough where keys are many, and of no weight where time is counted.
 const pooled = 16
 
-func newPool(s *series) pool {
-	p := pool{laws: make([]*threshold.Tail, len(s.detectors)), combined: s.combined}
-	for i := range s.detectors {
-		if t, ok := s.detectors[i].law.(*threshold.Tail); ok {
+func newPool(b *body) pool {
+	p := pool{laws: make([]*threshold.Tail, len(b.detectors)), combined: threshold.NewTail()}
+	for i := range b.detectors {
+		if t, ok := b.detectors[i].law.(*threshold.Tail); ok {
 			law := *t
 			p.laws[i] = &law
 		}
@@ -31,17 +31,17 @@ func newPool(s *series) pool {
 }
 
 // shares says whether the point of s that is being judged is one of those that all learn of.
-func (s *series) shares() bool { return s.points%pooled == 0 }
+func (s *slot) shares() bool { return s.points%pooled == 0 }
 
 // lend has a new series begin with what the others have taught.
-func (p *pool) lend(s *series) {
+func (p *pool) lend(s series) {
 	for i, law := range p.laws {
 		if law != nil {
 			*s.detectors[i].law.(*threshold.Tail) = law.Young()
 		}
 	}
 	if len(s.detectors) > 1 {
-		s.combined = p.combined.Young()
+		s.law = p.combined.Young()
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // explain fills in what an alert says beyond its identity.
-func (w *Worker) explain(a *Alert, s *series, p point, v *verdict) {
+func (w *Worker) explain(a *Alert, s series, p point, v *verdict) {
 	w.window(a, p)
 	a.Score, a.Limit, a.PValue = v.score, v.limit(s), math.Pow(10, -v.surprise)
 	a.Values = make(map[string]float64, len(w.fields))
@@ -52,7 +52,7 @@ func (w *Worker) window(a *Alert, p point) {
 
 // shares splits the surprise among the fields: each detector's own split, weighed by how surprised it is and by how much it counts. It is
 // nil when no detector can tell.
-func (w *Worker) shares(s *series, p point, v *verdict) []float64 {
+func (w *Worker) shares(s series, p point, v *verdict) []float64 {
 	var shares []float64
 	sum := 0.0
 	for i := range s.detectors {
@@ -78,7 +78,7 @@ func (w *Worker) shares(s *series, p point, v *verdict) []float64 {
 }
 
 // forecast is what the first detector that can tell expected of a field.
-func (w *Worker) forecast(s *series, p point, field int) (Forecast, bool) {
+func (w *Worker) forecast(s series, p point, field int) (Forecast, bool) {
 	for i := range s.detectors {
 		f, ok := s.detectors[i].Detector.(detectors.Forecaster)
 		if !ok {
@@ -98,7 +98,7 @@ func (w *Worker) forecast(s *series, p point, field int) (Forecast, bool) {
 
 // unwanted says why alerts are not wanted for a point over the limit, if they are not: the field with the largest share lies on the side
 // that was not asked for, or too near to what was expected.
-func (w *Worker) unwanted(s *series, p point, v *verdict) Untold {
+func (w *Worker) unwanted(s series, p point, v *verdict) Untold {
 	if w.config.Alert.Direction == Both && w.config.Alert.MinDeviation == (Deviation{}) {
 		return ""
 	}
@@ -122,7 +122,7 @@ func (w *Worker) unwanted(s *series, p point, v *verdict) Untold {
 }
 
 // reason is one plain sentence: what was seen, what was expected, how rare that is, and why the detector says so.
-func (w *Worker) reason(a *Alert, s *series, p point, v *verdict, top int) string {
+func (w *Worker) reason(a *Alert, s series, p point, v *verdict, top int) string {
 	if f := v.outside; f != none {
 		return fmt.Sprintf("%s is %s, %s", w.fields[f], short(p.x[f]), w.validRange(f, p.x[f]))
 	}
@@ -143,7 +143,7 @@ func (w *Worker) reason(a *Alert, s *series, p point, v *verdict, top int) strin
 }
 
 // words are those of the detector that adds most to the surprise and has any for the field.
-func (w *Worker) words(s *series, p point, v *verdict, field int) string {
+func (w *Worker) words(s series, p point, v *verdict, field int) string {
 	words, most := "", 0.0
 	for i := range s.detectors {
 		r, ok := s.detectors[i].Detector.(detectors.Reasoner)

@@ -33,11 +33,16 @@ drift: [{kind: page_hinkley, on: values}]
 alert: {false_alarms: 1 per 100 points, cool_down: 9m}
 max_series: 5
 idle: 25m`,
+	"compact": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
+detectors: [{kind: ewma, half_life: 30, warm_up: 10}]
+alert: {false_alarms: 1 per 50 points, cool_down: 9m}
+max_series: 5
+idle: 25m`,
 }
 
 // keysOf is how many series the records for some settings have: more than there is room for, where that is bounded.
 func keysOf(name string) int {
-	if name == "bounded" {
+	if name == "bounded" || name == "compact" {
 		return 12
 	}
 	return 3
@@ -248,7 +253,7 @@ func TestBadStateIsAnError(t *testing.T) {
 }
 
 func FuzzState(f *testing.F) {
-	for _, name := range []string{"records", "windows", "last", "bounded"} {
+	for _, name := range []string{"records", "windows", "last", "bounded", "compact"} {
 		f.Add(name, []byte{1})
 	}
 	f.Fuzz(func(t *testing.T, name string, b []byte) {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/gonomaly/gonomaly/detectors"
@@ -8,30 +9,42 @@ import (
 	"github.com/gonomaly/gonomaly/detectors/threshold"
 )
 
-// series is what a partition remembers of one key. It holds what every point needs, and as little else as can be: where keys are many, a
-// point's time goes by in waiting for their memory.
+// series is what a partition remembers of one key: a slot of the table and a body. It holds what every point needs, and as little else as can be: where
+// keys are many, a point's time goes by in waiting for their memory.
 type series struct {
-	key       string
-	points    int64 // made so far
-	last      int64 // event time of the newest sample
-	hits      frequency
-	detectors []watched
-	*extras
-	anomaly *incident // nil while there is none
-	drift   *incident
+	*slot
+	*body
+}
+
+// slot is what the table holds of a series. It has no pointers.
+type slot struct {
+	points int64 // made so far
+	last   int64 // event time of the newest sample
+	hits   frequency
+	law    threshold.Tail // of the scores of the only detector, if it is compact; of several detectors' combination
+	key    keyAt
 
 	// Of the table and of snapshots; no part of the state.
-	index   int    // in table.all
-	young   int    // in table.young, or none
-	born    uint32 // generation in which it was made
-	dirty   uint32 // generation in which it changed last
-	taken   uint32 // generation of the last snapshot that has it
-	evicted bool   // no longer in the table
+	id        uint32 // its number
+	next      uint32 // series whose key has the same hash; of a slot without a series, the next such slot
+	young     int32  // in table.young, or none
+	born      uint32 // generation in which it was made
+	dirty     uint32 // generation in which it changed last
+	taken     uint32 // generation of the last snapshot that has it
+	disturbed bool   // an incident is open
+	evicted   bool   // no longer in the table
+}
+
+// body is what has pointers in it: one for each series, or one for all that are compact.
+type body struct {
+	detectors []watched
+	*extras
+	owner uint32 // the series
+	gone  bool   // it is evicted
 }
 
 // extras are what the series of some streams have besides.
 type extras struct {
-	combined threshold.Tail  // of several detectors' combination
 	pace     *pace           // where false alarms are asked for by time
 	monitors []drift.Monitor // see plan.monitored
 	windows  []*window       // open ones, by start
@@ -42,9 +55,9 @@ type extras struct {
 // noExtras are those of all series of a stream that has none. Nothing is ever written to them.
 var noExtras extras
 
-// alone is a series with one detector, whose scores' law is a Tail: in one piece of memory.
+// alone is a body with one detector, whose scores' law is a Tail: in one piece of memory.
 type alone struct {
-	series
+	body
 	detector [1]watched
 	law      threshold.Tail
 }
@@ -58,39 +71,53 @@ type watched struct {
 // limit is the score that a share rate of the points reaches.
 func (d *watched) limit(rate float64) float64 { return d.ScoreAt(d.law.At(rate)) }
 
-func newSeries(p *plan, key string) *series {
-	var s *series
+func newAlone(p *plan) *alone {
+	a, d := &alone{}, p.newDetector(0)
+	a.detector[0] = watched{d, threshold.ForIn(d, &a.law)}
+	a.detectors, a.extras = a.detector[:], &noExtras
+	return a
+}
+
+func newBody(p *plan) *body {
+	var b *body
 	if len(p.config.Detectors) == 1 {
-		a, d := &alone{}, p.newDetector(0)
-		a.detector[0] = watched{d, threshold.ForIn(d, &a.law)}
-		s = &a.series
-		s.detectors = a.detector[:]
+		b = &newAlone(p).body
 	} else {
-		s = &series{detectors: make([]watched, len(p.config.Detectors))}
-		for i := range s.detectors {
+		b = &body{detectors: make([]watched, len(p.config.Detectors))}
+		for i := range b.detectors {
 			d := p.newDetector(i)
-			s.detectors[i] = watched{d, threshold.For(d)}
+			b.detectors[i] = watched{d, threshold.For(d)}
 		}
 	}
-	s.key, s.extras = key, &noExtras
 	if p.plain() {
-		return s
+		return b
 	}
-	s.extras = &extras{combined: threshold.NewTail()}
+	b.extras = &extras{}
 	if p.config.Alert.FalseAlarms.Every > 0 {
-		s.pace = &pace{}
+		b.pace = &pace{}
 	}
 	for i, d := range p.config.Drift {
 		for range p.monitored(d.On) {
-			s.monitors = append(s.monitors, p.newMonitor(i))
+			b.monitors = append(b.monitors, p.newMonitor(i))
 		}
 	}
-	return s
+	return b
 }
 
 // plain says that series of the stream have no extras.
 func (p *plan) plain() bool {
 	return len(p.config.Detectors) == 1 && p.config.Window == nil && len(p.config.Drift) == 0 && p.config.Alert.FalseAlarms.Every == 0
+}
+
+// isCompact says that series of the stream are nothing but a slot, and the numbers of their detector.
+func (p *plan) isCompact() bool {
+	if !p.plain() {
+		return false
+	}
+	d := p.newDetector(0)
+	_, compact := d.(detectors.Compact)
+	_, ranked := d.(detectors.Ranked)
+	return compact && !ranked
 }
 
 // monitored is how many streams of numbers a drift monitor of this kind watches: each field, or each detector's score.
@@ -102,7 +129,7 @@ func (p *plan) monitored(on string) int {
 }
 
 // windowAt returns the series' window that starts at start, or nil.
-func (s *series) windowAt(start int64) *window {
+func (s series) windowAt(start int64) *window {
 	for _, w := range s.windows {
 		if w.start == start {
 			return w
@@ -112,7 +139,7 @@ func (s *series) windowAt(start int64) *window {
 }
 
 // closeWindow takes the window that starts at start out.
-func (s *series) closeWindow(start int64) *window {
+func (s series) closeWindow(start int64) *window {
 	i := slices.IndexFunc(s.windows, func(w *window) bool { return w.start == start })
 	w := s.windows[i]
 	s.windows = slices.Delete(s.windows, i, i+1)
@@ -120,7 +147,7 @@ func (s *series) closeWindow(start int64) *window {
 }
 
 // shingle takes a sample in, and returns the last n samples, oldest first, value by value; nil until there are n.
-func (s *series) shingle(x, sample []float64, n int) []float64 {
+func (s series) shingle(x, sample []float64, n int) []float64 {
 	d := len(sample)
 	s.past = append(s.past, sample...)
 	if len(s.past) < n*d {
@@ -135,20 +162,31 @@ func (s *series) shingle(x, sample []float64, n int) []float64 {
 	return x
 }
 
-func (s *series) append(b []byte) ([]byte, error) {
-	b = appendText(b, s.key)
+func (t *table) append(b []byte, s series) ([]byte, error) {
+	b = appendText(b, t.key(s.id))
+	has := s.hits.n()
+	if s.disturbed {
+		has |= hasIncidents
+	}
+	if len(s.windows)+len(s.past)+len(s.before) > 0 {
+		has |= hasSamples
+	}
+	b = append(b, has)
+	b = binary.AppendUvarint(b, s.hits.age())
 	b = appendInt(b, s.points)
 	b = appendInt(b, s.last)
-	b = append(b, s.hits.n())
-	b = appendInt(b, int64(s.hits.age())) //nolint:gosec // a count
 	var err error
 	for part := range s.parts {
 		if b, err = appendPart(b, part); err != nil {
 			return nil, err
 		}
 	}
-	b = s.anomaly.append(b)
-	b = s.drift.append(b)
+	if has&hasIncidents != 0 {
+		b = t.incident(s, Drift).append(t.incident(s, Anomaly).append(b))
+	}
+	if has&hasSamples == 0 {
+		return b, nil
+	}
 	b = appendInt(b, int64(len(s.windows)))
 	for _, w := range s.windows {
 		b = w.append(b)
@@ -156,44 +194,62 @@ func (s *series) append(b []byte) ([]byte, error) {
 	return appendFloats(appendFloats(b, s.past), s.before), nil
 }
 
-// readSeries reads a series whose parts are laid out so: for each of them the part of p that it is, or none.
-func readSeries(r *stateReader, p *plan, layout []int) *series {
-	s := newSeries(p, r.text())
-	s.points = r.int()
-	s.last = r.int()
-	hits := r.take(1)
-	if age := r.int(); r.err == nil {
-		if s.hits = newFrequency(hits[0], uint64(age)); s.hits.n() != hits[0] || s.hits.age() != uint64(age) { //nolint:gosec // it is compared
-			r.fail("%d hits in age %d", hits[0], age)
-		}
+// What a state has of a series besides, beside the number of its hits in one byte. Few series of few streams have any of it.
+const (
+	hasIncidents = 1 << (iota + 2)
+	hasSamples   // of windows
+	hasAll       = mostFrequent | hasIncidents | hasSamples
+)
+
+// read reads what append wrote of s but for its key. Its parts are laid out so: for each of them the part of the plan that it is, or none.
+func (t *table) read(r *stateReader, s series, layout []int) {
+	has := byte(hasAll)
+	if r.version >= sparse {
+		has = r.byte()
+		s.hits = r.frequency(has&mostFrequent, r.uvarint())
+		s.points, s.last = r.int(), r.int()
+	} else {
+		s.points, s.last = r.int(), r.int()
+		hits := r.byte()
+		s.hits = r.frequency(hits, uint64(r.int())) //nolint:gosec // it is compared
 	}
-	parts := slices.AppendSeq(make([]part, 0, len(p.parts)), s.parts)
+	if has > hasAll {
+		r.fail("a series has what is unknown: %b", has)
+	}
+	t.partsOf = slices.AppendSeq(t.partsOf[:0], s.parts)
 	for _, at := range layout {
 		if at == none {
 			r.part(nil)
 		} else {
-			r.part(parts[at])
+			r.part(t.partsOf[at])
 		}
 	}
-	s.anomaly = readIncident(r)
-	s.drift = readIncident(r)
+	if has&hasIncidents != 0 {
+		for _, k := range kinds {
+			if i := readIncident(r); i != nil {
+				t.sets(s, k, i)
+			}
+		}
+	}
+	if has&hasSamples == 0 {
+		return
+	}
 	for range r.count(16) {
-		if p.config.Window == nil || p.config.Window.Every == 0 {
+		if t.config.Window == nil || t.config.Window.Every == 0 {
 			r.fail("a window in a stream without windows")
 			break
 		}
-		s.windows = append(s.windows, readWindow(r, p))
+		s.windows = append(s.windows, readWindow(r, t.plan))
 	}
 	past, before := readFloats(r), readFloats(r)
-	switch values := len(p.config.Decode.Values); {
+	switch values := len(t.config.Decode.Values); {
 	case len(past)%values != 0 || len(before) != 0 && len(before) != values:
 		r.fail("%d and %d remembered values, want multiples of %d", len(past), len(before), values)
-	case p.config.Window == nil && len(past)+len(before) > 0:
+	case t.config.Window == nil && len(past)+len(before) > 0:
 		r.fail("remembered values in a stream without windows")
-	case p.config.Window != nil:
+	case t.config.Window != nil:
 		s.past, s.before = past, before
 	}
-	return s
 }
 
 func appendFloats(b []byte, xs []float64) []byte {

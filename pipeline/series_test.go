@@ -4,22 +4,7 @@ import (
 	"errors"
 	"math"
 	"testing"
-
-	"github.com/gonomaly/gonomaly/detectors"
-	"github.com/gonomaly/gonomaly/detectors/threshold"
 )
-
-// A plain EWMA of five fields and the law of its scores are to fit in 256 bytes: millions of keys have one.
-func TestEWMAIsSmall(t *testing.T) {
-	d, err := detectors.Kinds["ewma"]().New(5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	law := threshold.For(d)
-	if bytes := int(sizeOf[watched]()) + law.Bytes() + d.Bytes(); bytes > 256 {
-		t.Errorf("%d bytes (%d of them the law), want at most 256", bytes, law.Bytes())
-	}
-}
 
 // 10 s, 30 s and a point that comes late have a mean interval of 40/3 s.
 func TestPace(t *testing.T) {

@@ -10,8 +10,8 @@ type Snapshot struct {
 	Whole  bool
 
 	generation uint32
-	series     []*series // that it covers; those from next on are yet to be looked at
-	next       int
+	series     []uint32 // that it covers, of a whole one all; those from next on are yet to be looked at
+	all, next  int
 	gone       []string // keys that were evicted since the snapshot before
 	taken      int64    // series encoded
 	chunks     [][]byte
@@ -27,10 +27,10 @@ func (w *Worker) Cut(whole bool) *Snapshot {
 	if w.snapshot != nil {
 		panic("a snapshot is cut while another is being taken")
 	}
-	s := &Snapshot{Offset: w.position, Whole: whole, generation: w.generation, series: w.dirty, gone: w.gone}
+	s := &Snapshot{Offset: w.position, Whole: whole, generation: w.generation, series: w.dirty, all: len(w.dirty), gone: w.gone}
 	gone := w.gone
 	if whole { // it needs no word of what is gone, but the next one will if this one is not stored
-		s.series, gone = append(make([]*series, 0, len(w.all)), w.all...), nil
+		s.series, s.all, gone = nil, w.slots.n, nil
 	}
 	w.dirty, w.gone = nil, nil
 	w.generation++
@@ -47,12 +47,12 @@ func (w *Worker) Continue(bytes int) (done bool) {
 		return true
 	}
 	size := s.size()
-	for ; s.next < len(s.series); s.next++ {
+	for ; s.next < s.all; s.next++ {
 		if s.size() >= size+bytes {
 			return false
 		}
-		if one := s.series[s.next]; !one.evicted { // one evicted since the cut is taken already, one evicted before it is gone
-			s.take(one)
+		if one := w.slots.at(s.at(s.next)); s.covers(one) {
+			w.take(w.series(one.id))
 		}
 	}
 	w.snapshot = nil
@@ -64,30 +64,38 @@ func (w *Worker) Undo(s *Snapshot) {
 	if w.snapshot == s {
 		w.snapshot = nil
 	}
-	for _, one := range s.series {
-		if !one.evicted && one.dirty != w.generation {
+	for i := range s.all {
+		if one := w.slots.at(s.at(i)); !one.evicted && one.dirty != w.generation {
 			one.dirty = w.generation
-			w.dirty = append(w.dirty, one)
+			w.dirty = append(w.dirty, one.id)
 		}
 	}
 	w.gone = append(s.gone, w.gone...)
 }
 
 // touch is called before a series changes.
-func (w *Worker) touch(s *series) {
+func (w *Worker) touch(s series) {
 	if s.dirty == w.generation {
 		return
 	}
-	if w.snapshot != nil && w.snapshot.covers(s) {
-		w.snapshot.take(s)
+	if w.snapshot != nil && w.snapshot.covers(s.slot) {
+		w.take(s)
 	}
 	s.dirty = w.generation
-	w.dirty = append(w.dirty, s)
+	w.dirty = append(w.dirty, s.id)
 }
 
-// covers says whether s is still to be encoded.
-func (s *Snapshot) covers(one *series) bool {
-	if one.taken == s.generation {
+// at is the number of the series in a place.
+func (s *Snapshot) at(i int) uint32 {
+	if s.Whole {
+		return uint32(i) //nolint:gosec // of a series
+	}
+	return s.series[i]
+}
+
+// covers says whether a series is still to be encoded. One that is evicted has been, if it was to be; another may be in its place.
+func (s *Snapshot) covers(one *slot) bool {
+	if one.evicted || one.taken == s.generation {
 		return false
 	}
 	if s.Whole {
@@ -96,8 +104,9 @@ func (s *Snapshot) covers(one *series) bool {
 	return one.dirty == s.generation
 }
 
-func (s *Snapshot) take(one *series) {
-	if one.taken == s.generation || s.err != nil {
+func (w *Worker) take(one series) {
+	s := w.snapshot
+	if s.err != nil {
 		return
 	}
 	one.taken = s.generation
@@ -107,9 +116,9 @@ func (s *Snapshot) take(one *series) {
 		s.chunks = append(s.chunks, make([]byte, 0, snapshotChunk+snapshotChunk/8))
 		last = &s.chunks[len(s.chunks)-1]
 	}
-	b, err := one.append(*last)
+	b, err := w.append(*last, one)
 	if err != nil {
-		s.err = fmt.Errorf("state of series %q: %w", one.key, err)
+		s.err = fmt.Errorf("state of series %q: %w", w.key(one.id), err)
 		return
 	}
 	*last = b

@@ -21,7 +21,7 @@ func appendFloat(b []byte, v float64) []byte {
 	return binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
 }
 
-func appendText(b []byte, s string) []byte {
+func appendText[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
@@ -44,8 +44,9 @@ func appendPart(b []byte, part encoding.BinaryAppender) ([]byte, error) {
 // stateReader reads a state from front to back. Its first error stays, and everything read after it is zero; no length is believed
 // before it is compared with what is left.
 type stateReader struct {
-	b   []byte
-	err error
+	b       []byte
+	version byte // of the worker's state
+	err     error
 }
 
 func (r *stateReader) fail(format string, args ...any) {
@@ -72,6 +73,32 @@ func (r *stateReader) int() int64 {
 		return int64(binary.LittleEndian.Uint64(b)) //nolint:gosec // the bits are wanted, not the value
 	}
 	return 0
+}
+
+func (r *stateReader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *stateReader) uvarint() uint64 {
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 {
+		r.fail("a number of varying length that does not end")
+		return 0
+	}
+	r.take(size)
+	return n
+}
+
+// frequency is that of so many hits in an age.
+func (r *stateReader) frequency(hits uint8, age uint64) frequency {
+	f := newFrequency(hits, age)
+	if f.n() != hits || f.age() != age {
+		r.fail("%d hits in age %d", hits, age)
+	}
+	return f
 }
 
 // count reads a number of things that take at least size bytes each.
@@ -102,14 +129,16 @@ func (r *stateReader) float() float64 {
 	return v
 }
 
-func (r *stateReader) text() string {
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 || n > uint64(len(r.b)) {
+func (r *stateReader) text() string { return string(r.bytes()) }
+
+// bytes reads a text that is kept no longer than the state.
+func (r *stateReader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
 		r.fail("a text of %d bytes, %d left", n, len(r.b))
-		return ""
+		return nil
 	}
-	r.take(size)
-	return string(r.take(int(n))) //nolint:gosec // at most len(r.b)
+	return r.take(int(n)) //nolint:gosec // at most len(r.b)
 }
 
 // part reads what appendPart wrote; nil skips it.

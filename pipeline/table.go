@@ -1,12 +1,13 @@
 package pipeline
 
 import (
-	"cmp"
-	"container/heap"
+	"hash/maphash"
 	"math"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/detectors/threshold"
 )
 
 // table holds the series of a partition, within the bounds of the configuration: so many series, so many bytes, and none that has been
@@ -15,110 +16,200 @@ import (
 // Einziger, Friedman, Manes 2017, "TinyLFU: A Highly Efficient Cache Admission Policy", ACM Transactions on Storage 13(4)).
 //
 // What is admitted and evicted is a function of the log alone, and never of the memory that a process happens to have.
+//
+// Series lie side by side in columns, and are called by their number there. Of a stream whose series are compact no column has a pointer in it, so
+// that millions of series are nothing to the garbage collector.
 type table struct {
 	*plan
-	byKey  map[string]*series
-	all    []*series // in no order that matters
-	bytes  int64     // about what they hold
-	seats  seats
-	young  young
-	misses sketch // keys that came while there was no room
+	n         int // series
+	bytes     int64
+	seed      maphash.Seed
+	byHash    map[uint32]uint32 // the first series of those whose key has the hash; slot.next is the next
+	free      uint32            // the first slot that has none, or nobody
+	slots     column[slot]
+	keys      keys
+	states    column[float64]       // where the stream's series are compact, their detector's
+	bodies    column[*body]         // where they are not
+	incidents map[uint32]*incidents // of the few series that have one
+	names     map[uint32]string     // of those that were asked for again and again
+	one       *alone                // the body that compact series share
+	compact   detectors.Compact     // its detector
+	partsOf   []part                // of the series that was read last
+	seats     seats
+	young     young
+	misses    sketch // keys that came while there was no room
 }
 
-func newTable(p *plan) table { return table{plan: p, byKey: map[string]*series{}} }
+// nobody is no series.
+const nobody = math.MaxUint32
 
-// add takes s in.
-func (t *table) add(s *series) {
-	t.byKey[s.key] = s
-	s.index = len(t.all)
-	t.all = append(t.all, s)
-	t.bytes += t.sizeOf(s.key)
-	t.young.add(s)
-	heap.Push(&t.seats, seat{s.last, s})
+func newTable(p *plan) table {
+	t := table{
+		plan: p, seed: maphash.MakeSeed(), byHash: map[uint32]uint32{}, free: nobody,
+		slots: column[slot]{each: 1}, bodies: column[*body]{each: 1}, incidents: map[uint32]*incidents{},
+	}
+	if p.isCompact() {
+		t.one = newAlone(p)
+		t.compact = t.one.detector[0].Detector.(detectors.Compact) //nolint:forcetypeassert // it is what the plan says
+		t.states.each = t.compact.Words()
+	}
+	return t
 }
 
-// remove takes s out of all but its seat, which is given up when it comes up.
-func (t *table) remove(s *series) {
-	delete(t.byKey, s.key)
-	end := len(t.all) - 1
-	t.all[s.index] = t.all[end]
-	t.all[s.index].index = s.index
-	t.all[end] = nil
-	t.all = t.all[:end]
-	t.bytes -= t.sizeOf(s.key)
-	t.young.remove(s)
-	s.evicted = true
+// series is that of a number. Of compact ones only the last that was asked for is to be scored, learned or written: they have one detector
+// between them.
+func (t *table) series(id uint32) series { return t.of(t.slots.at(id)) }
+
+func (t *table) of(s *slot) series {
+	if t.compact == nil {
+		return series{s, *t.bodies.at(s.id)}
+	}
+	t.compact.Use(t.states.row(s.id))
+	t.one.detector[0].law = &s.law
+	return series{s, &t.one.body}
 }
 
-// sizeOf is about what a series of that key holds in memory.
-func (t *table) sizeOf(key string) int64 { return t.seriesBytes + 2*int64(len(key)) }
+// find is the series of a key.
+func (t *table) find(key []byte) (s series, ok bool) {
+	id, ok := t.byHash[t.hashOf(key)]
+	for ok {
+		s := t.slots.at(id)
+		if string(t.keys.at(s.key)) == string(key) {
+			return t.of(s), true
+		}
+		id = s.next
+		ok = id != nobody
+	}
+	return series{}, false
+}
+
+func (t *table) hashOf(key []byte) uint32 { return uint32(maphash.Bytes(t.seed, key)) } //nolint:gosec // some of its bits
+
+// add makes a series, as if it had had no point.
+func (t *table) add(key []byte) series {
+	id := t.free
+	if id != nobody {
+		t.free = t.slots.at(id).next
+	} else {
+		id = t.slots.add()
+		if t.compact != nil {
+			t.states.add()
+		} else {
+			t.bodies.add()
+		}
+	}
+	*t.slots.at(id) = slot{id: id, next: nobody, young: none, law: threshold.NewTail()}
+	t.keys.add(key, id, &t.slots)
+	hash := t.hashOf(key)
+	if first, ok := t.byHash[hash]; ok {
+		t.slots.at(id).next = first
+	}
+	t.byHash[hash] = id
+	if t.compact != nil {
+		clear(t.states.row(id))
+	} else {
+		b := newBody(t.plan)
+		b.owner = id
+		*t.bodies.at(id) = b
+	}
+	t.n++
+	t.bytes += t.sizeOf(len(key))
+	return t.series(id)
+}
+
+// remove takes s out of all but its seat. Its number is another's from the next add on.
+func (t *table) remove(s series) {
+	key := t.key(s.id)
+	hash := t.hashOf(key)
+	if first := t.byHash[hash]; first != s.id {
+		before := t.slots.at(first)
+		for before.next != s.id {
+			before = t.slots.at(before.next)
+		}
+		before.next = s.next
+	} else if s.next != nobody {
+		t.byHash[hash] = s.next
+	} else {
+		delete(t.byHash, hash)
+	}
+	t.n--
+	t.bytes -= t.sizeOf(len(key))
+	t.keys.remove(s.key, &t.slots)
+	t.young.remove(s.slot, &t.slots)
+	delete(t.incidents, s.id)
+	delete(t.names, s.id)
+	if t.compact == nil {
+		s.gone = true
+		*t.bodies.at(s.id) = nil
+	}
+	s.evicted, s.next = true, t.free
+	t.free = s.id
+}
+
+// all are the numbers of the series, but for those that are made meanwhile.
+func (t *table) all(yield func(uint32) bool) {
+	for id := range uint32(t.slots.n) { //nolint:gosec // a number
+		if !t.slots.at(id).evicted && !yield(id) {
+			return
+		}
+	}
+}
+
+// key is the name of a series, until the next one is removed.
+func (t *table) key(id uint32) []byte { return t.keys.at(t.slots.at(id).key) }
+
+// name is the name of a series, kept where it is asked for all the time.
+func (t *table) name(id uint32, again bool) string {
+	if !again {
+		return string(t.key(id))
+	}
+	name, ok := t.names[id]
+	if !ok {
+		name = string(t.key(id))
+		if t.names == nil {
+			t.names = map[uint32]string{}
+		}
+		t.names[id] = name
+	}
+	return name
+}
+
+// incident is the one of a kind that a series has open, or nil.
+func (t *table) incident(s series, k Kind) *incident {
+	if !s.disturbed {
+		return nil
+	}
+	return *t.incidents[s.id].of(k)
+}
+
+// sets makes i, perhaps nil, a series' incident of a kind.
+func (t *table) sets(s series, k Kind, i *incident) {
+	both := t.incidents[s.id]
+	if both == nil {
+		both = &incidents{}
+		t.incidents[s.id] = both
+	}
+	*both.of(k) = i
+	if s.disturbed = both.anomaly != nil || both.drift != nil; !s.disturbed {
+		delete(t.incidents, s.id)
+	}
+}
+
+// sizeOf is about what a series holds in memory whose key has n bytes.
+func (t *table) sizeOf(n int) int64 { return t.seriesBytes + 2*int64(n) }
 
 // room says whether one more series, of a key of n bytes, is within the bounds.
 func (t *table) room(n int) bool {
-	return len(t.all) < t.config.MaxSeries && t.bytes+t.seriesBytes+2*int64(n) <= t.config.MaxBytes
+	return t.n < t.config.MaxSeries && t.bytes+t.sizeOf(n) <= t.config.MaxBytes
 }
 
 // crowded says whether there is more than the bounds let in: they were wider under a configuration before.
-func (t *table) crowded() bool { return len(t.all) > t.config.MaxSeries || t.bytes > t.config.MaxBytes }
+func (t *table) crowded() bool { return t.n > t.config.MaxSeries || t.bytes > t.config.MaxBytes }
 
 // deserves counts a new key's coming, and says whether it is to take the place of s.
-func (t *table) deserves(key []byte, s *series) bool {
+func (t *table) deserves(key []byte, s series) bool {
 	often := t.misses.add(xxhash.Sum64(key), t.capacity)
 	return often > 1 && often > s.hits.at(t.misses.age)
-}
-
-// oldest is the series with the least recent event time, of several the first by key; nil for none. A seat is as of when it was taken: one
-// whose series has moved on since, or is gone, is put right only here.
-func (t *table) oldest() *series {
-	for len(t.seats) > 0 {
-		top := &t.seats[0]
-		switch {
-		case top.s.evicted:
-			heap.Pop(&t.seats)
-		case top.s.last > top.last:
-			top.last = top.s.last
-			heap.Fix(&t.seats, 0)
-		default:
-			return top.s
-		}
-	}
-	return nil
-}
-
-// silentSince is an event time at or before the oldest series' newest sample: cheap, where oldest is exact.
-func (t *table) silentSince() int64 {
-	if len(t.seats) == 0 {
-		return math.MaxInt64
-	}
-	return t.seats[0].last
-}
-
-// seat is a series' place in the order of event times.
-type seat struct {
-	last int64 // event time of the newest sample when the seat was taken
-	s    *series
-}
-
-// seats is a heap, for package heap.
-type seats []seat
-
-func (h seats) Len() int      { return len(h) }
-func (h seats) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *seats) Push(x any)   { *h = append(*h, x.(seat)) }
-func (h seats) Less(i, j int) bool {
-	if c := cmp.Compare(h[i].last, h[j].last); c != 0 {
-		return c < 0
-	}
-	return strings.Compare(h[i].s.key, h[j].s.key) < 0
-}
-
-func (h *seats) Pop() any {
-	old := *h
-	end := len(old) - 1
-	top := old[end]
-	old[end] = seat{}
-	*h = old[:end]
-	return top
 }
 
 // frequency counts how often a series came lately: up to 3, halved with each age of the sketch. The count is in its last two bits, the age

@@ -138,7 +138,7 @@ func TestBytesAreBounded(t *testing.T) {
 		w.Process([]pipeline.Record{sampleAt(int64(i), fmt.Sprintf("%s%d", strings.Repeat("k", 900), i), midnight, 1)}, 0)
 	}
 	long = w.Series()
-	if short < 50 || short > 500 || long < 10 || long > short/2 {
+	if short < 50 || short > 1000 || long < 10 || long > short/2 {
 		t.Errorf("room for %d series of short keys, and %d of long ones, in 100,000 bytes", short, long)
 	}
 }

@@ -53,7 +53,7 @@ func (v *verdict) below() Untold {
 }
 
 // held says which detector's knowledge of the series keeps a point below the limit, if one does.
-func (w *Worker) held(s *series, v *verdict) Untold {
+func (w *Worker) held(s series, v *verdict) Untold {
 	if w.silent && w.Trace == nil {
 		return "" // nobody is told
 	}

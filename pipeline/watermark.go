@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"cmp"
 	"math"
 	"slices"
@@ -10,11 +11,11 @@ import (
 // closing are the series with a window that ends at end.
 type closing struct {
 	end    int64
-	series []*series
+	series []*body
 }
 
 // aggregate takes the sample into its window, unless that is closed.
-func (w *Worker) aggregate(s *series) Outcome {
+func (w *Worker) aggregate(s series) Outcome {
 	c := w.config.Window
 	start := c.startOf(w.sample.Time)
 	end := start + int64(c.Every)
@@ -25,7 +26,7 @@ func (w *Worker) aggregate(s *series) Outcome {
 	if in == nil {
 		in = w.open(start)
 		s.windows = append(s.windows, in)
-		w.closeAt(end, s)
+		w.closeAt(end, s.body)
 	}
 	in.add(w.sample.Values, s.before)
 	if w.needRate {
@@ -47,7 +48,7 @@ func (w *Worker) open(start int64) *window {
 }
 
 // closeAt notes that s has a window that ends at end.
-func (w *Worker) closeAt(end int64, s *series) {
+func (w *Worker) closeAt(end int64, s *body) {
 	i, found := slices.BinarySearchFunc(w.closing, end, func(c closing, end int64) int { return cmp.Compare(c.end, end) })
 	if !found {
 		w.closing = slices.Insert(w.closing, i, closing{end: end})
@@ -71,17 +72,17 @@ func (w *Worker) advance(t int64) {
 		w.closing = w.closing[1:]
 		w.watermark = due.end
 		w.quiet()
-		slices.SortFunc(due.series, func(a, b *series) int { return strings.Compare(a.key, b.key) })
+		ghosts := len(due.series)
+		due.series = slices.DeleteFunc(due.series, func(b *body) bool { return b.gone })
+		w.ghosts -= ghosts - len(due.series)
+		slices.SortFunc(due.series, func(a, b *body) int { return bytes.Compare(w.key(a.owner), w.key(b.owner)) })
 		start := due.end - int64(w.config.Window.Every)
-		for _, s := range due.series {
-			if s.evicted {
-				w.ghosts--
-				continue
-			}
+		for _, b := range due.series {
+			s := w.series(b.owner)
 			w.touch(s)
 			in := s.closeWindow(start)
 			w.x = in.appendFields(w.x[:0], w.config.Window)
-			if len(w.spare) < len(w.all) {
+			if len(w.spare) < w.n {
 				w.spare = append(w.spare, in)
 			}
 			w.point(s, point{time: due.end, start: start, x: w.x})
@@ -91,7 +92,7 @@ func (w *Worker) advance(t int64) {
 	w.quiet()
 	if idle := int64(w.config.Idle); idle > 0 {
 		for w.silentSince() < t-idle {
-			if s := w.oldest(); s != nil && s.last < t-idle {
+			if s, ok := w.oldest(); ok && s.last < t-idle {
 				w.evict(s, Idle)
 			}
 		}
@@ -106,44 +107,39 @@ func (w *Worker) quiet() {
 	coolDown := w.config.Alert.CoolDown
 	type over struct {
 		at int64
-		s  *series
+		id uint32
 		k  Kind
 	}
 	var overs []over
 	w.nextQuiet = math.MaxInt64
-	still := w.disturbed[:0]
-	for _, s := range w.disturbed {
-		disturbed := false
+	if coolDown.Time == 0 {
+		return
+	}
+	for id, both := range w.incidents {
 		for _, k := range kinds {
-			i := *s.incident(k)
+			i := *both.of(k)
 			if !i.open() {
 				continue
 			}
-			at := i.quietFrom(coolDown)
-			if at <= w.watermark {
-				overs = append(overs, over{at, s, k})
-				continue
+			if at := i.quietFrom(coolDown); at <= w.watermark {
+				overs = append(overs, over{at, id, k})
+			} else {
+				w.nextQuiet = min(w.nextQuiet, at)
 			}
-			disturbed = true
-			w.nextQuiet = min(w.nextQuiet, at)
-		}
-		if disturbed {
-			still = append(still, s)
 		}
 	}
-	clear(w.disturbed[len(still):])
-	w.disturbed = still
 	slices.SortFunc(overs, func(a, b over) int {
 		if c := cmp.Compare(a.at, b.at); c != 0 {
 			return c
 		}
-		if c := strings.Compare(a.s.key, b.s.key); c != 0 {
+		if c := bytes.Compare(w.key(a.id), w.key(b.id)); c != 0 {
 			return c
 		}
 		return strings.Compare(string(a.k), string(b.k))
 	})
 	for _, o := range overs {
-		w.touch(o.s)
-		w.resolve(o.s, o.k, o.at, w.quietReason(*o.s.incident(o.k)))
+		s := w.series(o.id)
+		w.touch(s)
+		w.resolve(s, o.k, o.at, w.quietReason(w.incident(s, o.k)))
 	}
 }

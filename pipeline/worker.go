@@ -82,7 +82,6 @@ type Worker struct {
 	// Derived from the state.
 	closing   []closing // open windows by their end
 	ghosts    int       // windows in it whose series is gone
-	disturbed []*series // with an open incident that a time ends
 	nextQuiet int64     // no such incident is over before this watermark
 
 	// Of the whole state that it was restored from, which may be another configuration's.
@@ -91,7 +90,7 @@ type Worker struct {
 
 	// Of snapshots.
 	generation uint32    // of snapshots; it grows with each
-	dirty      []*series // changed since the snapshot before
+	dirty      []uint32  // series changed since the snapshot before
 	gone       []string  // keys of series that a snapshot has, evicted since
 	snapshot   *Snapshot // that is being taken, or nil
 
@@ -138,7 +137,7 @@ func newWorker(p *plan, partition Partition) *Worker {
 	}
 	return &Worker{
 		plan: p, partition: partition, decoder: decoder, position: -1, watermark: math.MinInt64, nextQuiet: math.MaxInt64,
-		table: newTable(p), pool: newPool(newSeries(p, "")), generation: 1, counts: newCounts(),
+		table: newTable(p), pool: newPool(newBody(p)), generation: 1, counts: newCounts(),
 	}
 }
 
@@ -146,7 +145,7 @@ func newWorker(p *plan, partition Partition) *Worker {
 func (w *Worker) Position() int64 { return w.position }
 
 // Series is the number of keys held.
-func (w *Worker) Series() int { return len(w.all) }
+func (w *Worker) Series() int { return w.n }
 
 // Counts is what was done so far; its maps are the worker's own.
 func (w *Worker) Counts() *Counts { return &w.counts }
@@ -200,10 +199,11 @@ func (w *Worker) apply(r *Record) Outcome {
 	}
 	w.advance(w.sample.Time)
 	for w.crowded() {
-		w.evict(w.oldest(), Bound)
+		s, _ := w.oldest()
+		w.evict(s, Bound)
 	}
-	s := w.lookup(w.sample.Key)
-	if s == nil {
+	s, ok := w.lookup(w.sample.Key)
+	if !ok {
 		w.unscored(r, string(w.sample.Key), NotAdmitted)
 		return NotAdmitted
 	}
@@ -212,7 +212,7 @@ func (w *Worker) apply(r *Record) Outcome {
 		return w.point(s, point{time: w.sample.Time, x: w.sample.Values})
 	case c.Last > 0:
 		if w.x = s.shingle(w.x[:0], w.sample.Values, c.Last); len(w.x) == 0 {
-			w.unscored(r, s.key, Warming)
+			w.unscored(r, w.name(s.id, w.Trace != nil), Warming)
 			return Warming
 		}
 		return w.point(s, point{time: w.sample.Time, x: w.x})
@@ -235,32 +235,33 @@ func (w *Worker) decode(r *Record) error {
 	return nil
 }
 
-// lookup returns the series of the sample's key, or nil when there is no room for it.
-func (w *Worker) lookup(key []byte) *series {
-	s := w.byKey[string(key)]
-	if s == nil {
+// lookup returns the series of the sample's key, unless there is no room for it.
+func (w *Worker) lookup(key []byte) (s series, ok bool) {
+	s, ok = w.find(key)
+	if !ok {
 		if !w.makeRoom(key) {
-			return nil
+			return s, false
 		}
-		s = newSeries(w.plan, string(key))
+		s = w.add(key)
 		s.last, s.born = w.sample.Time, w.generation
 		w.pool.lend(s)
-		w.add(s)
+		w.young.add(s)
+		w.sit(s.slot)
 	}
 	w.touch(s)
 	if s.points > 0 {
-		w.young.came(s, w.sample.Time)
+		w.young.came(s.slot, w.sample.Time)
 	}
 	s.last = max(s.last, w.sample.Time)
 	s.hits.hit(w.misses.age)
-	return s
+	return s, true
 }
 
 // makeRoom evicts what a new key is to take the place of, if it deserves that.
 func (w *Worker) makeRoom(key []byte) bool {
 	for asked := false; !w.room(len(key)); {
-		s := w.oldest()
-		if s == nil || !asked && !w.deserves(key, s) {
+		s, ok := w.oldest()
+		if !ok || !asked && !w.deserves(key, s) {
 			return false
 		}
 		asked = true
@@ -269,20 +270,21 @@ func (w *Worker) makeRoom(key []byte) bool {
 	return true
 }
 
-// evict forgets a series. Its open incidents are over, and its open windows make no points.
-func (w *Worker) evict(s *series, why Eviction) {
+// evict forgets the series that has the first seat. Its open incidents are over, and its open windows make no points.
+func (w *Worker) evict(s series, why Eviction) {
 	w.touch(s)
 	for _, k := range kinds {
-		if i := *s.incident(k); i.open() {
+		if i := w.incident(s, k); i.open() {
 			w.resolve(s, k, max(w.watermark, i.fired), "the series was forgotten: "+evictionReasons[why])
 		}
 	}
-	w.remove(s)
 	if s.taken > 0 {
-		w.gone = append(w.gone, s.key)
+		w.gone = append(w.gone, string(w.key(s.id)))
 	}
+	w.leave()
+	w.remove(s)
 	w.counts.Evicted[why]++
-	if w.ghosts += len(s.windows); w.ghosts > 1000+len(w.all) {
+	if w.ghosts += len(s.windows); w.ghosts > 1000+w.n {
 		w.sweep()
 	}
 }
@@ -293,7 +295,7 @@ var evictionReasons = map[Eviction]string{Idle: "it has been silent for long", B
 func (w *Worker) sweep() {
 	for i := range w.closing {
 		c := &w.closing[i]
-		c.series = slices.DeleteFunc(c.series, func(s *series) bool { return s.evicted })
+		c.series = slices.DeleteFunc(c.series, func(b *body) bool { return b.gone })
 	}
 	w.ghosts = 0
 }

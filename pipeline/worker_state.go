@@ -1,17 +1,18 @@
 package pipeline
 
 import (
+	"bytes"
 	"fmt"
-	"maps"
+	"iter"
 	"math"
 	"slices"
-	"strings"
 )
 
 // workerVersion changes with the layout of the state.
 const (
-	workerVersion = 3
-	poolless      = 2 // the version in which series had nothing in common
+	workerVersion = 4
+	sparse        = 4 // the first in which a series says what it has, and has it only then
+	oldestWorker  = 3
 )
 
 // A state is whole, or says what has changed since another.
@@ -26,12 +27,17 @@ func (w *Worker) AppendBinary(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range slices.Sorted(maps.Keys(w.byKey)) {
-		if b, err = w.byKey[key].append(b); err != nil {
-			return nil, fmt.Errorf("state of series %q: %w", key, err)
+	for _, id := range w.sorted(w.all) {
+		if b, err = w.append(b, w.series(id)); err != nil {
+			return nil, fmt.Errorf("state of series %q: %w", w.key(id), err)
 		}
 	}
-	return appendInt(b, int64(len(w.byKey))), nil
+	return appendInt(b, int64(w.n)), nil
+}
+
+// sorted are series in order of their keys.
+func (w *Worker) sorted(some iter.Seq[uint32]) []uint32 {
+	return slices.SortedFunc(some, func(a, b uint32) int { return bytes.Compare(w.key(a), w.key(b)) })
 }
 
 // tailBytes is the size of what follows the series: their number.
@@ -77,7 +83,7 @@ func (w *Worker) UnmarshalBinary(b []byte) error { return w.Restore([][]byte{b})
 // Restore restores the states of a worker: a whole one first, then what changed since, in order. They may be of another configuration that
 // makes the same points: then parts that both have go on, and others begin anew. After an error the worker is not to be used.
 func (w *Worker) Restore(states [][]byte) error {
-	w.table, w.pool = newTable(w.plan), newPool(newSeries(w.plan, ""))
+	w.table, w.pool = newTable(w.plan), newPool(newBody(w.plan))
 	w.generation, w.dirty, w.gone, w.snapshot = 2, nil, nil, nil // what a snapshot has was taken in generation 1
 	for i, b := range states {
 		r := &stateReader{b: b}
@@ -86,11 +92,12 @@ func (w *Worker) Restore(states [][]byte) error {
 		}
 	}
 	if w.unsettled(w.stored) {
-		for _, s := range w.all {
-			s.combined.Unsettle() // of several detectors, so that each has its own
+		for id := range w.all {
+			w.slots.at(id).law.Unsettle()
 		}
 		w.pool.combined.Unsettle()
 	}
+	w.sitAnew()
 	w.derive()
 	return nil
 }
@@ -100,11 +107,12 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 	switch {
 	case r.err != nil:
 		return r.err
-	case head[0] != workerVersion && head[0] != poolless:
-		return fmt.Errorf("%w: version %d, want %d or %d", errState, head[0], poolless, workerVersion)
+	case head[0] < oldestWorker || head[0] > workerVersion:
+		return fmt.Errorf("%w: version %d, want %d or %d", errState, head[0], oldestWorker, workerVersion)
 	case (head[1] == whole) != first || head[1] > changed:
 		return fmt.Errorf("%w: a state of kind %d where another is wanted", errState, head[1])
 	}
+	r.version = head[0]
 	position := r.int()
 	if r.err == nil && (position < -1 || !first && position < w.position) {
 		r.fail("position %d after %d", position, w.position)
@@ -117,13 +125,11 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 	}
 	w.misses = sketch{counters: append([]byte(nil), counters...), added: uint64(max(0, r.int())), age: uint64(max(0, r.int()))}
 	for range r.count(1) {
-		if s := w.byKey[r.text()]; s != nil {
+		if s, ok := w.find(r.bytes()); ok {
 			w.remove(s)
 		}
 	}
-	if head[0] != poolless {
-		w.pool.read(r, w.plan)
-	}
+	w.pool.read(r, w.plan)
 	if first {
 		w.stored = make([]string, r.count(1))
 		for i := range w.stored {
@@ -133,19 +139,25 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 	}
 	n, seen := int64(0), map[string]bool{} // of a whole state all that is held was seen
 	for ; r.err == nil && len(r.b) > tailBytes; n++ {
-		s := readSeries(r, w.plan, w.layout)
-		old := w.byKey[s.key]
-		if r.err == nil && (first && old != nil || seen[s.key]) {
-			r.fail("series %q twice", s.key)
+		key := r.bytes()
+		if len(key) > maxKey {
+			r.fail("a key of %d bytes, want at most %d", len(key), maxKey)
+			break
 		}
-		if !first {
-			seen[s.key] = true
-		}
-		if old != nil {
+		if old, ok := w.find(key); ok {
+			if first || seen[string(key)] {
+				r.fail("series %q twice", key)
+				break
+			}
 			w.remove(old)
 		}
+		if !first {
+			seen[string(key)] = true
+		}
+		s := w.add(key)
+		w.read(r, s, w.layout)
 		s.taken = 1
-		w.add(s)
+		w.young.add(s)
 	}
 	if want := r.int(); r.err == nil && n != want {
 		r.fail("%d series, want %d", n, want)
@@ -155,27 +167,16 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 
 // derive works out what follows from the state: when windows close and incidents become quiet.
 func (w *Worker) derive() {
-	w.closing, w.ghosts, w.disturbed, w.nextQuiet = nil, 0, nil, math.MaxInt64
-	coolDown := w.config.Alert.CoolDown
-	var active []*series
-	for _, s := range w.all {
-		if len(s.windows) > 0 || s.anomaly.open() || s.drift.open() {
-			active = append(active, s)
-		}
-	}
-	slices.SortFunc(active, func(a, b *series) int { return strings.Compare(a.key, b.key) })
-	for _, s := range active {
-		for _, in := range s.windows {
-			w.closeAt(in.start+int64(w.config.Window.Every), s)
-		}
-		if coolDown.Time == 0 || !s.anomaly.open() && !s.drift.open() {
-			continue
-		}
-		w.disturbed = append(w.disturbed, s)
-		for _, k := range kinds {
-			if i := *s.incident(k); i.open() {
-				w.nextQuiet = min(w.nextQuiet, i.quietFrom(coolDown))
+	w.closing, w.ghosts, w.nextQuiet = nil, 0, math.MaxInt64
+	if w.config.Window != nil {
+		for _, id := range w.sorted(w.all) {
+			s := w.series(id)
+			for _, in := range s.windows {
+				w.closeAt(in.start+int64(w.config.Window.Every), s.body)
 			}
 		}
+	}
+	if len(w.incidents) > 0 {
+		w.nextQuiet = math.MinInt64 // quiet finds out
 	}
 }

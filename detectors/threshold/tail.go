@@ -57,23 +57,42 @@ const (
 // which leaves the law unbiased; those beyond 1 in 10,000 weigh the less, the more of them came lately; and a rung rises by a decade at
 // most.
 //
-// A Tail is 80 bytes, never allocates, and belongs to one goroutine at a time.
+// A Tail is 40 bytes, never allocates, and belongs to one goroutine at a time. Its numbers are short: the smallest step of one, gain·log10(e) or
+// 2·10^-5 of it, is hundreds of times its last digit. Only a rung falls by less, by 7·10^-7 decades, and so is in fixed point.
 type Tail struct {
-	n     float64        // points that weigh, the nominal law's included
-	t     float64        // decades
-	mass  float64        // share of points above t + gap*scale, where the tail starts; lower than level where many points share t
-	scale float64        // of the excess over that start, in decades
-	shape float64        // of the excess, in [0, maxShape]; 0 is an exponential law
-	storm float64        // points beyond alarmP, fading
-	rung  [rungs]float64 // decades by the law above of 2, 3, 4 and 5, increasing
+	n     uint32      // points that weigh, the nominal law's included
+	t     float32     // decades
+	mass  float32     // share of points above t + gap*scale, where the tail starts; lower than level where many points share t
+	scale float32     // of the excess over that start, in decades
+	shape float32     // of the excess, in [0, maxShape]; 0 is an exponential law
+	storm float32     // points beyond alarmP, fading
+	rung  [rungs]rung // by the law above of 2, 3, 4 and 5, increasing
 }
+
+// rung is a number of decades below 8, in fixed point.
+type rung uint32
+
+const rungUnit = 1.0 / (1 << 29) // decades
+
+func newRung(decades float64) rung { return rung(decades/rungUnit + 0.5) }
+
+func (r rung) decades() float64 { return float64(r) * rungUnit }
+
+// Of each rung: the share of points beyond it, and how many points weigh. A point need not work them out.
+var (
+	rungShare = [rungs]float64{1e-2, 1e-3, 1e-4, 1e-5}
+	rungWeigh = [rungs]float64{max(fewest, beyond/1e-2), max(fewest, beyond/1e-3), max(fewest, beyond/1e-4), max(fewest, beyond/1e-5)}
+)
 
 // levelDecades is level in decades, which each point wants.
 var levelDecades = -math.Log10(level)
 
 // NewTail returns the nominal law.
 func NewTail() Tail {
-	return Tail{n: priorN, t: levelDecades, mass: level * math.Exp(-gap), scale: math.Log10E, rung: [rungs]float64{2, 3, 4, 5}}
+	return Tail{
+		n: priorN, t: float32(levelDecades), mass: float32(level * math.Exp(-gap)), scale: math.Log10E,
+		rung: [rungs]rung{newRung(2), newRung(3), newRung(4), newRung(5)},
+	}
 }
 
 // Decades returns -log10 of the estimated probability of a point with at least u decades. It increases strictly from 0 at 0, but ends
@@ -84,24 +103,25 @@ func (t *Tail) Decades(u float64) float64 {
 		return d
 	}
 	k, low := 0, float64(base)
-	for k < rungs && d > t.rung[k] {
-		low = t.rung[k]
+	for k < rungs && d > t.rung[k].decades() {
+		low = t.rung[k].decades()
 		k++
 	}
 	d -= low
 	if k < rungs {
-		d /= t.rung[k] - low
+		d /= t.rung[k].decades() - low
 	}
 	return min(d+float64(base+k), maxDecades)
 }
 
 // byLaw is Decades without the rungs, and without an end.
 func (t *Tail) byLaw(u float64) float64 {
-	if u <= t.t {
-		return max(0, u/t.t*levelDecades)
+	from := float64(t.t)
+	if u <= from {
+		return max(0, u/from*levelDecades)
 	}
-	atStart := -math.Log10(t.mass)
-	z := (u-t.t)/t.scale - gap
+	atStart := -math.Log10(float64(t.mass))
+	z := (u-from)/float64(t.scale) - gap
 	if z <= 0 {
 		return atStart + z/gap*(atStart-levelDecades)
 	}
@@ -109,7 +129,7 @@ func (t *Tail) byLaw(u float64) float64 {
 }
 
 // Ordinary says whether u lies where nine points in ten do. Their Decades are at most 1, and Learn makes no difference between them.
-func (t *Tail) Ordinary(u float64) bool { return u <= t.t }
+func (t *Tail) Ordinary(u float64) bool { return u <= float64(t.t) }
 
 // P returns the estimated probability of a point with at least u decades, in (0, 1].
 func (t *Tail) P(u float64) float64 { return math.Exp(-math.Ln10 * t.Decades(u)) }
@@ -122,11 +142,11 @@ func (t *Tail) At(p float64) float64 {
 	}
 	k, low := min(int(d)-base, rungs), float64(base)
 	if k > 0 {
-		low = t.rung[k-1]
+		low = t.rung[k-1].decades()
 	}
 	d -= float64(base + k)
 	if k < rungs {
-		d *= t.rung[k] - low
+		d *= t.rung[k].decades() - low
 	}
 	return t.lawAt(low + d)
 }
@@ -134,14 +154,15 @@ func (t *Tail) At(p float64) float64 {
 // lawAt is the inverse of byLaw.
 func (t *Tail) lawAt(d float64) float64 {
 	if d <= levelDecades {
-		return t.t * d / levelDecades
+		return float64(t.t) * d / levelDecades
 	}
-	y := d*math.Ln10 + math.Log(t.mass)
-	z := gap + gap*y/math.Log(level/t.mass)
+	mass := float64(t.mass)
+	y := d*math.Ln10 + math.Log(mass)
+	z := gap + gap*y/math.Log(level/mass)
 	if y > 0 {
 		z = gap + t.excess(y)
 	}
-	return t.t + z*t.scale
+	return float64(t.t) + z*float64(t.scale)
 }
 
 // exponent returns -ln of the probability of an excess of more than z scales, given that there is one.
@@ -149,7 +170,8 @@ func (t *Tail) exponent(z float64) float64 {
 	if t.shape < minShape {
 		return z
 	}
-	return math.Log1p(t.shape*z) / t.shape
+	k := float64(t.shape)
+	return math.Log1p(k*z) / k
 }
 
 // excess is the inverse of exponent.
@@ -157,7 +179,8 @@ func (t *Tail) excess(y float64) float64 {
 	if t.shape < minShape {
 		return y
 	}
-	return math.Expm1(min(t.shape*y, maxLog)) / t.shape
+	k := float64(t.shape)
+	return math.Expm1(min(k*y, maxLog)) / k
 }
 
 // Young returns the law for a series of which nothing is known but that others like it have the law t. It counts for no more than the nominal
@@ -175,45 +198,53 @@ func (t *Tail) Unsettle() { t.n = priorN }
 func (t *Tail) Learn(u float64) {
 	t.storm -= t.storm * calm
 	t.climb(t.byLaw(u))
-	gain := 1 / min(t.n, maxN)
+	gain := 1 / float64(min(t.n, maxN))
 	t.n = min(t.n+1, maxSeen)
+	from, mass := float64(t.t), float64(t.mass)
 	// The gain of a quantile is best at 1/density, here that of an exponential law through (t, level).
-	if u <= t.t {
-		t.t = max(t.t*(1-gain*math.Log10E), minT)
-		t.mass = max(t.mass*(1-gain), minMass)
+	if u <= from {
+		t.t = float32(max(from*(1-gain*math.Log10E), minT))
+		t.mass = float32(max(mass*(1-gain), minMass))
 		return
 	}
-	z := (u-t.t)/t.scale - gap
+	z := (u-from)/float64(t.scale) - gap
 	if z <= 0 {
-		t.mass = max(t.mass*(1-gain), minMass)
+		t.mass = float32(max(mass*(1-gain), minMass))
 	} else {
 		y := t.exponent(z)
-		if y > math.Log(t.mass/alarmP) {
-			gain *= max(1/((1+t.storm)*(1+t.storm)), leastWeight)
+		if y > math.Log(mass/alarmP) {
+			gain *= max(t.weight(), leastWeight)
 			t.storm++
 		}
-		t.learnExcess(z, y, min(gain/t.mass, 1/(priorN*level)))
-		t.mass = min(t.mass+gain*(1-t.mass), maxMass)
+		t.learnExcess(z, y, min(gain/mass, 1/(priorN*level)))
+		t.mass = float32(min(mass+gain*(1-mass), maxMass))
 	}
-	t.t = min(t.t*(1+gain*math.Log10E*(1-level)/level), maxT)
+	t.t = float32(min(from*(1+gain*math.Log10E*(1-level)/level), maxT))
+}
+
+// weight is that of a point in a storm.
+func (t *Tail) weight() float64 {
+	storm := float64(t.storm)
+	return 1 / ((1 + storm) * (1 + storm))
 }
 
 // climb moves the rungs as a point of d decades by the law has them move. A rung takes those above it along: what is rarer is known
 // from fewer points.
 func (t *Tail) climb(d float64) {
-	low, p, shift := float64(base), 0.1, 0.0
-	weight := 1 / ((1 + t.storm) * (1 + t.storm))
+	low, shift := float64(base), 0.0
+	n, weight := float64(t.n), t.weight()
 	for k := range t.rung {
-		p /= 10
-		gain := hurry * math.Log10E / (2 + p*min(t.n, max(fewest, beyond/p)))
-		if d >= t.rung[k] {
+		p := rungShare[k]
+		gain := hurry * math.Log10E / (2 + p*min(n, rungWeigh[k]))
+		was := t.rung[k].decades()
+		if d >= was {
 			shift += gain * weight * (1 - p)
 		} else {
 			shift -= gain * p
 		}
-		next := max(min(t.rung[k]+shift, float64(base+1+k)+maxLift), low+minStep)
-		shift = next - t.rung[k]
-		t.rung[k], low = next, next
+		next := max(min(was+shift, float64(base+1+k)+maxLift), low+minStep)
+		shift = next - was
+		t.rung[k], low = newRung(next), next
 	}
 }
 
@@ -224,8 +255,8 @@ func (t *Tail) climb(d float64) {
 //	information for (ln scale, k) = 1/(1+2k) · | 1         1/(1+k) |
 //	                                           | 1/(1+k)   2/(1+k) |
 func (t *Tail) learnExcess(z, exponent, gain float64) {
-	k := t.shape
-	rare := math.Log(t.mass / rareP)
+	k := float64(t.shape)
+	rare := math.Log(float64(t.mass) / rareP)
 	censored := exponent > rare
 	if censored {
 		exponent, z = rare, t.excess(rare)
@@ -246,24 +277,30 @@ func (t *Tail) learnExcess(z, exponent, gain float64) {
 		shape = min(max(shape, 0), maxShape)
 		step = gain * (1 + 2*k) * byScale // the shape is held, and only the scale moves
 	}
-	t.shape = shape
-	t.scale = min(max(t.scale*math.Exp(step), t.t*narrowest), maxT)
+	t.shape = float32(shape)
+	t.scale = float32(min(max(float64(t.scale)*math.Exp(step), float64(t.t)*narrowest), maxT))
 }
 
 // Bytes implements Law.
 func (t *Tail) Bytes() int { return tailSize - 1 }
 
 const (
-	tailVersion  = 2
-	withoutRungs = 1               // which begin nominal
-	tailSize     = 1 + (6+rungs)*8 // a byte and the floats
+	tailVersion = 3
+	tailSize    = 1 + (6+rungs)*4
+
+	longVersion = 2 // the version before, of as many float64s
+	longSize    = 1 + (6+rungs)*8
 )
 
-// AppendBinary appends the state, 81 bytes.
+// AppendBinary appends the state, 41 bytes.
 func (t *Tail) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, tailVersion)
-	for _, v := range [...]float64{t.n, t.t, t.mass, t.scale, t.shape, t.storm, t.rung[0], t.rung[1], t.rung[2], t.rung[3]} {
-		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+	b = binary.LittleEndian.AppendUint32(b, t.n)
+	for _, v := range [...]float32{t.t, t.mass, t.scale, t.shape, t.storm} {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
+	}
+	for _, r := range t.rung {
+		b = binary.LittleEndian.AppendUint32(b, uint32(r))
 	}
 	return b, nil
 }
@@ -271,34 +308,66 @@ func (t *Tail) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote. Other bytes are refused with an error that wraps detectors.ErrState, and leave t as
 // it was.
 func (t *Tail) UnmarshalBinary(b []byte) error {
-	size := tailSize
-	if len(b) > 0 && b[0] == withoutRungs {
-		size -= rungs * 8
-	}
-	if len(b) != size {
-		return fmt.Errorf("%w: tail of %d bytes, want %d", detectors.ErrState, len(b), size)
-	}
-	if b[0] != tailVersion && b[0] != withoutRungs {
+	var r Tail
+	switch {
+	case len(b) == tailSize && b[0] == tailVersion:
+		r = readTail(b[1:])
+	case len(b) == longSize && b[0] == longVersion:
+		r = readLongTail(b[1:])
+	case len(b) == tailSize || len(b) == longSize:
 		return fmt.Errorf("%w: tail of version %d, want %d", detectors.ErrState, b[0], tailVersion)
+	default:
+		return fmt.Errorf("%w: tail of %d bytes, want %d", detectors.ErrState, len(b), tailSize)
 	}
-	r := NewTail()
-	for i, v := range [...]*float64{&r.n, &r.t, &r.mass, &r.scale, &r.shape, &r.storm, &r.rung[0], &r.rung[1], &r.rung[2], &r.rung[3]} {
-		if 1+8*i == size {
-			break
-		}
-		*v = math.Float64frombits(binary.LittleEndian.Uint64(b[1+8*i:]))
-	}
-	within := func(v, low, high float64) bool { return v >= low && v <= high } // false for NaN
-	ok := within(r.n, priorN, maxSeen) && within(r.t, minT, maxT) && within(r.mass, minMass, maxMass) &&
-		within(r.scale, minT*narrowest, maxT) && within(r.shape, 0, maxShape) && within(r.storm, 0, 1/calm)
-	low := float64(base)
-	for k, rung := range r.rung {
-		ok = ok && within(rung, low+minStep, float64(base+1+k)+maxLift)
-		low = rung
-	}
-	if !ok {
+	if !r.sound() {
 		return fmt.Errorf("%w: tail %+v is out of range", detectors.ErrState, r)
 	}
 	*t = r
 	return nil
+}
+
+func readTail(b []byte) (t Tail) {
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(b[4*i:]) }
+	t.n = word(0)
+	for i, v := range [...]*float32{&t.t, &t.mass, &t.scale, &t.shape, &t.storm} {
+		*v = math.Float32frombits(word(1 + i))
+	}
+	for k := range t.rung {
+		t.rung[k] = rung(word(6 + k))
+	}
+	return t
+}
+
+// readLongTail reads the version before. What is out of range stays so: a number that an integer has no room for is none that a tail can have.
+func readLongTail(b []byte) (t Tail) {
+	word := func(i int) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])) }
+	if n := word(0); n <= maxSeen {
+		t.n = uint32(max(n, 0))
+	}
+	for i, v := range [...]*float32{&t.t, &t.mass, &t.scale, &t.shape, &t.storm} {
+		*v = float32(word(1 + i))
+	}
+	for k := range t.rung {
+		if d := word(6 + k); d < maxRung {
+			t.rung[k] = newRung(max(d, 0))
+		}
+	}
+	return t
+}
+
+// maxRung is more decades than a rung ever has.
+const maxRung = 8
+
+// sound says whether all is within the bounds that Learn keeps, as they are in so few digits.
+func (t *Tail) sound() bool {
+	within := func(v, low, high float32) bool { return v >= low && v <= high } // false for NaN
+	ok := t.n >= priorN && t.n <= maxSeen && within(t.t, minT, maxT) && within(t.mass, minMass, maxMass) &&
+		within(t.scale, minT*narrowest, maxT) && within(t.shape, 0, maxShape) && within(t.storm, 0, 1/calm)
+	low := float64(base)
+	for k, r := range t.rung {
+		d := r.decades()
+		ok = ok && d >= low+minStep-rungUnit && d <= float64(base+1+k)+maxLift
+		low = d
+	}
+	return ok
 }

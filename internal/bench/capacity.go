@@ -41,7 +41,7 @@ type Demand struct {
 const (
 	busy           = 0.6     // share of a core that is used in the mean: the rest is for peaks, and to catch up
 	stateShare     = 0.75    // bytes of an encoded series over those in memory
-	restoredSeries = 330_000 // a second
+	restoredSeries = 500_000 // a second
 	chainsStored   = 2 * 1.5 // two, each with what changed beside it
 	headroom       = 2       // memory over what lives, with GOGC at its default
 	encoded        = 2       // times a whole state is held while it is written

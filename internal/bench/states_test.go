@@ -17,7 +17,7 @@ func TestStates(t *testing.T) {
 		t.Fatal(err)
 	}
 	for figure, least := range map[string]float64{
-		"bytes/series": 200, "whole: MB": 300 * 200 / 1e6, "1 %: MB": 3 * 200 / 1e6, "whole: stored MB": 1e-3, "whole: store ms": 1e-3, "pause max ms": 1e-3,
+		"bytes/series": 150, "whole: MB": 300 * 150 / 1e6, "1 %: MB": 3 * 150 / 1e6, "whole: stored MB": 1e-3, "whole: store ms": 1e-3, "pause max ms": 1e-3,
 	} {
 		if got := r.Median("300 series", figure); !(got >= least) {
 			t.Errorf("%s is %v, want %v or more", figure, got, least)

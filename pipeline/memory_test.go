@@ -1,0 +1,139 @@
+package pipeline_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+)
+
+const millions = `decode: {format: csv, columns: [k, v, w, x, y, z], key: k, time: {}, values: [v, w, x, y, z]}
+detectors: [{kind: ewma}]
+max_series: 5000000
+max_bytes: 5000000000`
+
+// A series with an EWMA over five fields takes 256 bytes of a process, its key of 12 bytes included: millions of keys have one. What the plan says of it
+// is near the truth.
+func TestSeriesAreSmall(t *testing.T) {
+	held := heapPerSeries(t, 150_000)
+	c := settingsOf(t, millions)
+	own, err := c.SeriesBytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if planned := float64(own + 12); held > 256 || planned < 0.9*held || planned > 1.1*held {
+		t.Errorf("%.0f bytes of heap are held for each series, and %.0f by the plan, want at most 256, and the same", held, planned)
+	}
+}
+
+// BenchmarkHeap reports the heap that lives for each of a million series.
+func BenchmarkHeap(b *testing.B) {
+	for b.Loop() {
+		b.ReportMetric(heapPerSeries(b, 1_000_000), "B/series")
+	}
+}
+
+// BenchmarkKeys is the whole work on a record, decoded from CSV, whose key is any of so many.
+func BenchmarkKeys(b *testing.B) {
+	for _, n := range []int{100, 10_000, 1_000_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			w := newWorker(b, settingsOf(b, millions))
+			r := rand.New(rand.NewPCG(1, 2))
+			records := make([]pipeline.Record, 1<<17)
+			for i := range records {
+				records[i].Timestamp = int64(i)
+				records[i].Value = fmt.Appendf(nil, "key-%08d,%.3f,%.3f,%.3f,%.3f,%.3f", r.IntN(n), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64())
+			}
+			for i := range n {
+				w.Process([]pipeline.Record{{Offset: int64(i), Value: fmt.Appendf(nil, "key-%08d,1,2,3,4,5", i)}}, 0)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := 0; b.Loop(); i++ {
+				one := records[i%len(records):][:1]
+				one[0].Offset = w.Position()
+				w.Process(one, 0)
+			}
+		})
+	}
+}
+
+// heapPerSeries is what the heap grows by when so many series have three points each, and all of them have changed since a checkpoint.
+func heapPerSeries(t testing.TB, n int) float64 {
+	t.Helper()
+	w := newWorker(t, settingsOf(t, millions))
+	before := living()
+	var value []byte
+	feed := func(times int) {
+		for i := range times * n {
+			value = fmt.Appendf(value[:0], "key-%08d,%d,%d,%d,%d,%d.5", i%n, i%7, i%11, i%13, i%17, i%19)
+			w.Process([]pipeline.Record{{Offset: max(w.Position(), 0), Timestamp: int64(i), Value: value}}, 0)
+		}
+	}
+	feed(2)
+	w.Cut(true)
+	for done := false; !done; {
+		done = w.Continue(1 << 20)
+	}
+	feed(1)
+	after := living()
+	if w.Series() != n {
+		t.Fatalf("%d series, want %d", w.Series(), n)
+	}
+	runtime.KeepAlive(w)
+	return float64(after-before) / float64(n)
+}
+
+func living() uint64 {
+	runtime.GC()
+	runtime.GC() // what a sweep left
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// However many series a worker has, and though it is restored in between, each scores as it would alone.
+func TestSeriesAreApart(t *testing.T) {
+	const series, points = 2500, 40
+	c := settingsOf(t, millions)
+	records := make([]pipeline.Record, series*points)
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range records {
+		key := i % series
+		records[i] = pipeline.Record{
+			Offset: int64(i), Timestamp: midnight.UnixNano() + int64(i),
+			Value: fmt.Appendf(nil, "k%d,%g,%g,%g,1,2", key, r.NormFloat64(), float64(key)+r.NormFloat64(), 1e9+r.NormFloat64()),
+		}
+	}
+	together, alone := map[string][]float64{}, map[string][]float64{}
+	scores := func(w *pipeline.Worker, of map[string][]float64) {
+		w.Trace = func(p pipeline.Trace) {
+			if p.Scored {
+				of[p.Key] = append(of[p.Key], p.Score)
+			}
+		}
+	}
+	w := newWorker(t, c)
+	scores(w, together)
+	w.Process(records[:len(records)/2], 0)
+	w = restored(t, w, c)
+	scores(w, together)
+	w.Process(records[len(records)/2:], 0)
+	for key := 0; key < series; key += 311 {
+		w := newWorker(t, c)
+		scores(w, alone)
+		for i := key; i < len(records); i += series {
+			w.Process(records[i:i+1], 0)
+		}
+	}
+	maps.DeleteFunc(together, func(key string, _ []float64) bool { return alone[key] == nil })
+	if diff := cmp.Diff(alone, together); diff != "" || len(alone) != 9 {
+		t.Errorf("scores of %d series (-alone +together): %.2000s", len(alone), diff)
+	}
+}
