@@ -79,9 +79,9 @@ bench-compare: ## measure the whole path of this tree beside that of commit BASE
 	  && (cd "$$base" && $(GO) build -o "$$base/beside" ./cmd/gonomaly) \
 	  && $(GO) run ./cmd/gonomaly bench path --only raw,records,windows,paced --runs $(or $(RUNS),5) --beside "$$base/beside"
 
-bench-metrics: ## measure what metrics cost: the path beside the same built without them, RUNS (12) times by turns
+bench-metrics: ## measure what metrics cost: the path beside the same built without them, at the same time, RUNS (25) times
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) run ./internal/prove unmetered -o "$$dir/unmetered" && $(GO) build -o "$$dir/gonomaly" ./cmd/gonomaly \
-	  && "$$dir/gonomaly" bench path --only records,windows --runs $(or $(RUNS),12) --beside "$$dir/unmetered"
+	  && "$$dir/gonomaly" bench path --only records --runs $(or $(RUNS),25) --at-once --beside "$$dir/unmetered"
 
 quality: ## measure the detectors on the labelled data in DATA, beside the published ones, and print the tables or write OUTPUT
 	@$(GO) run ./cmd/gonomaly bench quality $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))
