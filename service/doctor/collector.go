@@ -22,9 +22,9 @@ func collector(f *facts) []Finding {
 
 // collectorRemedy goes by what an error says: the client has no types for it.
 func collectorRemedy(says string, grpc bool) string {
-	has := func(any ...string) bool {
-		for _, some := range any {
-			if strings.Contains(says, some) {
+	has := func(texts ...string) bool {
+		for _, text := range texts {
+			if strings.Contains(says, text) {
 				return true
 			}
 		}
