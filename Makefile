@@ -16,7 +16,7 @@ BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
 export KAFKA_JARS ?= $(JARS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test race integration endure sim teeth chaos chaos-times faults lint fuzz bench bench-compare quality build up down kafka cover dashboards pictures monitoring
+.PHONY: help demo test race integration endure sim teeth chaos chaos-times faults lint fuzz bench bench-compare bench-metrics quality build up down kafka cover dashboards pictures monitoring
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,10 @@ bench-compare: ## measure the whole path of this tree beside that of commit BASE
 	@base=$$(mktemp -d) && trap 'git worktree remove --force "$$base"' EXIT && git worktree add --quiet --detach "$$base" $(or $(BASE),HEAD^) \
 	  && (cd "$$base" && $(GO) build -o "$$base/beside" ./cmd/gonomaly) \
 	  && $(GO) run ./cmd/gonomaly bench path --only raw,records,windows,paced --runs $(or $(RUNS),5) --beside "$$base/beside"
+
+bench-metrics: ## measure what metrics cost: the path beside the same built without them, at the same time, RUNS (25) times
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) run ./internal/prove unmetered -o "$$dir/unmetered" && $(GO) build -o "$$dir/gonomaly" ./cmd/gonomaly \
+	  && "$$dir/gonomaly" bench path --only records --runs $(or $(RUNS),25) --at-once --beside "$$dir/unmetered"
 
 quality: ## measure the detectors on the labelled data in DATA, beside the published ones, and print the tables or write OUTPUT
 	@$(GO) run ./cmd/gonomaly bench quality $(if $(DATA),--data $(DATA)) $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))

@@ -26,11 +26,15 @@ type pace struct {
 	commit  time.Duration // between two commits
 	check   time.Duration // between two looks at the sink's position, and at the end of the topic
 	idle    time.Duration // without progress, after which a loop counts as stuck
+
+	// hold is how long a problem is not met before the log says that it is over: longer than the 15 s after which the client takes a fetch for lost,
+	// and meets it again.
+	hold time.Duration
 }
 
 var usualPace = pace{
 	first: 100 * time.Millisecond, longest: 10 * time.Second, breaker: 2 * time.Second,
-	session: time.Second, commit: time.Second, check: 5 * time.Second, idle: time.Minute,
+	session: time.Second, commit: time.Second, check: 5 * time.Second, idle: time.Minute, hold: 20 * time.Second,
 }
 
 const (
@@ -62,7 +66,7 @@ func newMember(c *SinkConfig, sink Sink, letters message.Publisher, o *Options) 
 		name: c.ID(), kind: c.Kind, sink: sink, letters: letters, metrics: metrics, tracer: o.Tracer, log: o.Log.With("sink", c.ID()),
 		pace: o.pace,
 	}
-	m.health = &health{log: m.log, problems: map[string]problem{}}
+	m.health = &health{log: m.log, hold: m.pace.hold, problems: map[string]*problem{}}
 	m.loops = &loops{last: map[string]time.Time{}}
 	metrics.of(m.name)
 	m.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{

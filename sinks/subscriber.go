@@ -70,7 +70,6 @@ func (s *subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 				s.member.health.ok("consume " + topic)
 			default:
 				s.member.health.fail("consume "+topic, err)
-				s.member.log.Error("alerts are not read", "topic", topic, "error", err)
 			}
 			select {
 			case <-ctx.Done():

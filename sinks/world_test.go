@@ -31,7 +31,7 @@ const topic = "machines.alerts"
 // quick is the usual pace, some ten times as fast.
 var quick = pace{
 	first: 5 * time.Millisecond, longest: 500 * time.Millisecond, breaker: 200 * time.Millisecond,
-	session: 50 * time.Millisecond, commit: 100 * time.Millisecond, check: 300 * time.Millisecond, idle: 3 * time.Second,
+	session: 50 * time.Millisecond, commit: 100 * time.Millisecond, check: 300 * time.Millisecond, idle: 3 * time.Second, hold: 2 * time.Second,
 }
 
 // world is a broker, a Redis, and the alerts written so far.

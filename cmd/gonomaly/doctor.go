@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ with what to do about it:
   versions     this binary and the running ones, the file and what is in force
   instances    named with --url: do they answer, are they ready, and why not
   probes       where they are on: do those of the instances return, and when did the last
+  tracing      where it is on: does the collector take traces
 
 It takes part in nothing and changes nothing: of Redis it writes one key that is gone at once, to see whether Redis takes writes. Each
 question has as long as --timeout, whatever became of the others. Run it where the service runs, with the same environment: names, ports and
@@ -63,7 +65,7 @@ rights differ elsewhere. It exits 1 when anything is ✗.`,
 				return err
 			}
 			b := readBuild()
-			report := doctor.Examine(c.Context(), doctor.Options{Config: cfg, URLs: urls, Version: b.Version, Revision: b.Commit, Each: each})
+			report := doctor.Examine(c.Context(), doctor.Options{Config: cfg, URLs: urls, Version: b.Version, Revision: b.Commit, Each: each, Env: os.LookupEnv})
 			text := []byte(report.Text())
 			if asJSON {
 				if text, err = report.JSON(); err != nil {

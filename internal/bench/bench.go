@@ -56,6 +56,7 @@ type Options struct {
 	Profile    string        // file for a CPU profile
 	Program    []string      // command that runs gonomaly
 	Beside     string        // another gonomaly, to be measured by turns with it
+	AtOnce     bool          // or at the same time
 	Log        io.Writer
 }
 

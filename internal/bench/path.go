@@ -43,7 +43,7 @@ of committed records. The broker is --brokers, or an embedded one in this proces
 are deleted at the end.
 
 With --beside another gonomaly is measured by turns with this one, row by row: "records, beside" is that, and "records ÷ beside" how many times as much
-this one takes, run by run. What disturbs the machine for minutes disturbs both.`,
+this one takes, run by run. What disturbs the machine for minutes disturbs both; with --at-once both read at the same time, and it may last for seconds.`,
 	flags: func(f *pflag.FlagSet, o *Options) {
 		f.StringSliceVar(&o.Only, "only", nil, "measure these `ROWS` only")
 		f.StringSliceVar(&o.Brokers, "brokers", nil, "`BROKERS` of Kafka, host:port, instead of an embedded one")
@@ -54,6 +54,7 @@ this one takes, run by run. What disturbs the machine for minutes disturbs both.
 		f.Float64Var(&o.Rate, "rate", 50_000, "`EVENTS` a second of the paced row")
 		f.DurationVar(&o.Every, "commit-every", usualEvery, "`TIME` between two commits of the jobs")
 		f.StringVar(&o.Beside, "beside", "", "measure this other `GONOMALY` by turns with this one")
+		f.BoolVar(&o.AtOnce, "at-once", false, "run the other one at the same time, and not by turns")
 		f.StringVar(&o.Profile, "cpuprofile", "", "`FILE` for a profile of the last job's CPU")
 	},
 	run: benchPath,
@@ -106,6 +107,9 @@ func checkPath(o Options) error {
 			return &invalid.Value{Name: "--only", Value: name, Want: "raw, records, least, windows, paced, two or idle"}
 		}
 	}
+	if o.AtOnce && o.Beside == "" {
+		return &invalid.Value{Name: "--beside", Value: "", Want: "another gonomaly, with --at-once"}
+	}
 	for name, value := range map[string]float64{
 		"--events": float64(o.Events), "--keys": float64(o.Keys), "--partitions": float64(o.Partitions), "--rate": o.Rate,
 	} {
@@ -132,10 +136,15 @@ func benchPath(ctx context.Context, o Options, r *Result) error {
 					continue
 				}
 				w.say("%s", row.name)
-				if err := row.run(w, ctx); err != nil {
+				run := row.run
+				alone := o.Beside == "" || row.name == "raw"
+				if o.AtOnce && !alone {
+					run, alone = func(w *world, ctx context.Context) error { return w.runAtOnce(ctx, row) }, true
+				}
+				if err := run(w, ctx); err != nil {
 					return fmt.Errorf("%s: %w", row.name, err)
 				}
-				if o.Beside == "" || row.name == "raw" {
+				if alone {
 					continue
 				}
 				if err := w.runBeside(ctx, row); err != nil {

@@ -105,31 +105,19 @@ func (c *canvas) curve(step time.Duration, values []model.SamplePair, colour, op
 		}
 		run := values[:n]
 		values = values[n:]
-		var back []string
-		letter, last := "M", ""
-		for i, s := range run {
+		var above, below [][2]string
+		for _, s := range run {
 			x, top, bottom := at(s.Timestamp)
-			if i == 0 && n == 1 {
-				fmt.Fprintf(&lines, "M%s %sh.1", place(x), place(top))
-				break
-			}
-			height := place(top)
-			back = append(back, "L"+place(x)+" "+place(bottom))
-			if i > 0 && i < n-1 && height == last && place(second(at(run[i+1].Timestamp))) == height && opacity != "0.4" {
-				back = back[:len(back)-1]
-				continue // on a level line only the ends are needed
-			}
-			last = height
-			fmt.Fprintf(&lines, "%s%s %s", letter, place(x), height)
-			fmt.Fprintf(&areas, "%s%s %s", letter, place(x), height)
-			letter = "L"
+			above, below = append(above, [2]string{place(x), place(top)}), append(below, [2]string{place(x), place(bottom)})
 		}
-		for _, corner := range slices.Backward(back) {
-			areas.WriteString(corner)
+		if n == 1 {
+			fmt.Fprintf(&lines, "M%s %sh.1", above[0][0], above[0][1])
+			continue
 		}
-		if len(back) > 0 {
-			areas.WriteString("Z")
-		}
+		slices.Reverse(below)
+		line := along(above)
+		lines.WriteString("M" + line)
+		areas.WriteString("M" + line + "L" + along(below) + "Z")
 	}
 	if opacity != "" {
 		c.add(`<path d="%s" fill="%s" fill-opacity="%s"/>`, areas.String(), colour, opacity)
@@ -137,7 +125,16 @@ func (c *canvas) curve(step time.Duration, values []model.SamplePair, colour, op
 	c.add(`<path d="%s" fill="none" stroke="%s" stroke-width="1.5" stroke-linejoin="round" stroke-linecap="round"/>`, lines.String(), colour)
 }
 
-func second(_, y, _ float64) float64 { return y }
+// along leads from point to point. Of a level stretch only the ends are needed.
+func along(points [][2]string) string {
+	var way []string
+	for i, p := range points {
+		if i == 0 || i == len(points)-1 || points[i-1][1] != p[1] || points[i+1][1] != p[1] {
+			way = append(way, p[0]+" "+p[1])
+		}
+	}
+	return strings.Join(way, "L")
+}
 
 // legends names the lines below them, and says how high that is.
 func (c *canvas) legends(b box, all []line) (height float64) {

@@ -5,6 +5,7 @@ package chaos
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -83,8 +84,9 @@ type result struct {
 	Missed  []string        `json:"missed,omitempty"` // kinds of faults that never hit anything at work
 	Records int64           `json:"records"`
 
-	// Alerts and dead letters in Kafka that were committed, held against those of the oracle.
+	// Alerts, answers to probes and dead letters in Kafka that were committed, held against those of the oracle.
 	Alerts      int `json:"alerts"`
+	Answers     int `json:"answers"`
 	DeadLetters int `json:"dead_letters"`
 	Lost        int `json:"lost"`  // or hidden from readers of committed records
 	Wrong       int `json:"wrong"` // not told by the oracle, or in other words
@@ -97,7 +99,7 @@ type result struct {
 	RedisWrong  int `json:"redis_wrong"`  // differences between Redis and the topics, in alerts and open incidents
 	States      int `json:"states"`       // checkpoints held against the oracle's state at the end of the log
 	StatesWrong int `json:"states_wrong"` // that differ, end elsewhere, or are not there
-	Undisturbed int `json:"undisturbed"`  // differences between a run without faults and this one, in alerts and records received
+	Undisturbed int `json:"undisturbed"`  // differences between a run without faults and this one, in alerts, answers and records received
 	Exits       int `json:"exits"`        // processes that ended by themselves, or badly
 	CutShort    int `json:"cut_short"`    // that said at their deadline that not all had ended, as they do when brokers do not answer
 	Hung        int `json:"hung"`         // that did not end in time when told to
@@ -141,7 +143,7 @@ func TestChaos(t *testing.T) {
 	feeding, stopFeeding := context.WithCancel(t.Context())
 	defer stopFeeding()
 	fed := w.feed(feeding, s.Rate, s.Seed)
-	if err := w.startAll(); err != nil {
+	if err := errors.Join(w.configure(true), w.startAll()); err != nil {
 		t.Fatal(err)
 	}
 	watching, stopWatching := context.WithCancel(t.Context())
@@ -170,7 +172,7 @@ func TestChaos(t *testing.T) {
 	case r.bad():
 		r.Verdict = "fail"
 		t.Fail()
-	case len(r.Missed) > 0 || r.Alerts == 0 || r.DeadLetters == 0:
+	case len(r.Missed) > 0 || r.Alerts == 0 || r.Answers == 0 || r.DeadLetters == 0:
 		t.Fail()
 	case r.Shown > 0:
 		r.Verdict = "broker"

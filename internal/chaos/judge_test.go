@@ -24,6 +24,13 @@ func (w *world) judge(s settings, r *result) {
 	w.Helper()
 	bound := 2*time.Minute + s.For/4
 	begin := time.Now()
+	if err := w.until(bound, func() error { return w.probesReturn(begin) }); err != nil {
+		r.Stuck++
+		w.say("probes do not return: %v", err)
+	}
+	if err := w.stopProbing(); err != nil {
+		w.Fatal(err)
+	}
 	for _, g := range w.groups() {
 		if n, err := w.settle(g, bound-time.Since(begin)); err != nil {
 			r.Stuck += max(1, n)
@@ -39,12 +46,15 @@ func (w *world) judge(s settings, r *result) {
 	got, told := oracle.NewOutput(), newAlerts()
 	for _, s := range w.streams {
 		w.read(r, s.Alert.Topic, func(k *kgo.Record, committed bool) error {
-			if committed {
-				if _, err := got.AddAlert(k.Key, k.Value); err != nil {
-					return err
-				}
+			var err error
+			switch {
+			case !committed:
+			case isAnswer(k):
+				_, err = got.AddAnswer(k.Key, k.Value)
+			default:
+				_, err = got.AddAlert(k.Key, k.Value)
 			}
-			return told.add(k, committed)
+			return errors.Join(err, told.add(k, committed))
 		})
 	}
 	w.read(r, pipeline.DeadLetterTopic(input), func(k *kgo.Record, committed bool) error {
@@ -53,7 +63,8 @@ func (w *world) judge(s settings, r *result) {
 		}
 		return nil
 	})
-	r.Alerts, r.DeadLetters = told.Len(), got.Len()-told.Len()
+	r.Alerts, r.Answers = told.Len(), told.answers.Len()
+	r.DeadLetters = got.Len() - r.Alerts - r.Answers
 	w.inRedis(r, told)
 	r.Miscounted = w.miscounted()
 
@@ -77,7 +88,7 @@ func (w *world) judge(s settings, r *result) {
 	for _, e := range d.Examples {
 		w.say("%s", e)
 	}
-	if r.Undisturbed, err = w.undisturbed(told.Output, r.Records, bound); err != nil {
+	if r.Undisturbed, err = w.undisturbed(told, r.Records, bound); err != nil {
 		w.Fatal(err)
 	}
 }
@@ -259,8 +270,8 @@ func (w *world) miscounted() (n int) {
 	return n
 }
 
-// undisturbed counts the alerts in which a process that nobody disturbs differs from those that were, and the records that it lacks.
-func (w *world) undisturbed(want oracle.Output, records int64, bound time.Duration) (n int, err error) {
+// undisturbed counts the alerts and answers in which a process that nobody disturbs differs from those that were, and the records that it lacks.
+func (w *world) undisturbed(want alerts, records int64, bound time.Duration) (n int, err error) {
 	const run = ".undisturbed"
 	p, err := w.launch("undisturbed", "RUN="+run, "INSTANCE=undisturbed",
 		"KAFKA_BROKERS="+strings.Join(w.cluster.Addresses(), ","), "REDIS_ADDR="+w.redis.main.Address())
@@ -277,9 +288,11 @@ func (w *world) undisturbed(want oracle.Output, records int64, bound time.Durati
 			return 0, err
 		}
 	}
-	d := got.Against(want)
-	for _, e := range d.Examples {
-		w.say("undisturbed: %s", e)
+	for _, d := range []oracle.Difference{got.Against(want.Output), got.answers.Against(want.answers)} {
+		n += d.Sum()
+		for _, e := range d.Examples {
+			w.say("undisturbed: %s", e)
+		}
 	}
 	m, err := p.metrics(w.Context())
 	if err != nil {
@@ -293,7 +306,7 @@ func (w *world) undisturbed(want oracle.Output, records int64, bound time.Durati
 			}
 		}
 	}
-	return n + d.Sum(), p.terminate()
+	return n, p.terminate()
 }
 
 // undisturbedTopic is where the alerts of a stream go in another run.

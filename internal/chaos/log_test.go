@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -120,13 +121,26 @@ func (w *world) told(topic string, f func(r *kgo.Record, committed bool) error) 
 // alerts is what a topic of alerts tells.
 type alerts struct {
 	oracle.Output
+	answers oracle.Output   // to probes, which are no alerts
 	open    map[string]bool // incidents, at the end
 	aborted map[string]int  // how often an alert stands in a transaction that was aborted
 }
 
-func newAlerts() alerts { return alerts{oracle.NewOutput(), map[string]bool{}, map[string]int{}} }
+func newAlerts() alerts {
+	return alerts{oracle.NewOutput(), oracle.NewOutput(), map[string]bool{}, map[string]int{}}
+}
+
+// isAnswer says of a record of an alerts topic that it answers a probe.
+func isAnswer(r *kgo.Record) bool { return strings.HasPrefix(string(r.Key), pipeline.ProbeKey+"/") }
 
 func (a alerts) add(r *kgo.Record, committed bool) error {
+	if isAnswer(r) {
+		if _, err := pipeline.ParseAnswer(r.Value); err != nil || !committed {
+			return err
+		}
+		_, err := a.answers.AddAnswer(r.Key, r.Value)
+		return err
+	}
 	if !committed {
 		alert, err := pipeline.ParseAlert(r.Value)
 		a.aborted[alert.ID]++

@@ -41,8 +41,12 @@ func (w *world) fold(stored map[string]map[int32]*pipeline.Worker, r *result) (w
 	}
 	err = w.scan(input, kgo.ReadCommitted(), func(k *kgo.Record) error {
 		r.Records++
+		headers := make([]pipeline.Header, len(k.Headers)) // a probe is known by them
+		for i, h := range k.Headers {
+			headers[i] = pipeline.Header(h)
+		}
 		for _, p := range replays[k.Partition] {
-			if err := p.Take(pipeline.Record{Offset: k.Offset, Timestamp: k.Timestamp.UnixNano(), Key: k.Key, Value: k.Value}); err != nil {
+			if err := p.Take(pipeline.Record{Offset: k.Offset, Timestamp: k.Timestamp.UnixNano(), Key: k.Key, Value: k.Value, Headers: headers}); err != nil {
 				return err
 			}
 		}

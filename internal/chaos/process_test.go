@@ -117,7 +117,16 @@ func (p *process) terminate() error {
 }
 
 func (p *process) get(ctx context.Context, path string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+path, nil)
+	return p.ask(ctx, http.MethodGet, path)
+}
+
+func (p *process) post(ctx context.Context, path string) error {
+	_, err := p.ask(ctx, http.MethodPost, path)
+	return err
+}
+
+func (p *process) ask(ctx context.Context, method, path string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, method, p.url+path, nil)
 	if err != nil {
 		return "", err
 	}

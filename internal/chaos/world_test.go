@@ -30,7 +30,7 @@ const (
 )
 
 // streams read the input each at its own pace: one judges records, the other windows. Alerts are frequent, because each is a chance to
-// lose it; checkpoints are, because each is a chance to come back from it.
+// lose it; checkpoints are, because each is a chance to come back from it. Both read what both probers write.
 const streams = `
 kafka: {brokers: ["${KAFKA_BROKERS:-localhost:9092}"]}
 redis: {address: "${REDIS_ADDR:-localhost:6379}", key_prefix: "chaos${RUN:-}"}
@@ -38,14 +38,14 @@ instance: "${INSTANCE:-}"
 checkpoints: {every: 1s}
 streams:
   - name: points
-    topics: [in]
+    topics: [in]<probe>
     group: "points${RUN:-}"
     decode: {key: machine, time: {field: ts, unit: ms}, max_ahead: 87600h, values: [temp, pressure, rpm, vibration, load]}
     detectors: [{kind: metric, values: [temp]}, {kind: ewma, half_life: 30}]
     drift: [{kind: adwin, on: scores}, {kind: page_hinkley, on: values}]
     alert: {false_alarms: 1 per 50 points, cool_down: 10m, topic: "points${RUN:-}.alerts"}
   - name: windows
-    topics: [in]
+    topics: [in]<probe>
     group: "windows${RUN:-}"
     decode: {key: machine, time: {field: ts, unit: ms}, max_ahead: 87600h, values: [temp, load]}
     window: {every: 5m, aggregate: [count, mean, p99], lateness: 2m}
@@ -94,7 +94,7 @@ func newWorld(t testing.TB, brokers int) *world {
 		}
 	})
 	w.binary, w.config = filepath.Join(dir, "gonomaly"), filepath.Join(dir, "gonomaly.yaml")
-	if err := os.WriteFile(w.config, []byte(streams), 0o600); err != nil {
+	if err := w.configure(false); err != nil {
 		t.Fatal(err)
 	}
 	c, err := config.Load(w.config)
@@ -110,6 +110,44 @@ func newWorld(t testing.TB, brokers int) *world {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// configure writes the configuration, with probes or without.
+func (w *world) configure(probe bool) error {
+	more := ""
+	if probe {
+		more = "\n    probe: {every: 1s, timeout: 10s}"
+	}
+	return os.WriteFile(w.config, []byte(strings.ReplaceAll(streams, "<probe>", more)), 0o600)
+}
+
+// probesReturn is nil once probes of every process and stream have returned that were still under way at a time, or sent since.
+func (w *world) probesReturn(since time.Time) error {
+	for _, s := range w.slots {
+		m, err := s.process().metrics(w.Context())
+		if err != nil {
+			return err
+		}
+		for _, stream := range w.streams {
+			if at := m.sum("gonomaly_probe_last_return_timestamp_seconds", "stream", stream.Name); at < float64(since.Unix()+1) {
+				return fmt.Errorf("the last probe of %s, stream %s, returned at %v", s.name, stream.Name, at)
+			}
+		}
+	}
+	return nil
+}
+
+// stopProbing has the processes write no more probes, so that all can be caught up with.
+func (w *world) stopProbing() error {
+	if err := w.configure(false); err != nil {
+		return err
+	}
+	for _, s := range w.slots {
+		if err := s.process().post(w.Context(), "/-/reload"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startServers starts Redis and the brokers. A process comes in by a listener of its own name, and so through its own proxies. Those are

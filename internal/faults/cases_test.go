@@ -29,11 +29,15 @@ var faults = []fault{
 	},
 	{
 		name: "leader-away", what: "the broker of one partition of four stopped, of three brokers", setup: setup{brokers: 3},
-		strike: func(g *group) { g.must(g.kafka.Stop()) },
+		strike: func(g *group) {
+			g.must(g.kafka.Stop())
+			g.struck = time.Now() // it serves until it ends, and takes minutes over what it cannot hand over
+		},
 		cure:   func(g *group) { g.must(g.kafka.Start(g.Context())) },
 		alerts: []string{"GonomalyPartitionsStalled, critical"},
 	},
 	withheld(),
+	answersWithheld(),
 	{
 		name: "redis-stopped", what: "Redis stopped", setup: setup{redis: true},
 		strike: func(g *group) { g.must(g.redis.Stop()) },
@@ -88,14 +92,14 @@ var faults = []fault{
 		alerts: []string{"GonomalyDeadLettersHigh, warning"},
 	},
 	{
-		name: "clock-believed", what: "the same believed (`max_ahead: 2h`), with windows", setup: setup{decode: ", max_ahead: 2h", window: minutes},
+		name: "clock-believed", what: "the same believed (`max_ahead: 2h`), with windows", setup: setup{decode: ", max_ahead: 2h", stream: minutes},
 		strike: func(g *group) { g.dates(time.Hour) },
 		cure:   func(g *group) { g.spoil.Store(nil) },
 		alerts: []string{"GonomalyFutureRecords, warning", "GonomalyLateRecords, warning"},
 		stays:  map[string]string{"GonomalyLateRecords, warning": "stays until event time has come up to the watermark, an hour"},
 	},
 	{
-		name: "clock-behind", what: "the clock of one producer in ten an hour behind, with windows", setup: setup{window: minutes},
+		name: "clock-behind", what: "the clock of one producer in ten an hour behind, with windows", setup: setup{stream: minutes},
 		strike: func(g *group) { g.dates(-time.Hour) },
 		cure:   func(g *group) { g.spoil.Store(nil) },
 		alerts: []string{"GonomalyLateRecords, warning"},
@@ -203,21 +207,50 @@ func (g *group) restart(with syscall.Signal) {
 	}
 }
 
-// withheld is a producer that begins a transaction and never ends it: readers of committed records get nothing of what is written after that.
+// open is a producer that has begun a transaction, with a record in each of these partitions of a topic: readers of committed records get
+// nothing of what is written there after it, until it is ended.
+func (g *group) open(name, topic string, partitions ...int32) *kgo.Client {
+	g.Helper()
+	producer, err := kgo.NewClient(kgo.SeedBrokers(g.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.TransactionalID(g.name+"-"+name), kgo.TransactionTimeout(15*time.Minute)) // a default broker allows no more
+	g.must(err)
+	g.Cleanup(producer.Close)
+	g.must(producer.BeginTransaction())
+	for _, i := range partitions {
+		g.must(producer.ProduceSync(g.Context(), &kgo.Record{Topic: topic, Partition: i, Value: []byte(report(0, time.Now(), 21))}).FirstErr())
+	}
+	return producer
+}
+
+func (g *group) abort(producer *kgo.Client) {
+	g.Helper()
+	g.must(producer.EndTransaction(g.Context(), kgo.TryAbort))
+}
+
 func withheld() fault {
 	var producer *kgo.Client
 	return fault{
 		name: "withheld", what: "one partition of four behind a transaction that nobody ends",
-		strike: func(g *group) {
-			var err error
-			producer, err = kgo.NewClient(kgo.SeedBrokers(g.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-				kgo.TransactionalID(g.name+"-upstream"), kgo.TransactionTimeout(15*time.Minute))
-			g.must(err)
-			g.Cleanup(producer.Close)
-			g.must(producer.BeginTransaction())
-			g.must(producer.ProduceSync(g.Context(), &kgo.Record{Topic: g.name, Value: []byte(report(0, time.Now(), 21))}).FirstErr())
-		},
-		cure:   func(g *group) { g.must(producer.EndTransaction(g.Context(), kgo.TryAbort)) },
+		strike: func(g *group) { producer = g.open("upstream", g.name, 0) },
+		cure:   func(g *group) { g.abort(producer) },
 		alerts: []string{"GonomalyRecordsWithheld, critical"},
+	}
+}
+
+// answersWithheld hides alerts from their readers, and nothing that Gonomaly does itself tells: it commits, and its sinks have no lag, for the log
+// ends there for them.
+func answersWithheld() fault {
+	var producer *kgo.Client
+	return fault{
+		name: "answers-withheld", what: "the alerts topic behind a transaction that nobody ends, with `probe: {every: 10s, timeout: 10s}`",
+		setup: setup{stream: "\n    probe: {every: 10s, timeout: 10s}"},
+		strike: func(g *group) {
+			first := g.open("first", g.name+".alerts", 0, 1, 2, 3)
+			time.Sleep(10 * time.Minute) // the ticket comes after more time than a broker leaves a transaction
+			producer = g.open("second", g.name+".alerts", 0, 1, 2, 3)
+			g.abort(first)
+		},
+		cure:   func(g *group) { g.abort(producer) },
+		alerts: []string{"GonomalyProbeLost, warning"},
 	}
 }

@@ -62,7 +62,7 @@ func (f *fault) run(t *testing.T, w *world) []row {
 		t.Fatalf("before anything is done there is %s: %s", key, s.summary)
 	}
 	g.say("now: %s", f.what)
-	struck := time.Now()
+	g.struck = time.Now()
 	f.strike(g)
 	if len(f.alerts) == 0 {
 		time.Sleep(calm)
@@ -81,7 +81,7 @@ func (f *fault) run(t *testing.T, w *world) []row {
 		return nil
 	})
 	g.look(f.what)
-	cured := struck
+	cured := g.struck
 	if f.cure != nil {
 		g.say("cured")
 		cured = time.Now()
@@ -103,7 +103,7 @@ func (f *fault) run(t *testing.T, w *world) []row {
 		if slices.Contains(f.may, key) && !s.told.IsZero() {
 			t.Errorf("%s pages again, by %s, %.0f s after the cure", f.what, key, s.told.Sub(cured).Seconds())
 		}
-		rows = append(rows, row{what: f.what, alert: key, sighting: *s, after: s.first.Sub(struck), gone: s.last.Sub(cured), stays: f.stays[key]})
+		rows = append(rows, row{what: f.what, alert: key, sighting: *s, after: s.first.Sub(g.struck), gone: s.last.Sub(cured), stays: f.stays[key]})
 	}
 	slices.SortFunc(rows, func(a, b row) int { return int(a.after - b.after) })
 	return rows

@@ -24,8 +24,8 @@ type setup struct {
 	brokers int    // of its own; 0 to use that of all
 	redis   bool   // of its own
 	members int    // processes; 1 where it is 0
-	decode  string // further settings of the stream
-	window  string
+	decode  string // further settings of how records are read
+	stream  string // and of the stream
 	sinks   string // instead of Redis
 }
 
@@ -37,7 +37,7 @@ streams:
   - name: <name>
     topics: [<name>]
     decode: {key: machine, time: {field: ts, unit: ms}, values: [temp]<decode>}
-    detectors: [{kind: ewma, half_life: <half_life>}]<window>
+    detectors: [{kind: ewma, half_life: <half_life>}]<stream>
     alert: {false_alarms: 1 per 100 points, cool_down: 10s, topic: <name>.alerts}
 sinks: [<sinks>]
 `
@@ -62,6 +62,7 @@ type group struct {
 	redis     *local.Redis
 	client    *kgo.Client
 	members   []*member
+	struck    time.Time // when the fault began
 	spoil     atomic.Pointer[spoiler]
 	takes     atomic.Int64 // nanoseconds that who reads standard output takes for each kilobyte
 }
@@ -82,7 +83,7 @@ func (w *world) newGroup(t *testing.T, name string, s setup) *group {
 		s.sinks = "{kind: redis}"
 	}
 	g.text = strings.NewReplacer("<brokers>", strings.Join(g.brokers, ", "), "<redis>", g.redis.Address(), "<name>", name,
-		"<decode>", s.decode, "<window>", s.window, "<sinks>", s.sinks).Replace(configuration)
+		"<decode>", s.decode, "<stream>", s.stream, "<sinks>", s.sinks).Replace(configuration)
 	g.config = filepath.Join(g.dir, "gonomaly.yaml")
 	g.configure("30")
 	client, err := kgo.NewClient(kgo.SeedBrokers(g.brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -65,7 +66,7 @@ func (s *server) Stop() error {
 	if s.exited == nil { // it never started
 		return nil
 	}
-	if err := s.Signal(os.Interrupt); err != nil {
+	if err := s.Signal(syscall.SIGTERM); err != nil { // a shell has what it starts in the background ignore SIGINT
 		return s.Kill()
 	}
 	select {

@@ -2,6 +2,7 @@
 //
 //	prove sim [-seeds N] [-from SEED] [-exact]     live through N simulated runs
 //	prove teeth [-only TEXT] [-o FILE]             switch the rules off one by one, and see who notices
+//	prove unmetered [-o FILE]                      build gonomaly without its metrics, for a benchmark beside it
 package main
 
 import (
@@ -21,8 +22,10 @@ func main() {
 		err = sim(ctx, os.Args[2:])
 	case "teeth":
 		err = teeth(ctx, os.Args[2:])
+	case "unmetered":
+		err = unmetered(ctx, os.Args[2:])
 	default:
-		err = fmt.Errorf("prove %s: want prove sim or prove teeth", args[0])
+		err = fmt.Errorf("prove %s: want prove sim, prove teeth or prove unmetered", args[0])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -7,6 +7,13 @@ import (
 	"testing"
 )
 
+// What is measured and is no longer where it was would be measured on both sides.
+func TestMeasuresAreOfThisCode(t *testing.T) {
+	if _, err := withoutMeasures(filepath.Join("..", "..")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A mutant whose text is no longer in its file switches nothing off: it would be found out only by the long run that is to catch it.
 func TestMutantsAreOfThisCode(t *testing.T) {
 	for _, m := range mutants {

@@ -55,14 +55,9 @@ func New(o Options) (*Tracer, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := []otlptracehttp.Option{
-		otlptracehttp.WithEndpointURL(target),
-		otlptracehttp.WithCompression(otlptracehttp.GzipCompression),
-		otlptracehttp.WithRetry(otlptracehttp.RetryConfig{Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: exportTimeout}),
-	}
-	if len(headers) > 0 {
-		opts = append(opts, otlptracehttp.WithHeaders(headers)) // else those of the environment
-	}
+	opts := exporting(target, headers, otlptracehttp.RetryConfig{
+		Enabled: true, InitialInterval: time.Second, MaxInterval: 5 * time.Second, MaxElapsedTime: exportTimeout,
+	})
 	// The library has one place for what it has to say, and would print it among our log's lines.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { o.Log.Warn("tracing", "error", err) }))
 	ctx := context.Background() // of a start that waits for nothing
@@ -81,6 +76,17 @@ func New(o Options) (*Tracer, error) {
 		sdk.WithSpanProcessor(&gate{collected, out}))
 	o.Log.Info("tracing", "endpoint", target, "sample", o.Config.Sample)
 	return &Tracer{share: o.Config.Sample, provider: provider, tracer: provider.Tracer("github.com/gonomaly/gonomaly")}, nil
+}
+
+// exporting are the options of a client of the collector.
+func exporting(target string, headers map[string]string, again otlptracehttp.RetryConfig) []otlptracehttp.Option {
+	opts := []otlptracehttp.Option{
+		otlptracehttp.WithEndpointURL(target), otlptracehttp.WithCompression(otlptracehttp.GzipCompression), otlptracehttp.WithRetry(again),
+	}
+	if len(headers) > 0 {
+		opts = append(opts, otlptracehttp.WithHeaders(headers)) // else those of the environment
+	}
+	return opts
 }
 
 // speaksGRPC says whether the environment asks for what we do not speak.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/service/top"
@@ -22,10 +23,11 @@ import (
 // Options make an examination.
 type Options struct {
 	Config   *config.Config
-	URLs     []string      // of instances
-	Version  string        // of this binary
-	Revision string        // that it was made of
-	Each     time.Duration // that one question may take
+	URLs     []string                    // of instances
+	Version  string                      // of this binary
+	Revision string                      // that it was made of
+	Each     time.Duration               // that one question may take
+	Env      func(string) (string, bool) // looks up a variable of the environment; nil has none
 }
 
 // facts are what was found, before it is judged.
@@ -42,6 +44,7 @@ type facts struct {
 	later     map[string]kafka.GroupState // groups that were asked again, behind whose offsets a state lay
 	instances []top.Scrape
 	disks     []disk
+	collector tracing.Asked
 }
 
 // standing is what the store of checkpoints has of a partition.
@@ -61,7 +64,7 @@ func Examine(ctx context.Context, o Options) *Report {
 // judge goes from what everything depends on to what depends on it: the first that is bad explains most of what follows.
 func judge(f *facts) []Finding {
 	var all []Finding
-	for _, look := range []func(*facts) []Finding{brokers, topics, rights, groups, offsets, redis, checkpoints, clocks, disks, versions, instances, probes} {
+	for _, look := range []func(*facts) []Finding{brokers, topics, rights, groups, offsets, redis, checkpoints, clocks, disks, versions, instances, probes, collector} {
 		all = append(all, look(f)...)
 	}
 	return all
@@ -90,6 +93,15 @@ func gather(ctx context.Context, o Options) *facts {
 		})
 	}
 	asking.Go(func() { f.disks = lookAtDisks(o.Config) })
+	asking.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, o.Each)
+		defer cancel()
+		env := o.Env
+		if env == nil {
+			env = func(string) (string, bool) { return "", false }
+		}
+		f.collector = tracing.Ask(ctx, o.Config.Tracing, env)
+	})
 	asking.Wait()
 	return f
 }

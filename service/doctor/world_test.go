@@ -94,7 +94,12 @@ func (w *world) all() *world {
 }
 
 func (w *world) load() (*config.Config, error) {
-	return config.Parse("g.yaml", []byte(w.yaml), func(name string) (string, bool) { value, ok := w.env[name]; return value, ok })
+	return config.Parse("g.yaml", []byte(w.yaml), w.lookup)
+}
+
+func (w *world) lookup(name string) (string, bool) {
+	value, ok := w.env[name]
+	return value, ok
 }
 
 // edit replaces a text of the configuration.
@@ -203,7 +208,7 @@ func (w *world) examine(urls ...string) (*doctor.Report, string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	r := doctor.Examine(w.Context(), doctor.Options{Config: c, URLs: urls, Version: "v1", Each: w.each})
+	r := doctor.Examine(w.Context(), doctor.Options{Config: c, URLs: urls, Version: "v1", Each: w.each, Env: w.lookup})
 	for _, f := range r.Findings {
 		if f.Level == doctor.Bad && f.Remedy == "" {
 			w.Errorf("what is bad has no remedy: %+v", f)
