@@ -69,7 +69,13 @@ func TestKeys(t *testing.T) {
 // Keys whose hashes are one are told apart, whichever of them comes and goes.
 func TestKeysOfOneHash(t *testing.T) {
 	ewma := DetectorConfig{Kind: "ewma", Params: &detectors.EWMAConfig{HalfLife: 100, WarmUp: 30}}
-	w := newTable(&plan{config: Config{Detectors: []DetectorConfig{ewma}}, columns: [][]int{nil}, fields: []string{"v"}})
+	model, err := ewma.Params.New(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newTable(&plan{
+		config: Config{Detectors: []DetectorConfig{ewma}}, columns: [][]int{nil}, fields: []string{"v"}, models: []detectors.Detector{model},
+	})
 	first := map[uint32]string{} // by hash
 	var same []string
 	for i := 0; len(same) == 0; i++ { // 2^16 names or so
