@@ -42,37 +42,55 @@ const smallest = 6
 // overhead is the memory that the records of a batch take besides their bytes. What is no record ends the count: the client decodes
 // no further either.
 func overhead(records []byte) (n int) {
-	for len(records) > 0 {
-		length, used := binary.Varint(records)
-		if used <= 0 || length < smallest || length > int64(len(records)-used) {
+	for at := 0; at < len(records); {
+		length, next := varint(records, at)
+		if next < 0 || length < smallest || length > int64(len(records)-next) {
 			return n
 		}
-		n += recordBytes + headerBytes*headers(records[used:used+int(length)])
-		records = records[used+int(length):]
+		at = next + int(length)
+		n += recordBytes + headerBytes*headers(records[next:at])
 	}
 	return n
 }
 
 // headers is how many headers a record says it has; 0 if it cannot be read that far. Each takes two bytes at least.
 func headers(record []byte) int {
-	at := 1 // after the attributes
-	for range 2 {
-		_, used := binary.Varint(record[min(at, len(record)):]) // differences of time and offset
-		if used <= 0 {
+	at := 1       // after the attributes
+	for range 2 { // differences of time and offset
+		if _, at = varint(record, at); at < 0 {
 			return 0
 		}
-		at += used
 	}
 	for range 2 { // key and value
-		length, used := binary.Varint(record[at:])
-		if used <= 0 || length > int64(len(record)-at-used) {
+		length, next := varint(record, at)
+		if next < 0 || length > int64(len(record)-next) {
 			return 0
 		}
-		at += used + int(max(0, length))
+		at = next + int(max(0, length))
 	}
-	count, used := binary.Varint(record[at:])
-	if used <= 0 || count < 0 {
+	count, next := varint(record, at)
+	if next < 0 || count < 0 {
 		return 0
 	}
 	return int(min(count, int64(len(record)-at)))
+}
+
+// varint reads the number at b[at] and says where it ends, -1 where there is none. Most take a byte or two.
+func varint(b []byte, at int) (x int64, end int) {
+	if at < len(b) && b[at] < 0x80 {
+		return int64(b[at]>>1) ^ -int64(b[at]&1), at + 1
+	}
+	return longVarint(b, at)
+}
+
+func longVarint(b []byte, at int) (x int64, end int) {
+	if at+1 < len(b) && b[at+1] < 0x80 {
+		ux := uint16(b[at]&0x7f) | uint16(b[at+1])<<7
+		return int64(ux>>1) ^ -int64(ux&1), at + 2
+	}
+	x, used := binary.Varint(b[min(at, len(b)):])
+	if used <= 0 {
+		return 0, -1
+	}
+	return x, at + used
 }
