@@ -5,16 +5,35 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// logged is what was logged, by several goroutines.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (w *logged) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+func (w *logged) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
+}
+
 // While a broker is frozen, attempts that fail and polls that have nothing take turns: the log has one problem and one end of it, dated by when it
 // was met last, and in between nobody is told that all is well but who asks at that moment.
 func TestProblemsAreSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log logged
 		h := &health{log: slog.New(slog.NewTextHandler(&log, nil)), hold: usualPace.hold, problems: map[string]*problem{}}
 		said := func(problems, ends int, words string) {
 			t.Helper()
