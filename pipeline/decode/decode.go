@@ -6,7 +6,7 @@ import "time"
 
 // Sample is what a record says of one series.
 type Sample struct {
-	Key    []byte    // valid until the next Decode
+	Key    []byte    // valid as long as the record, and until the next Decode
 	Time   int64     // event time, Unix nanoseconds
 	Values []float64 // one finite value for each of Config.Values, in their order; the slice is reused
 }

@@ -171,6 +171,38 @@ func TestRecordsAreIndependent(t *testing.T) {
 	}
 }
 
+// What a decoder has seen makes it faster, and changes nothing that it says.
+func TestLearnedNames(t *testing.T) {
+	const good = `{"id":"7","machine":"m-1","ts":1714979289000,"temp":21.5,"note":"é","pressure":-3,"last":0.5}`
+	values := []string{good}
+	for i := range good {
+		values = append(values, good[:i])
+		for _, odd := range []string{" ", "\"", "\\", "\xff", "9", "e5", ",", "}", ":", "-", `"x":[{}],`} {
+			values = append(values, good[:i]+odd+good[i:], good[:i]+odd+good[i+1:])
+		}
+	}
+	for _, value := range values {
+		var want, got Sample
+		wantErr := fresh(t, machines).Decode(nil, []byte(value), now, &want)
+		d := fresh(t, machines)
+		if err := d.Decode(nil, []byte(good), now, &got); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Decode(nil, []byte(value), now, &got); fmt.Sprint(err) != fmt.Sprint(wantErr) || err == nil && !same(got, want) {
+			t.Errorf("after another record %s is %+v, %v, want %+v, %v", value, got, err, want, wantErr)
+		}
+	}
+}
+
+// The key is not overwritten by what else has escapes.
+func TestEscapedKeyStays(t *testing.T) {
+	c := Config{Key: Fields{"k"}, Values: Fields{"x"}, NumbersAsStrings: true}
+	var s Sample
+	if err := fresh(t, c).Decode(nil, []byte(`{"k":"\u0041bc","x":"\u0031.5"}`), now, &s); err != nil || string(s.Key) != "Abc" {
+		t.Errorf("key is %q, %v, want Abc", s.Key, err)
+	}
+}
+
 // A number of up to 19 digits is read without strconv, and must come out the same to the last bit.
 func TestNumbersAreExact(t *testing.T) {
 	d := fresh(t, Config{Values: Fields{"x"}})

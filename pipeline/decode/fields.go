@@ -133,8 +133,11 @@ func (f *fields) seriesKey(key []byte) ([]byte, error) {
 			return nil, t.refuse(WrongType, "text, a number, true or false")
 		}
 		if len(f.key) == 1 {
-			f.joined = append(f.joined, part...)
-			break
+			if t.escaped { // in memory that the next text with escapes is in, too
+				f.joined = append(f.joined, part...)
+				return f.joined, nil
+			}
+			return part, nil
 		}
 		if i > 0 {
 			f.joined = append(f.joined, '/')

@@ -62,7 +62,7 @@ func (ms *members) add(name string) *member {
 	m := ms.byName[name]
 	if m == nil {
 		m = &member{name: name}
-		if skipPlain([]byte(name), 0) == len(name) {
+		if end, _ := skipPlain([]byte(name), 0); end == len(name) {
 			m.head = `"` + name + `":`
 			front := make([]byte, 8)
 			n := copy(front, m.head)
