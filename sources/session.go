@@ -74,7 +74,8 @@ func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[st
 const (
 	fetchBytes     = 4 << 20 // compressed, of one answer of one broker
 	partitionBytes = 1 << 20
-	unsentRecords  = 10_000 // of messages in the client's hands
+	longestFetch   = 250 * time.Millisecond // where there is nothing: what an assigned partition costs that is silent
+	unsentRecords  = 10_000                 // of messages in the client's hands
 	unsentBytes    = 16 << 20
 	pendingBytes   = 32 << 20 // of messages in one turn; it ends when it has them
 )
@@ -87,7 +88,7 @@ func (s *session) connect() error {
 		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.BlockRebalanceOnPoll(), kgo.OnPartitionsCallbackBlocked(s.hurry),
 		kgo.AdjustFetchOffsetsFn(s.assign), kgo.OnPartitionsRevoked(s.drop), kgo.OnPartitionsLost(s.drop),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), // markers move the position
-		kgo.FetchMaxWait(100*time.Millisecond), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes), kgo.MaxConcurrentFetches(2),
+		kgo.FetchMaxWait(longestFetch), kgo.FetchMaxBytes(fetchBytes), kgo.FetchMaxPartitionBytes(partitionBytes), kgo.MaxConcurrentFetches(2),
 		kgo.WithDecompressor(s.decompressor), kgo.WithPools(s.decompressor),
 		kgo.SessionTimeout(sessionTimeout), kgo.HeartbeatInterval(heartbeat), kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.ConcurrentTransactionsBackoff(20*time.Millisecond),
