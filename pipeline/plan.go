@@ -27,6 +27,7 @@ type plan struct {
 	weights  []float64            // of each detector, where several are combined
 	columns  [][]int              // of each detector: which fields it sees; nil for all of them
 	ceilings []ceiling            // of each detector's law
+	holds    bool                 // a detector may hold a point back
 	rate     float64              // of false alarms, per point; see Worker.rateOf
 	valid    []bounds             // of each field that has a valid range
 	needRate bool                 // samples before the last are needed for counters
@@ -70,6 +71,8 @@ func newPlan(stream string, c Config) (*plan, error) {
 		p.models = append(p.models, made)
 		_, ok := made.(detectors.Forecaster)
 		forecasts = forecasts || ok
+		_, ok = made.(detectors.Restrained)
+		p.holds = p.holds || ok
 	}
 	for i, d := range c.Drift {
 		at := fmt.Sprintf("drift[%d]", i)

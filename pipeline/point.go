@@ -74,8 +74,10 @@ func (w *Worker) point(s series, p point) Outcome {
 				why = w.held(s, v)
 			}
 		}
-		if told = w.follow(s, p, v, fired); fired && told == "" {
-			why = Ongoing
+		if fired || open {
+			if told = w.follow(s, p, v, fired); fired && told == "" {
+				why = Ongoing
+			}
 		}
 		w.untold(Anomaly, why)
 	}
@@ -83,7 +85,9 @@ func (w *Worker) point(s series, p point) Outcome {
 		w.trace(s, p, v, Trace{Told: told, Untold: why, Fired: fired, Incident: open || w.incident(s, Anomaly).open()})
 	}
 	w.learn(s, p, v)
-	w.watch(s, p, v)
+	if len(w.config.Drift) > 0 || s.disturbed {
+		w.watch(s, p, v)
+	}
 	if w.timing.on {
 		w.timing.score += time.Since(w.timing.point)
 	}

@@ -54,8 +54,8 @@ func (v *verdict) below() Untold {
 
 // held says which detector's knowledge of the series keeps a point below the limit, if one does.
 func (w *Worker) held(s series, v *verdict) Untold {
-	if w.silent && w.Trace == nil {
-		return "" // nobody is told
+	if !w.holds || w.silent && w.Trace == nil {
+		return "" // or nobody is told
 	}
 	for i, ready := range v.ready {
 		if !ready {
