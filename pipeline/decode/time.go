@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 	"time"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
@@ -167,23 +168,24 @@ func exponent(b []byte) int {
 
 // scale is n × 10^power, ok where it is not negative and fits.
 func scale(n uint64, power int, negative bool) (ns int64, ok bool) {
-	if negative && n > 0 {
+	switch {
+	case n == 0 || power <= -len(tens):
+		return 0, n == 0 || !negative
+	case negative || power >= len(tens):
 		return 0, false
-	}
-	for ; power > 0 && n > 0; power-- {
-		if n > math.MaxInt64/10 {
+	case power < 0:
+		n /= tens[-power]
+	default:
+		beyond, product := bits.Mul64(n, tens[power])
+		if n = product; beyond > 0 {
 			return 0, false
 		}
-		n *= 10
 	}
-	for ; power < 0 && n > 0; power++ {
-		n /= 10
-	}
-	if n > math.MaxInt64 {
-		return 0, false
-	}
-	return int64(n), true
+	return int64(n), n <= math.MaxInt64 //nolint:gosec // where it is ok
 }
+
+// tens are the powers of ten that a uint64 holds.
+var tens = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
 
 // rfc3339 reads a time as RFC 3339 has it, strictly: 2006-01-02T15:04:05Z, with any number of decimals and ±hh:mm for Z. What is finer
 // than a nanosecond is cut off.
