@@ -18,7 +18,7 @@ import (
 type law struct {
 	name string
 	draw func(*rand.Rand) float64
-	few  bool // different values: a limit lies between two of them. It is shown, and no figure
+	few  bool // different values: it is shown, and not held to what is wanted
 }
 
 var tailLaws = []law{
@@ -143,7 +143,7 @@ func observed(next stream, decades float64) float64 {
 
 // askTails measures whether as many false alarms come as an operator asks for.
 func askTails(ctx context.Context, r *Report) error {
-	r.Text("False alarms that come for each that is asked for, wanted: 0.5 to 2; of the two last laws, whose few values a limit lies between, it is shown only. Independent draws of each law, scored as a stream of `kind: ewma` "+
+	r.Text("False alarms that come for each that is asked for, wanted: 0.5 to 2; the two last laws, of few values, are shown and not held to it. Independent draws of each law, scored as a stream of `kind: ewma` "+
 		"does it (score, decades by the nominal law, `threshold.Tail`, limit); 10/rate points are waited for, then 20/rate counted; median of %d seeds, "+
 		"and their range.\n", tailSeeds)
 	for _, decades := range []float64{3, 4} {
