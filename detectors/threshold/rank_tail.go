@@ -24,6 +24,8 @@ const (
 	leastOf  = 1e-6 // times as many as should
 	mostOf   = 1e5  // the same: all points beyond the last rung
 	mostSeen = 1e7  // points: counted of them lie beyond the last rung
+
+	calm = 1.0 / 128 // share of a storm that a point ends
 )
 
 // RankTail estimates the law of the decades u of one series' scores that are made of ranks among its own past (detectors.Ranked). Such a law

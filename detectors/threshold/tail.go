@@ -14,10 +14,10 @@ const (
 	priorN = 100  // points that the nominal law is worth at the start
 	maxN   = 2e4  // points that weigh in the law: a change is half followed after ln 2 of them, some 14,000
 	rareP  = 2e-3 // of a rarer point only that is learned: how much rarer does not matter
-	alarmP = 1e-4 // rarer points weigh the less, the more of them come together
+	alarmP = 1e-4 // rarer points weigh the less, the sooner one comes after another
 
-	calm        = 1.0 / 128 // share of a storm that a point ends
-	leastWeight = 1.0 / 64  // of a point in a storm, so that a storm without end is learned
+	rest        = 128      // points after one beyond alarmP, until the next weighs in full
+	leastWeight = 1.0 / 64 // of a point in a storm, so that a storm without end is learned
 
 	maxShape   = 2            // P falls at least like 1/√u: with a normal nominal law, 1/z of a score z
 	minShape   = 1e-6         // below it the generalised Pareto law is taken for exponential, its limit
@@ -34,6 +34,8 @@ const (
 	base    = 1    // decades, below which nothing is put right
 	maxLift = 1.0  // decades that a rung may lie above its own: anomalies are points too, and must not lift it out of reach
 	minStep = 1e-4 // decades from one rung to the next
+	judges  = 2    // rungs that judge the law: the others are rarer than what it is learned of
+	judging = 1000 // points that still weigh in a law that is proven wrong: of so many one lies beyond the last of the judges
 	beyond  = 10   // points expected beyond a rung that weigh: it follows a change of law within so many
 	fewest  = 1e4  // points that weigh, where there are more than beyond of them out there
 	maxSeen = 1e6  // points: beyond of them lie out past the last rung
@@ -54,8 +56,8 @@ const (
 // Conformal Prediction with Decaying Step Sizes", ICML).
 //
 // The anomalies themselves are among the points, and must not mute the next. So a point beyond 1 in 500 is learned as censored there,
-// which leaves the law unbiased; those beyond 1 in 10,000 weigh the less, the more of them came lately; and a rung rises by a decade at
-// most.
+// which leaves the law unbiased; those beyond 1 in 10,000 weigh the less, the sooner one comes after another; and a rung rises by a decade at
+// most. What would lift it further, point by point, is another law than was learned, which is then forgotten the faster.
 //
 // A Tail is 40 bytes, never allocates, and belongs to one goroutine at a time. Its numbers are short: the smallest step of one, gain·log10(e) or
 // 2·10^-5 of it, is hundreds of times its last digit. Only a rung falls by less, by 7·10^-7 decades, and so is in fixed point.
@@ -65,7 +67,7 @@ type Tail struct {
 	mass  float32     // share of points above t + gap*scale, where the tail starts; lower than level where many points share t
 	scale float32     // of the excess over that start, in decades
 	shape float32     // of the excess, in [0, maxShape]; 0 is an exponential law
-	storm float32     // points beyond alarmP, fading
+	storm float32     // points left of the rest after one beyond alarmP
 	rung  [rungs]rung // by the law above of 2, 3, 4 and 5, increasing
 }
 
@@ -196,7 +198,9 @@ func (t *Tail) Unsettle() { t.n = priorN }
 
 // Learn takes in a point's decades.
 func (t *Tail) Learn(u float64) {
-	t.storm -= t.storm * calm
+	if t.storm > 0 {
+		t.storm = max(t.storm-1, 0)
+	}
 	t.climb(t.byLaw(u))
 	gain := 1 / float64(min(t.n, maxN))
 	t.n = min(t.n+1, maxSeen)
@@ -214,7 +218,7 @@ func (t *Tail) Learn(u float64) {
 		y := t.exponent(z)
 		if y > math.Log(mass/alarmP) {
 			gain *= max(t.weight(), leastWeight)
-			t.storm++
+			t.storm = rest
 		}
 		t.learnExcess(z, y, min(gain/mass, 1/(priorN*level)))
 		t.mass = float32(min(mass+gain*(1-mass), maxMass))
@@ -222,31 +226,46 @@ func (t *Tail) Learn(u float64) {
 	t.t = float32(min(from*(1+gain*math.Log10E*(1-level)/level), maxT))
 }
 
-// weight is that of a point in a storm.
+// weight is that of a point beyond alarmP: the square of the gap since the last one, in rests. The gaps in a clump are all short; those between
+// independent points, however many a heavier law sends, are as an exponential law draws them, and many a one is long (Ferro & Segers 2003, "Inference
+// for Clusters of Extreme Values", JRSS B 65(2)).
 func (t *Tail) weight() float64 {
-	storm := float64(t.storm)
-	return 1 / ((1 + storm) * (1 + storm))
+	gap := 1 - float64(t.storm)/rest
+	return gap * gap
 }
 
 // climb moves the rungs as a point of d decades by the law has them move. A rung takes those above it along: what is rarer is known
-// from fewer points.
+// from fewer points. The decades by which one of the judges would rise too far are taken off n, twice: an old t wears off only
+// as n^-log10(e), less than the root of n.
 func (t *Tail) climb(d float64) {
-	low, shift := float64(base), 0.0
-	n, weight := float64(t.n), t.weight()
+	low, shift, excess := float64(base), 0.0, 0.0
+	n := float64(t.n)
 	for k := range t.rung {
 		p := rungShare[k]
 		gain := hurry * math.Log10E / (2 + p*min(n, rungWeigh[k]))
 		was := t.rung[k].decades()
 		if d >= was {
-			shift += gain * weight * (1 - p)
+			shift += gain * t.weight() * (1 - p)
 		} else {
 			shift -= gain * p
 		}
-		next := max(min(was+shift, float64(base+1+k)+maxLift), low+minStep)
+		next := max(was+shift, low+minStep)
+		if most := mostRung(k); next > most {
+			if k < judges && d >= was {
+				excess = max(excess, next-most)
+			}
+			next = most
+		}
 		shift = next - was
 		t.rung[k], low = newRung(next), next
 	}
+	if excess > 0 && t.n > judging {
+		t.n = max(judging, uint32(n*math.Pow(10, -2*excess)))
+	}
 }
+
+// mostRung is the decades that rung k rises to at most.
+func mostRung(k int) float64 { return float64(base+1+k) + maxLift }
 
 // learnExcess moves scale and shape by gain times the inverse Fisher information times the gradient of the log-likelihood of z, as in
 // Smith (1984), "Threshold Methods for Sample Extremes", with k for the shape:
@@ -362,11 +381,11 @@ const maxRung = 8
 func (t *Tail) sound() bool {
 	within := func(v, low, high float32) bool { return v >= low && v <= high } // false for NaN
 	ok := t.n >= priorN && t.n <= maxSeen && within(t.t, minT, maxT) && within(t.mass, minMass, maxMass) &&
-		within(t.scale, minT*narrowest, maxT) && within(t.shape, 0, maxShape) && within(t.storm, 0, 1/calm)
+		within(t.scale, minT*narrowest, maxT) && within(t.shape, 0, maxShape) && within(t.storm, 0, rest)
 	low := float64(base)
 	for k, r := range t.rung {
 		d := r.decades()
-		ok = ok && d >= low+minStep-rungUnit && d <= float64(base+1+k)+maxLift
+		ok = ok && d >= low+minStep-rungUnit && d <= mostRung(k)
 		low = d
 	}
 	return ok
