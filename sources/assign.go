@@ -36,6 +36,7 @@ type owned struct {
 	fetched   bool      // something has come of it
 	committed int64     // the group's offset: nothing below it is written or committed again; -1 where even 0 is to be committed
 	position  int64     // the next offset that the state wants; -1 while it does not care
+	unchecked int64     // the group's offset when it was taken over, until a leader that was silent then says how far the log reaches; else 0
 	begins    int64     // where a group without an offset begins, which is committed even before the state is there
 	since     int64     // the first offset that the state knows; 0 for all of the log
 	from      int64     // where fetching began, negative where the broker decides
@@ -179,6 +180,7 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 	}
 	switch {
 	case t.log == nil:
+		o.unchecked = o.committed
 	case from == pipeline.FromStart:
 		from = t.log.start
 		if t.committed > 0 && t.log.start > 0 {

@@ -307,6 +307,42 @@ func TestSilentLeader(t *testing.T) {
 	w.compare()
 }
 
+// What nobody could say when a partition was taken over, that its committed offset lies beyond the end of its log, is said as soon as the
+// leader speaks.
+func TestOffsetBeyondTheEndOfASilentLeader(t *testing.T) {
+	w := newWorld(t, input)
+	for id := range int32(partitions) {
+		if err := w.cluster.MoveTopicPartition(input, id, id%2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.produce(100)
+	beyond := kadm.Offsets{}
+	beyond.AddOffset(input, 0, 1_000_000, -1)
+	if err := w.admin.CommitAllOffsets(t.Context(), group, beyond); err != nil {
+		t.Fatal(err)
+	}
+	var speaks atomic.Bool
+	w.cluster.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if speaks.Load() || req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Partition%2 != 0 {
+			return nil, nil, false
+		}
+		return nil, errors.New("no answer"), true
+	})
+	p := w.start("a", tuned(quick))
+	w.eventually("the partition is taken over as well as that can be done", p.Ready)
+	speaks.Store(true)
+	w.eventually("it is said", func() error { return contains(p.Ready(), "beyond the end of its log") })
+	committed, err := w.admin.FetchOffsets(t.Context(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, _ := committed.Lookup(input, 0); at.At != 1_000_000 {
+		t.Errorf("the group's offset is %d, want it as it was", at.At)
+	}
+}
+
 // Offsets jump where the log was compacted, and where transactions were aborted: that is no gap.
 func TestOffsetsJump(t *testing.T) {
 	w := newWorldWith(t)
