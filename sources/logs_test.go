@@ -217,6 +217,10 @@ func TestRetentionOvertakes(t *testing.T) {
 		}
 		return nil
 	})
+	lost := testutil.ToFloat64(p.o.Metrics.gapOffsets.WithLabelValues("s"))
+	if read := p.h.count(); lost == 0 || int64(lost)+read < int64(len(w.log)) {
+		t.Errorf("%v offsets are counted as lost, and %d were read, of %d", lost, read, len(w.log))
+	}
 	w.produce(100)
 	w.caughtUp()
 	w.eventually("ready", p.Ready)
@@ -270,6 +274,9 @@ func TestCutOffIsSaid(t *testing.T) {
 		return nil
 	})
 	w.caughtUp()
+	if n := testutil.ToFloat64(next.o.Metrics.gapOffsets.WithLabelValues("s")); n != 0 {
+		t.Errorf("%v offsets are counted as never read, want none: all were, before", n)
+	}
 }
 
 // A broker that says nothing of its logs does not hold up the partitions of the others.

@@ -150,7 +150,7 @@ var mutants = []mutant{
 		`now.Sub(since) > after`,
 		`now.Sub(since) >= 0`},
 	{"10", "say nothing of a gap", "sources/fetch.go",
-		`		s.gap(o.p, wanted, first.Offset)
+		`		s.gap(o.p, wanted, first.Offset, o.committed)
 `,
 		``},
 	{"10", "call a compacted log a gap", "sources/fetch.go",
