@@ -33,7 +33,7 @@ race: ## run the tests with the race detector, but for those of one goroutine th
 	$(GO) test -race -short $$($(GO) list ./... | grep -v /detectors)
 
 integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
-	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks ./internal/boards
+	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./sources ./internal/boards ./pipeline/checkpoint ./sinks # the longest first
 
 endure: $(BROKER) ## integration on a quiet machine, with limits of time, a flood of FLOOD_KEYS (5000000) keys, and Redis away for OUTAGE (2m)
 	STRICT=1 FLOOD_KEYS=$(or $(FLOOD_KEYS),5000000) OUTAGE=$(or $(OUTAGE),2m) $(GO) test -tags integration -v -count=1 -timeout 30m ./cmd/gonomaly
@@ -109,7 +109,7 @@ build: ## build bin/gonomaly
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/gonomaly ./cmd/gonomaly
 
 cover: ## measure the coverage of the tests, which is to be 80 % or more
-	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./... > /dev/null
+	$(GO) test -short -coverpkg=./... -coverprofile=coverage.out ./... > /dev/null
 	@$(GO) tool cover -func=coverage.out | awk '/^total:/ { print "coverage", $$3; if ($$3 + 0 < 80) { print "want 80 % or more"; exit 1 } }'
 
 up: ## start Kafka, Redis, Gonomaly and a generator with Docker Compose
