@@ -27,11 +27,13 @@ demo: ## play real and simulated data on an embedded broker, and watch the alert
 test: ## run the tests; they need nothing but Go
 	$(GO) test ./...
 
-race: ## run the tests with the race detector
-	$(GO) test -race ./...
+# What starts no goroutine has no race: the detectors, as long as that is so, and the tests that -short leaves out.
+race: ## run the tests with the race detector, but for those of one goroutine that take long
+	@! grep -rnE '(^|[^/[:alnum:]])go (func|[[:alnum:].]+\()|\.Go\(|AfterFunc\(|Parallel\(' --include=*.go detectors || { echo "the detectors start goroutines: have them raced"; exit 1; }
+	$(GO) test -race -short $$($(GO) list ./... | grep -v /detectors)
 
 integration: $(BROKER) ## test the binary against real Kafka and Redis: its own, or those of KAFKA_BROKERS and REDIS_ADDR
-	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./pipeline/checkpoint ./sources ./sinks ./internal/boards
+	$(GO) test -tags integration -count=1 -timeout 20m ./cmd/gonomaly ./sources ./internal/boards ./pipeline/checkpoint ./sinks # the longest first
 
 endure: $(BROKER) ## integration on a quiet machine, with limits of time, a flood of FLOOD_KEYS (5000000) keys, and Redis away for OUTAGE (2m)
 	STRICT=1 FLOOD_KEYS=$(or $(FLOOD_KEYS),5000000) OUTAGE=$(or $(OUTAGE),2m) $(GO) test -tags integration -v -count=1 -timeout 30m ./cmd/gonomaly
@@ -57,11 +59,11 @@ lint: $(LINT) ## check style, imports and security
 # Before Go 1.27 a run whose time is over at the wrong moment ends with "context deadline exceeded", which is Go's own failure and not the
 # target's (golang/go#75804): it is run again.
 fuzz: ## run each fuzz test for FUZZTIME (30s)
-	@for package in $$($(GO) list ./...); do \
-	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	@for package in $$(grep -rl --include=*_test.go '^func Fuzz' ./* | xargs -n 1 dirname | sort -u); do \
+	  for target in $$(sed -n 's/^func \(Fuzz[[:alnum:]]*\).*/\1/p' "$$package"/*_test.go); do \
 	    echo "$$package $$target"; passed=; \
 	    for try in 1 2 3; do \
-	      says=$$($(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package 2>&1) && passed=1 && break; \
+	      says=$$($(GO) test -vet=off -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$package 2>&1) && passed=1 && break; \
 	      echo "$$says"; \
 	      case "$$says" in *"Failing input written"*) exit 1;; *"context deadline exceeded"*) ;; *) exit 1;; esac; \
 	    done; \
@@ -70,8 +72,8 @@ fuzz: ## run each fuzz test for FUZZTIME (30s)
 	  done; \
 	done
 
-bench: $(BROKER) ## measure detectors, decoders, backtest and the whole path on a real broker, COUNT (3) times
-	$(GO) test -run '^$$' -bench . -benchmem ./detectors/... ./pipeline/... ./sources/...
+bench: $(BROKER) ## measure detectors, decoders, backtest and the whole path on a real broker, COUNT (3) times; each of the first for BENCHTIME (1s)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(or $(BENCHTIME),1s) ./detectors/... ./pipeline/... ./sources/...
 	$(GO) test -tags integration -run '^$$' -bench 'Path|Backtest' -benchtime 1x -count $(or $(COUNT),3) -timeout 30m ./cmd/gonomaly
 
 bench-compare: ## measure the whole path of this tree beside that of commit BASE (HEAD^), RUNS (5) times by turns
@@ -107,7 +109,7 @@ build: ## build bin/gonomaly
 	$(GO) build -trimpath -ldflags "-s -w" -o bin/gonomaly ./cmd/gonomaly
 
 cover: ## measure the coverage of the tests, which is to be 80 % or more
-	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./... > /dev/null
+	$(GO) test -short -coverpkg=./... -coverprofile=coverage.out ./... > /dev/null
 	@$(GO) tool cover -func=coverage.out | awk '/^total:/ { print "coverage", $$3; if ($$3 + 0 < 80) { print "want 80 % or more"; exit 1 } }'
 
 up: ## start Kafka, Redis, Gonomaly and a generator with Docker Compose

@@ -100,6 +100,9 @@ const minimal = `streams: [{name: a, topics: [in], decode: {values: x}, detector
 
 // A file of any size and depth gets an answer, soon.
 func TestLargeFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	for name, text := range map[string]string{
 		"too large":     strings.Repeat("# nothing\n", maxBytes/10+1),
 		"deep":          "streams: " + strings.Repeat("[", 50000),

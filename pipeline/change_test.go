@@ -406,6 +406,9 @@ func statesIn(t *testing.T, stored pipeline.Checkpoints, c pipeline.Config) (sta
 
 // After a kill the state is older than what was told: it goes on from there in silence, under the ids that the alerts had.
 func TestChangeAfterAKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	const never = -1
 	records := log(4000, 7, 3)
 	a := settings["records"]

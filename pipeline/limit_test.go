@@ -38,6 +38,9 @@ func TestRateText(t *testing.T) {
 // As many false alarms come in a day as are asked for, whatever the pace of a key: of one whose points come every minute and of one whose come
 // every five; and for a partition all its keys together have as many.
 func TestFalseAlarmsByTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	const days = 80
 	for rate, want := range map[string][2]float64{"3 per day": {3, 3}, "3 per day per partition": {1.5, 1.5}} {
 		c := settingsOf(t, `decode: {key: key, time: {field: ts, unit: ms}, values: [v]}

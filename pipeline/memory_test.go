@@ -21,6 +21,9 @@ max_bytes: 5000000000`
 // A series with an EWMA over five fields takes 256 bytes of a process, its key of 12 bytes included: millions of keys have one. What the plan says of it
 // is near the truth.
 func TestSeriesAreSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	held := heapPerSeries(t, 150_000)
 	c := settingsOf(t, millions)
 	own, err := c.SeriesBytes()

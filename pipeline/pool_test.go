@@ -14,6 +14,9 @@ import (
 // in its first hundred scores: its mean and deviation are not known better. The partition's first keys, of which nothing is known, have
 // many times as many.
 func TestNewKeysBeginWithTheLawOfTheOthers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	const (
 		warmUp, scored = 30, 100 // points of each key
 		asked          = 1e-3

@@ -63,6 +63,9 @@ func part(t *testing.T, messages []pipeline.Message) (rest []pipeline.Message, a
 // Alerts, dead letters and states are byte for byte the same with probes as without; a worker that is lost and restored answers each probe of its
 // stream once, and others never.
 func TestProbesDisturbNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	for name, yaml := range settings {
 		t.Run(name, func(t *testing.T) {
 			c := settingsOf(t, yaml)

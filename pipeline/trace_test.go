@@ -11,6 +11,9 @@ import (
 
 // A trace shows what ordinary points score, which else is not worked out; alerts and state are the same.
 func TestTraceChangesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	for name, yaml := range settings {
 		t.Run(name, func(t *testing.T) {
 			c := settingsOf(t, yaml)

@@ -63,6 +63,7 @@ var atRest = map[string]string{
 	"gonomaly_kafka_forced_rebalances_total":               "sources.TestOrphan",
 	"gonomaly_partitions_unowned":                          "sources.TestOrphan",
 	"gonomaly_kafka_gaps_total":                            "sources.TestRetention",
+	"gonomaly_kafka_gap_offsets_total":                     "sources.TestRetention",
 	"gonomaly_kafka_rebuilds_cut_total":                    "sources.TestRebuildIsBounded",
 	"gonomaly_kafka_stuck_total":                           "sources.TestStuckClient",
 	"gonomaly_kafka_topics_recreated_total":                "sources.TestTopicIsMadeAnew",

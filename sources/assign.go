@@ -36,6 +36,7 @@ type owned struct {
 	fetched   bool      // something has come of it
 	committed int64     // the group's offset: nothing below it is written or committed again; -1 where even 0 is to be committed
 	position  int64     // the next offset that the state wants; -1 while it does not care
+	unchecked int64     // the group's offset when it was taken over, until a leader that was silent then says how far the log reaches; else 0
 	begins    int64     // where a group without an offset begins, which is committed even before the state is there
 	since     int64     // the first offset that the state knows; 0 for all of the log
 	from      int64     // where fetching began, negative where the broker decides
@@ -179,10 +180,11 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 	}
 	switch {
 	case t.log == nil:
+		o.unchecked = o.committed
 	case from == pipeline.FromStart:
 		from = t.log.start
 		if t.committed > 0 && t.log.start > 0 {
-			s.gap(p, 0, t.log.start)
+			s.gap(p, 0, t.log.start, t.committed)
 		}
 	case from == pipeline.FromLatest:
 		from = t.log.end
@@ -191,7 +193,7 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 			return nil, err
 		}
 	case from < t.log.start: // said and committed now, for the next record may be long in coming
-		s.gap(p, from, t.log.start)
+		s.gap(p, from, t.log.start, t.committed)
 		from = t.log.start
 		if err := s.beginAt(ctx, p, from); err != nil {
 			return nil, err
@@ -245,9 +247,10 @@ func (s *session) beginAt(ctx context.Context, p pipeline.Partition, offset int6
 }
 
 // gap says that records are gone that were still to be read. A state that is restored has not seen them; one that is rebuilt begins
-// after them.
-func (s *session) gap(p pipeline.Partition, wanted, first int64) {
+// after them. Those below the group's offset had been read before.
+func (s *session) gap(p pipeline.Partition, wanted, first, committed int64) {
 	s.o.Metrics.gaps.WithLabelValues(s.o.Stream).Inc()
+	s.o.Metrics.gapOffsets.WithLabelValues(s.o.Stream).Add(float64(max(0, first-max(wanted, committed))))
 	s.log.Warn("retention has deleted records before they were read: the state is without them", "partition", p.String(), "wanted", wanted, "first", first)
 }
 

@@ -27,7 +27,7 @@ func (s *session) fold(ctx context.Context, one share) error {
 		wanted = 0
 	}
 	if wanted >= 0 && first.Offset > wanted && f.LogStartOffset > wanted {
-		s.gap(o.p, wanted, first.Offset)
+		s.gap(o.p, wanted, first.Offset, o.committed)
 	}
 	var newest time.Time
 	for records := f.Records; len(records) > 0; {

@@ -24,6 +24,7 @@ type KafkaMetrics struct {
 	rebalances      *prometheus.CounterVec
 	fetchErrors     *prometheus.CounterVec
 	gaps            *prometheus.CounterVec
+	gapOffsets      *prometheus.CounterVec
 	losses          *prometheus.CounterVec
 	cutRebuilds     *prometheus.CounterVec
 	recreated       *prometheus.CounterVec
@@ -84,6 +85,7 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		rebalances:      counter("kafka_rebalances_total", "Times that partitions were assigned."),
 		fetchErrors:     counter("kafka_fetch_errors_total", "Fetches of a partition that failed."),
 		gaps:            counter("kafka_gaps_total", "Times that retention had deleted records before they were read."),
+		gapOffsets:      counter("kafka_gap_offsets_total", "Offsets that were never read, for retention had deleted them."),
 		losses:          counter("kafka_data_losses_total", "Times that the brokers had lost records that were read already."),
 		cutRebuilds:     counter("kafka_rebuilds_cut_total", "Partitions whose state was rebuilt from a part of their log only, as rebuild has it."),
 		recreated:       counter("kafka_topics_recreated_total", "Topics found deleted and made anew."),

@@ -274,6 +274,9 @@ func TestRetention(t *testing.T) {
 		}
 		return nil
 	})
+	if n, _ := next.metric(t, "gonomaly_kafka_gap_offsets_total"); n != 2000-10*partitions {
+		t.Errorf("%v offsets are counted, want %d: the second 2000 but for the 10 of each partition that are left", n, 2000-10*partitions)
+	}
 	w.eventually("ready", next.Ready)
 }
 

@@ -217,6 +217,10 @@ func TestRetentionOvertakes(t *testing.T) {
 		}
 		return nil
 	})
+	lost := testutil.ToFloat64(p.o.Metrics.gapOffsets.WithLabelValues("s"))
+	if read := p.h.count(); lost == 0 || int64(lost)+read < int64(len(w.log)) {
+		t.Errorf("%v offsets are counted as lost, and %d were read, of %d", lost, read, len(w.log))
+	}
 	w.produce(100)
 	w.caughtUp()
 	w.eventually("ready", p.Ready)
@@ -270,6 +274,9 @@ func TestCutOffIsSaid(t *testing.T) {
 		return nil
 	})
 	w.caughtUp()
+	if n := testutil.ToFloat64(next.o.Metrics.gapOffsets.WithLabelValues("s")); n != 0 {
+		t.Errorf("%v offsets are counted as never read, want none: all were, before", n)
+	}
 }
 
 // A broker that says nothing of its logs does not hold up the partitions of the others.
@@ -305,6 +312,42 @@ func TestSilentLeader(t *testing.T) {
 	speaks.Store(true)
 	w.caughtUp()
 	w.compare()
+}
+
+// What nobody could say when a partition was taken over, that its committed offset lies beyond the end of its log, is said as soon as the
+// leader speaks.
+func TestOffsetBeyondTheEndOfASilentLeader(t *testing.T) {
+	w := newWorld(t, input)
+	for id := range int32(partitions) {
+		if err := w.cluster.MoveTopicPartition(input, id, id%2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.produce(100)
+	beyond := kadm.Offsets{}
+	beyond.AddOffset(input, 0, 1_000_000, -1)
+	if err := w.admin.CommitAllOffsets(t.Context(), group, beyond); err != nil {
+		t.Fatal(err)
+	}
+	var speaks atomic.Bool
+	w.cluster.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if speaks.Load() || req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Partition%2 != 0 {
+			return nil, nil, false
+		}
+		return nil, errors.New("no answer"), true
+	})
+	p := w.start("a", tuned(quick))
+	w.eventually("the partition is taken over as well as that can be done", p.Ready)
+	speaks.Store(true)
+	w.eventually("it is said", func() error { return contains(p.Ready(), "beyond the end of its log") })
+	committed, err := w.admin.FetchOffsets(t.Context(), group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, _ := committed.Lookup(input, 0); at.At != 1_000_000 {
+		t.Errorf("the group's offset is %d, want it as it was", at.At)
+	}
 }
 
 // Offsets jump where the log was compacted, and where transactions were aborted: that is no gap.

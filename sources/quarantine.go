@@ -56,7 +56,7 @@ func (s *session) stepOver(ctx context.Context, at place, from, to int64, epoch 
 // stepOverDeleted goes on where the log begins, after retention has deleted what was to be read and nothing has come since: without that the
 // group's offset, and who watches it, would have a lag of records that are not there.
 func (s *session) stepOverDeleted(ctx context.Context, o *owned, from, start int64, epoch int32) error {
-	s.gap(o.p, from, start)
+	s.gap(o.p, from, start, from)
 	o.turn.Lock()
 	defer o.turn.Unlock()
 	messages, err := s.h.Process(ctx, o.p, []pipeline.Record{{Offset: start - 1, Control: true}})

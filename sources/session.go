@@ -134,7 +134,6 @@ func (s *session) run(ctx context.Context) error {
 		}
 		select {
 		case err := <-stuck:
-			s.o.Metrics.stuck.WithLabelValues(s.o.Stream).Inc()
 			return errors.Join(err, s.fetchFailed)
 		default:
 		}

@@ -57,7 +57,8 @@ func (s *session) watch(ctx context.Context, stuck chan<- error) {
 	}
 }
 
-// standing brings stands up to date, and returns an error for a partition that should have moved. While fetching rests none should.
+// standing brings stands up to date, and returns an error for a partition that should have moved, or should not have been taken over. While
+// fetching rests none should move.
 func (s *session) standing(stands map[*owned]stand, logs map[place]*bounds, asked time.Time) error {
 	resting := s.pressure.resting()
 	s.mu.Lock()
@@ -72,6 +73,10 @@ func (s *session) standing(stands map[*owned]stand, logs map[place]*bounds, aske
 		if log == nil || o.settled.IsZero() {
 			continue
 		}
+		if o.unchecked > log.end { // a new client does not take it over, and says why
+			return beyondEnd(at, o.unchecked, log.end)
+		}
+		o.unchecked = 0
 		o.lag.sees(*log, asked)
 		left := o.lag.left()
 		before, ok := stands[o]
@@ -81,6 +86,7 @@ func (s *session) standing(stands map[*owned]stand, logs map[place]*bounds, aske
 		}
 		stood := asked.Sub(before.since)
 		if stood > s.watching.stuck {
+			s.o.Metrics.stuck.WithLabelValues(s.o.Stream).Inc()
 			return fmt.Errorf("%v has not moved from offset %d for %v, with %d records to go", o.p, o.position, stood.Round(time.Second), left)
 		}
 		if stood > s.watching.suspect {

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/gonomaly/gonomaly/internal/local"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
@@ -28,13 +29,17 @@ const (
 	partitions = 4
 )
 
-// TestMain runs more tests at once than there are processors: they wait more than they compute.
+// TestMain runs more tests at once than there are processors: they wait more than they compute. Where they are to have real services those on
+// kfake are left out: they are what they are without.
 func TestMain(m *testing.M) {
+	defaults := map[string]string{"test.parallel": "8"}
+	if local.Integration {
+		defaults["test.run"] = "^TestReal"
+	}
 	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		_ = flag.Set("test.parallel", "8")
+	flag.Visit(func(f *flag.Flag) { delete(defaults, f.Name) })
+	for name, value := range defaults {
+		_ = flag.Set(name, value)
 	}
 	os.Exit(m.Run())
 }

@@ -53,9 +53,10 @@ func errorTracking() board {
 			},
 			{
 				title: "Gaps and losses", unit: "short", alert: "GonomalyRecordsLost",
-				says: "In ten minutes. gaps: retention was faster than we; losses: brokers lost what was read already; cut: a rebuild began later than the state before.",
+				says: "In ten minutes. gaps: retention was faster than we, by so many offsets; losses: brokers lost what was read already; cut: a rebuild began later than the state before.",
 				queries: []query{
 					{`sum by (stream) (increase(gonomaly_kafka_gaps_total{stream}[10m]))`, "{{stream}} gaps"},
+					{`sum by (stream) (increase(gonomaly_kafka_gap_offsets_total{stream}[10m]))`, "{{stream}} offsets"},
 					{`sum by (stream) (increase(gonomaly_kafka_data_losses_total{stream}[10m]))`, "{{stream}} losses"},
 					{`sum by (stream) (increase(gonomaly_kafka_rebuilds_cut_total{stream}[10m]))`, "{{stream}} cut"},
 					{`sum by (stream) (increase(gonomaly_kafka_topics_recreated_total{stream}[10m]))`, "{{stream}} topics made anew"},

@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/internal/local"
+	"github.com/gonomaly/gonomaly/internal/tracing/collector"
 )
 
 // watched is the configuration of the service that Prometheus watches: small enough to be full soon, so that what happens then is seen.
@@ -29,6 +30,7 @@ const watched = `
 kafka: {brokers: [<brokers>]}
 redis: {address: <redis>}
 checkpoints: {every: 1s}
+tracing: {endpoint: <collector>}
 streams:
   - name: machines
     topics: [machines]
@@ -135,6 +137,9 @@ func TestLive(t *testing.T) {
 			t.Errorf("returns nothing: %s\n\t%s", where, open[where])
 		}
 	}
+	if ask(t, l.prometheus.Address(), `max_over_time(gonomaly_trace_spans_total{outcome="failed"}[10m]) > 0`) == 0 {
+		t.Error("no span was lost although the collector refused them")
+	}
 	t.Logf("%d of %d queries returned data", total-len(open), total)
 	l.runbooks()
 }
@@ -182,6 +187,7 @@ type live struct {
 	redis        *local.Redis
 	prometheus   *local.Prometheus
 	alertmanager *local.Prometheus
+	collector    *collector.Collector // of traces
 	client       *kgo.Client
 	run          []string // command of the service
 	address      string   // where it answers
@@ -201,7 +207,7 @@ func newLive(t *testing.T) *live {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = kafka.Stop() })
-	l := &live{T: t, kafka: kafka, redis: local.OwnRedis(t)}
+	l := &live{T: t, kafka: kafka, redis: local.OwnRedis(t), collector: collector.Start(t)}
 	if l.client, err = kgo.NewClient(kgo.SeedBrokers(kafka.Address())); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +215,7 @@ func newLive(t *testing.T) *live {
 	l.start(binary, "produce", "--brokers", kafka.Address(), "--topic", "machines", "--rate", "500", "--keys", "100", "--anomalies", "20", "--for", "10m")
 
 	file := filepath.Join(dir, "gonomaly.yaml")
-	text := strings.NewReplacer("<brokers>", kafka.Address(), "<redis>", l.redis.Address()).Replace(watched)
+	text := strings.NewReplacer("<brokers>", kafka.Address(), "<redis>", l.redis.Address(), "<collector>", l.collector.URL).Replace(watched)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -269,6 +275,10 @@ func (l *live) trouble() {
 		err = l.redis.Stop()
 	case 15:
 		err = l.redis.Start(l.Context())
+	case 18:
+		l.collector.Answer(http.StatusForbidden)
+	case 22:
+		l.collector.Answer(http.StatusOK)
 	case 25:
 		err = l.kafka.Stop()
 	case 28:

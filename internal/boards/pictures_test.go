@@ -27,6 +27,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/gonomaly/gonomaly/internal/local"
+	"github.com/gonomaly/gonomaly/internal/tracing/collector"
 	"github.com/gonomaly/gonomaly/service/top"
 )
 
@@ -36,6 +37,7 @@ instance: "${INSTANCE}"
 kafka: {brokers: [<brokers>]}
 redis: {address: <redis>, tls: {enabled: true, ca_file: <dir>/ca.pem}}
 checkpoints: {every: 2s}
+tracing: {endpoint: <collector>}
 streams:
   - name: machines
     topics: [machines]
@@ -63,6 +65,7 @@ type stage struct {
 	kafka      *local.Kafka
 	redis      *local.Redis
 	prometheus *local.Prometheus
+	collector  *collector.Collector // of traces
 	client     *kgo.Client
 	strangers  string // address at which the broker asks for a password
 	addresses  []string
@@ -79,7 +82,7 @@ var secured = []string{
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{T: t, dir: t.TempDir(), processes: map[int]*exec.Cmd{}}
+	s := &stage{T: t, dir: t.TempDir(), collector: collector.Start(t), processes: map[int]*exec.Cmd{}}
 	s.binary = filepath.Join(s.dir, "gonomaly")
 	build := exec.Command("go", "build", "-ldflags", "-X main.version=v1.0.0", "-o", s.binary, "../../cmd/gonomaly")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -100,7 +103,7 @@ func newStage(t *testing.T) *stage {
 	s.client, err = kgo.NewClient(kgo.SeedBrokers(s.kafka.Address()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)), kgo.RecordDeliveryTimeout(time.Minute))
 	s.must(err)
 	t.Cleanup(s.client.Close)
-	s.configure(strings.NewReplacer("<brokers>", s.kafka.Address(), "<redis>", fmt.Sprintf("127.0.0.1:%d", ports[0]), "<dir>", s.dir).Replace(staged))
+	s.configure(strings.NewReplacer("<brokers>", s.kafka.Address(), "<redis>", fmt.Sprintf("127.0.0.1:%d", ports[0]), "<collector>", s.collector.URL, "<dir>", s.dir).Replace(staged))
 	for _, port := range ports[1:4] {
 		s.addresses = append(s.addresses, fmt.Sprintf("127.0.0.1:%d", port))
 	}

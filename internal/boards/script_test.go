@@ -136,6 +136,8 @@ func (s *stage) script() []step {
 	then(25, "a producer has changed its format", become(func(n *now) { n.broken = 0.04 }))
 	then(15, "that is mended; a surge", become(func(n *now) { n.broken, n.surge = 0.0005, 80 }))
 	then(20, "the surge is over", become(func(n *now) { n.surge = 0 }))
+	then(20, "the collector of traces refuses them", func() { s.collector.Answer(http.StatusForbidden) })
+	then(10, "and takes them again", func() { s.collector.Answer(http.StatusOK) })
 	then(20, "another one's clock is off", become(func(n *now) { n.late, n.future = 0.02, 0.001 }))
 	then(5, "a batch that decompresses to 128 MiB", func() {
 		bomb, err := hostile.Bomb(kgo.CodecZstd, 128)

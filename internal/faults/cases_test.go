@@ -118,6 +118,26 @@ var faults = []fault{
 		alerts: []string{"GonomalyRecordsLost, critical"},
 	},
 	{
+		name: "retention-reading", what: "retention overtakes a process that reads too slowly (20 B/s by a quota of the broker)", setup: setup{brokers: 1},
+		strike: func(g *group) {
+			g.quota(20)
+			time.Sleep(30 * time.Second)
+			g.deleteAll()
+			g.quota(0)
+		},
+		alerts: []string{"GonomalyRecordsLost, critical"},
+	},
+	{
+		name: "retention-withheld", what: "retention overtakes a process that runs behind a transaction that nobody ends",
+		strike: func(g *group) {
+			producer := g.open("upstream", g.name, 0, 1, 2, 3)
+			time.Sleep(20 * time.Second)
+			g.deleteAll()
+			g.abort(producer)
+		},
+		alerts: []string{"GonomalyRecordsLost, critical"},
+	},
+	{
 		name: "member-frozen", what: "one of two processes frozen (SIGSTOP)", setup: setup{members: 2},
 		strike: func(g *group) { g.members[1].signal(syscall.SIGSTOP) },
 		cure:   func(g *group) { g.members[1].signal(syscall.SIGCONT) },

@@ -91,6 +91,17 @@ func (g *group) deleteAll() {
 	}
 }
 
+// quota bounds the bytes a second that the broker lets Gonomaly read; 0 lifts the bound.
+func (g *group) quota(bytes float64) {
+	g.Helper()
+	client := "gonomaly"
+	set, err := kadm.NewClient(g.client).AlterClientQuotas(g.Context(), []kadm.AlterClientQuotaEntry{{
+		Entity: kadm.ClientQuotaEntity{{Type: "client-id", Name: &client}}, Ops: []kadm.AlterClientQuotaOp{{Key: "consumer_byte_rate", Value: bytes, Remove: bytes == 0}},
+	}})
+	g.must(err)
+	g.must(set[0].Err)
+}
+
 // endLost ends transactions of which a single broker of Kafka 4.3.1 may lose the markers while it starts (KAFKA-20734), as
 // kafka-transactions.sh abort does: those that stand open among the groups' offsets although their coordinator knows of none.
 func (g *group) endLost() {

@@ -2,4 +2,5 @@
 
 package local
 
-const integration = true
+// Integration says that tests are to have real services.
+const Integration = true

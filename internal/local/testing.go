@@ -19,7 +19,7 @@ func RedisFor(t testing.TB) string {
 // NeedsServers skips a test that starts servers of its own without the build tag integration: make test needs nothing but Go.
 func NeedsServers(t testing.TB) {
 	t.Helper()
-	if !integration {
+	if !Integration {
 		t.Skip("real servers are for make integration")
 	}
 }

@@ -2,4 +2,5 @@
 
 package local
 
-const integration = false
+// Integration says that tests are to have real services.
+const Integration = false

@@ -77,7 +77,8 @@ func build(ctx context.Context, dir string, changed overlay, wasm bool) (file st
 		return "", err
 	}
 	file = filepath.Join(dir, "sim.test")
-	c := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "sim", "-overlay", list, "-o", file, "./internal/sim") //nolint:gosec // of ours
+	const durable = "-X github.com/gonomaly/gonomaly/internal/sim.locks=durable"
+	c := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "sim", "-overlay", list, "-ldflags", durable, "-o", file, "./internal/sim") //nolint:gosec // of ours
 	if wasm {
 		c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
 	}

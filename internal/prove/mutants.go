@@ -21,19 +21,16 @@ var mutants = []mutant{
 	{"1", "tell again what is below C", "pipeline/worker.go",
 		`w.record, w.silent = r, r.Offset < committed`,
 		`w.record, w.silent = r, false`},
-	{"2", "forget alerts of an aborted transaction", "sources/turn.go",
-		`	s.forget(ctx, s.strays(`,
-		`	for _, o := range s.owned { o.pending, o.written = nil, 0 }
-	s.forget(ctx, s.strays(`},
 	{"1", "commit what is processed, and not yet written", "sources/delivery.go",
 		`sent[at] = o.due()`,
 		`sent[at] = max(o.position, o.begins)`},
 	{"1", "process what was polled before the partition was another's", "sources/fetch.go",
 		`	if s.get(one.at) != o {`,
 		`	if false {`},
-	{"7", "process what is to be checkpointed beyond what is committed", "sources/polled.go",
-		`return !s.h.Due(o.p)`,
-		`return true`},
+	{"2", "forget alerts of an aborted transaction", "sources/turn.go",
+		`	s.forget(ctx, s.strays(`,
+		`	for _, o := range s.owned { o.pending, o.written = nil, 0 }
+	s.forget(ctx, s.strays(`},
 	{"2", "do not read C again after an abort", "sources/turn.go",
 		`	return s.reread(ctx)
 `,
@@ -122,6 +119,9 @@ var mutants = []mutant{
 	{"7", "let what the pointer leads to expire", "pipeline/checkpoint/redis.go",
 		`for n = 0, ARGV[3] - 1 do redis.call('PERSIST', chunk(ARGV[1], ARGV[2], ARGV[4], n)) end`,
 		``},
+	{"7", "process what is to be checkpointed beyond what is committed", "sources/polled.go",
+		`return !s.h.Due(o.p)`,
+		`return true`},
 	{"8", "leave the last transaction open", "sources/session.go",
 		`		if err := s.end(ctx); err != nil {`,
 		`		if ctx.Err() != nil {
@@ -150,7 +150,7 @@ var mutants = []mutant{
 		`now.Sub(since) > after`,
 		`now.Sub(since) >= 0`},
 	{"10", "say nothing of a gap", "sources/fetch.go",
-		`		s.gap(o.p, wanted, first.Offset)
+		`		s.gap(o.p, wanted, first.Offset, o.committed)
 `,
 		``},
 	{"10", "call a compacted log a gap", "sources/fetch.go",

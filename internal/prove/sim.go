@@ -91,7 +91,7 @@ var told = regexp.MustCompile(`seed (\d+): (\d+) records, (\d+) alerts, (\d+) de
 
 var failure = regexp.MustCompile(`(?m)^\s+--- FAIL: TestSim/\d+`)
 
-// shard is how many seeds a process lives through.
+// shard is how many seeds a process lives through at most: fewer where some processors would have none.
 const shard = 10
 
 // live lives through seeds on all processors, and prints what fails. Unless all are wanted it stops at the first failure.
@@ -102,10 +102,11 @@ func live(ctx context.Context, run machine, from, seeds uint64, all bool) (t tot
 	var done atomic.Uint64
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.NumCPU())
+	size := max(1, min(shard, seeds/uint64(runtime.NumCPU()))) //nolint:gosec // there is a processor
 	go func() {
-		for at := from; at < from+seeds; at += shard {
+		for at := from; at < from+seeds; at += size {
 			g.Go(func() error {
-				n := min(shard, from+seeds-at)
+				n := min(size, from+seeds-at)
 				out, err := run(inner, at, n)
 				if inner.Err() != nil {
 					return inner.Err()

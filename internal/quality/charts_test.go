@@ -8,6 +8,9 @@ import (
 // Average run lengths as published: of EWMA charts by Lucas & Saccucci (1990), table 3, as Montgomery, "Introduction to Statistical Quality
 // Control", table 9.11, has them; of the two-sided CUSUM his table 9.3. Three digits are given, or one after the point.
 func TestRunLengthsAsPublished(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and of one goroutine")
+	}
 	for _, c := range []struct {
 		name      string
 		exact     func(shift float64) float64

@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -11,6 +12,18 @@ import (
 	"testing/synctest"
 	"time"
 )
+
+// locks is "durable" where the linker was told so: in what internal/prove builds, with a Go runtime whose simulated clock goes on while
+// goroutines wait for locks. With any other runtime a run waits for itself without end.
+var locks string
+
+func TestMain(m *testing.M) {
+	if locks != "durable" {
+		fmt.Fprintln(os.Stderr, "the simulation needs a Go runtime of its own, or it never ends: run it by `make sim`")
+		os.Exit(2)
+	}
+	os.Exit(m.Run())
+}
 
 // TestSim lives through SIM_SEEDS seeds from SIM_FROM on. One that fails is told with its schedule of faults, and with the part of it that is
 // enough to fail.
