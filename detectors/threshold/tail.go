@@ -244,14 +244,18 @@ func (t *Tail) climb(d float64) {
 		p := rungShare[k]
 		gain := hurry * math.Log10E / (2 + p*min(n, rungWeigh[k]))
 		was := t.rung[k].decades()
-		if d >= was {
+		reached := d >= was
+		if reached {
 			shift += gain * t.weight() * (1 - p)
 		} else {
 			shift -= gain * p
 		}
-		next := max(was+shift, low+minStep)
+		next := was + shift
+		if least := low + minStep; next < least {
+			next = least
+		}
 		if most := mostRung(k); next > most {
-			if k < judges && d >= was {
+			if k < judges && reached {
 				excess = max(excess, next-most)
 			}
 			next = most
