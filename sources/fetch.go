@@ -31,7 +31,8 @@ func (s *session) fold(ctx context.Context, one share) error {
 	}
 	var newest time.Time
 	for records := f.Records; len(records) > 0; {
-		n := portion(records)
+		converted := o.convert(records)
+		n := len(converted)
 		for _, r := range records {
 			if r.Offset >= o.position && !r.Attrs.IsControl() {
 				o.lag.at(r.Offset, r.Timestamp)
@@ -45,7 +46,7 @@ func (s *session) fold(ctx context.Context, one share) error {
 			}
 		}
 		began := s.o.Tracer.Begin()
-		messages, err := s.h.Process(ctx, o.p, o.convert(records[:n]))
+		messages, err := s.h.Process(ctx, o.p, converted)
 		if err != nil {
 			return fmt.Errorf("process: %w", err)
 		}
@@ -74,22 +75,6 @@ const (
 	portionTime    = 250 * time.Millisecond
 )
 
-func portion(records []*kgo.Record) int {
-	bytes, full := 0, portionRecords
-	for n, r := range records {
-		if n == full {
-			if r.Timestamp.Sub(records[0].Timestamp).Abs() > portionTime {
-				return n
-			}
-			full += portionRecords
-		}
-		if bytes += len(r.Key) + len(r.Value); bytes > portionBytes {
-			return max(1, n)
-		}
-	}
-	return len(records)
-}
-
 // keep notes the handler's position and what is to be written for the records below it.
 func (s *session) keep(o *owned, messages []pipeline.Message, epoch int32) {
 	position := s.h.Position(o.p)
@@ -108,10 +93,20 @@ func (s *session) keep(o *owned, messages []pipeline.Message, epoch int32) {
 	}
 }
 
-// convert puts records into the form that a handler takes, in slices that are used again.
+// convert puts as many of the records as a handler gets at once, one at least, into the form that it takes, in slices that are used again.
 func (o *owned) convert(records []*kgo.Record) []pipeline.Record {
 	o.records, o.headers = o.records[:0], o.headers[:0]
-	for _, r := range records {
+	bytes, full := 0, portionRecords
+	for n, r := range records {
+		if n == full {
+			if r.Timestamp.Sub(records[0].Timestamp).Abs() > portionTime {
+				break
+			}
+			full += portionRecords
+		}
+		if bytes += len(r.Key) + len(r.Value); bytes > portionBytes && n > 0 {
+			break
+		}
 		begin := len(o.headers)
 		for _, h := range r.Headers {
 			o.headers = append(o.headers, pipeline.Header{Key: h.Key, Value: h.Value})
