@@ -143,8 +143,11 @@ func (m costs) cpu(s *config.Stream, l Load, processes int) (float64, error) {
 	fields := float64(len(s.Decode.Values))
 	share := fields / float64(usualShape.fields)
 	usual := m.at("usual", cpu)
-	sum := usual +
-		m.more("keys", logarithm, float64(l.Keys)/float64(processes))*float64(own)/float64(least) +
+	waiting := m.more("keys", logarithm, float64(l.Keys)/float64(processes))
+	if waiting > 0 { // what is saved is no more where series are large
+		waiting *= float64(own) / float64(least)
+	}
+	sum := usual + waiting +
 		m.more("bytes", plain, float64(l.Bytes)) +
 		m.more("fields", plain, fields)
 	if s.Window != nil && s.Window.Every > 0 {

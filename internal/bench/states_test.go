@@ -128,6 +128,29 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// Where many keys were measured to take a little less than the usual number, which is chance, large series do not take less many times over.
+func TestPlanOfNoisyCurves(t *testing.T) {
+	r := &Result{}
+	for _, c := range changes() {
+		cost := 1.0
+		if c.shape.keys == 100_000 {
+			cost = 0.9
+		}
+		r.Add(c.name, cpu, cost)
+		r.Add(c.name, eventRate, 1e6)
+		r.Add(c.name, resident, 100)
+	}
+	s := usualShape
+	s.keys, s.windows = 100_000, true
+	stream, err := s.stream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := Plan(r, stream, 5, Load{Rate: 1e6, Bytes: s.bytes, Keys: s.keys, Cores: 64}); err != nil || math.Abs(d.CPU-0.9) > 1e-9 {
+		t.Errorf("%v µs an event, %v, want 0.9", d.CPU, err)
+	}
+}
+
 // The page has the curves that plan goes by.
 func TestCapacityPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/capacity.md")
