@@ -338,7 +338,12 @@ func TestOffsetBeyondTheEndOfASilentLeader(t *testing.T) {
 		return nil, errors.New("no answer"), true
 	})
 	p := w.start("a", tuned(quick))
-	w.eventually("the partition is taken over as well as that can be done", p.Ready)
+	w.eventually("the partition is taken over as well as that can be done", func() error {
+		if n := p.h.holds(); n != partitions {
+			return fmt.Errorf("%d partitions are, of %d", n, partitions)
+		}
+		return nil
+	})
 	speaks.Store(true)
 	w.eventually("it is said", func() error { return contains(p.Ready(), "beyond the end of its log") })
 	committed, err := w.admin.FetchOffsets(t.Context(), group)
