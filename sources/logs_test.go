@@ -279,22 +279,15 @@ func TestCutOffIsSaid(t *testing.T) {
 	}
 }
 
-// A broker that says nothing of its logs does not hold up the partitions of the others.
-func TestSilentLeader(t *testing.T) {
-	w := newWorld(t, input)
+// silence has the leader of the even partitions say nothing of their logs until speaks is set.
+func (w *world) silence(t *testing.T) (speaks *atomic.Bool) {
+	t.Helper()
 	for id := range int32(partitions) {
 		if err := w.cluster.MoveTopicPartition(input, id, id%2); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w.produce(1000)
-	others := 0
-	for _, r := range w.log {
-		if r.Partition%2 != 0 {
-			others++
-		}
-	}
-	var speaks atomic.Bool
+	speaks = &atomic.Bool{}
 	w.cluster.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.KeepControl()
 		if speaks.Load() || req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Partition%2 != 0 {
@@ -302,6 +295,20 @@ func TestSilentLeader(t *testing.T) {
 		}
 		return nil, errors.New("no answer"), true
 	})
+	return speaks
+}
+
+// A broker that says nothing of its logs does not hold up the partitions of the others.
+func TestSilentLeader(t *testing.T) {
+	w := newWorld(t, input)
+	speaks := w.silence(t)
+	w.produce(1000)
+	others := 0
+	for _, r := range w.log {
+		if r.Partition%2 != 0 {
+			others++
+		}
+	}
 	p := w.start("a")
 	w.eventually("what others lead is processed", func() error {
 		if n := p.h.count(); n < int64(others) {
@@ -318,25 +325,13 @@ func TestSilentLeader(t *testing.T) {
 // leader speaks.
 func TestOffsetBeyondTheEndOfASilentLeader(t *testing.T) {
 	w := newWorld(t, input)
-	for id := range int32(partitions) {
-		if err := w.cluster.MoveTopicPartition(input, id, id%2); err != nil {
-			t.Fatal(err)
-		}
-	}
+	speaks := w.silence(t)
 	w.produce(100)
 	beyond := kadm.Offsets{}
 	beyond.AddOffset(input, 0, 1_000_000, -1)
 	if err := w.admin.CommitAllOffsets(t.Context(), group, beyond); err != nil {
 		t.Fatal(err)
 	}
-	var speaks atomic.Bool
-	w.cluster.ControlKey(kmsg.ListOffsets.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
-		w.cluster.KeepControl()
-		if speaks.Load() || req.(*kmsg.ListOffsetsRequest).Topics[0].Partitions[0].Partition%2 != 0 {
-			return nil, nil, false
-		}
-		return nil, errors.New("no answer"), true
-	})
 	p := w.start("a", tuned(quick))
 	w.eventually("the partition is taken over as well as that can be done", func() error {
 		if n := p.h.holds(); n != partitions {
