@@ -17,7 +17,7 @@ type Checkpoint struct {
 	Offset int64
 	After  int64  // offset of the checkpoint that this one continues, or Whole
 	Config string // Hashes of the configuration that the state belongs to
-	State  []byte // as a Snapshot has it
+	State  []byte // as a Snapshot has it; who is given one to save does not keep it
 }
 
 // Whole is the After of a checkpoint that needs no other: at offset 0 there is nothing to continue.

@@ -87,6 +87,7 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 			time.Sleep(snapshotPause)
 		}
 	}
+	defer snapshot.Free()
 	state, err := snapshot.Bytes()
 	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.plan.hashes, State: state}
 	part.turn.Lock()

@@ -1,6 +1,9 @@
 package pipeline
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // Snapshot is the state of a worker as it was at an offset, on its way to a store: all of it, or what has changed since the snapshot
 // before. It is encoded piece by piece while the worker goes on: what the worker is about to change is encoded first. So a large state
@@ -18,8 +21,17 @@ type Snapshot struct {
 	err        error
 }
 
-// snapshotChunk is the size of the pieces that a snapshot is gathered in: one that doubled as it grew would be copied, again and again.
+// snapshotChunk is the size of the pieces that a snapshot is gathered in: one that doubled as it grew would be copied, again and again. A
+// piece has room for the series that is its last.
 const snapshotChunk = 1 << 20
+
+// chunks are pieces of snapshots that are free: each partition fills some at every checkpoint.
+var chunks = sync.Pool{New: func() any {
+	b := make([]byte, 0, snapshotChunk+snapshotChunk/8)
+	return &b
+}}
+
+func newChunk() []byte { return *chunks.Get().(*[]byte) }
 
 // Cut begins a snapshot. The one before must be done or undone. A worker that was restored, or has cut a whole one before, can cut what
 // has changed.
@@ -34,7 +46,7 @@ func (w *Worker) Cut(whole bool) *Snapshot {
 	}
 	w.dirty, w.gone = nil, nil
 	w.generation++
-	head, err := w.appendHead(make([]byte, 0, snapshotChunk), whole, gone)
+	head, err := w.appendHead(newChunk(), whole, gone)
 	s.chunks, s.err = [][]byte{head}, err
 	w.snapshot = s
 	return s
@@ -113,7 +125,7 @@ func (w *Worker) take(one series) {
 	s.taken++
 	last := &s.chunks[len(s.chunks)-1]
 	if len(*last) >= snapshotChunk {
-		s.chunks = append(s.chunks, make([]byte, 0, snapshotChunk+snapshotChunk/8))
+		s.chunks = append(s.chunks, newChunk())
 		last = &s.chunks[len(s.chunks)-1]
 	}
 	b, err := w.append(*last, one)
@@ -128,15 +140,29 @@ func (s *Snapshot) size() int {
 	return (len(s.chunks)-1)*snapshotChunk + len(s.chunks[len(s.chunks)-1])
 }
 
-// Bytes are the snapshot's, once it is done.
+// Bytes are the snapshot's, once it is done, until it is freed.
 func (s *Snapshot) Bytes() ([]byte, error) {
-	size := 0
-	for _, c := range s.chunks {
-		size += len(c)
-	}
-	b := make([]byte, 0, size+tailBytes)
-	for _, c := range s.chunks {
-		b = append(b, c...)
+	b := s.chunks[0]
+	if len(s.chunks) > 1 {
+		size := tailBytes
+		for _, c := range s.chunks {
+			size += len(c)
+		}
+		b = make([]byte, 0, size)
+		for _, c := range s.chunks {
+			b = append(b, c...)
+		}
 	}
 	return appendInt(b, s.taken), s.err
+}
+
+// Free says that nobody uses the bytes any more.
+func (s *Snapshot) Free() {
+	for _, c := range s.chunks {
+		if cap(c) >= snapshotChunk {
+			c = c[:0]
+			chunks.Put(&c)
+		}
+	}
+	s.chunks = nil
 }

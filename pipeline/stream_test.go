@@ -54,6 +54,7 @@ func (s *store) Save(_ context.Context, _ pipeline.Log, c pipeline.Checkpoint) e
 	case len(s.chain) == 0 || s.chain[len(s.chain)-1].Offset != c.After:
 		return pipeline.ErrBroken
 	}
+	c.State = slices.Clone(c.State)
 	s.chain = append(s.chain, c)
 	return nil
 }

@@ -279,7 +279,7 @@ func (s *session) lookThrough(ctx context.Context, at place, o *owned, got *kmsg
 		if _, whole := first(got.RecordBatches); whole {
 			records, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 				Offset: from, IsolationLevel: kgo.ReadCommitted(), Topic: at.topic, Partition: at.id,
-			}, got, s.o.Client.Decompressor(), nil)
+			}, got, s.decompressor.Apart(), nil)
 			switch {
 			case len(records.Records) > 0:
 				o.lag.found(from, data{records.Records[0].Offset, records.Records[0].Timestamp})

@@ -115,7 +115,7 @@ func (s *session) inspect(ctx context.Context, at place, align bool) (stepped bo
 	got.RecordBatches = got.RecordBatches[:b.size]
 	records, next := kgo.ProcessFetchPartition(kgo.ProcessFetchPartitionOpts{
 		Offset: position, KeepControlRecords: true, IsolationLevel: kgo.ReadCommitted(), Topic: at.topic, Partition: at.id,
-	}, got, s.o.Client.Decompressor(), nil)
+	}, got, s.decompressor.Apart(), nil)
 	switch {
 	case records.Err == nil && next > position:
 		if align {

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -60,11 +61,14 @@ func checksum(version byte, l pipeline.Log, body []byte) uint32 {
 	return crc32.Update(sum, castagnoli, body)
 }
 
+// window is how far back the compressor looks, in bytes. It holds two of them for each core, and states come no smaller of larger ones.
+const window = 1 << 20
+
 // codec holds the compressor, whose tables are worth keeping between checkpoints. It is used from many goroutines.
 type codec struct{ zstd *zstd.Encoder }
 
 func newCodec() *codec {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window))
 	if err != nil {
 		panic(err) // the options are constant
 	}
@@ -85,21 +89,24 @@ func (e *codec) encode(b []byte, c pipeline.Checkpoint, l pipeline.Log, epoch in
 	if !mayContinue(c) {
 		return nil, fmt.Errorf("offset is %d and continues %d, want one before it", c.Offset, c.After)
 	}
-	kind, payload := byte(codecZstd), e.zstd.EncodeAll(c.State, nil)
-	if len(payload) >= len(c.State) {
-		kind, payload = codecRaw, c.State
-	}
 	start := len(b)
+	b = slices.Grow(b, headerSize+len(c.Config)+len(c.State)/4+crcSize) // what it usually comes to at most
 	b = append(b, magic...)
-	b = append(b, version, kind)
+	b = append(b, version, codecZstd)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Config))) //nolint:gosec // checked above
 	b = binary.LittleEndian.AppendUint64(b, uint64(epoch))
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.Offset))
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.After)) //nolint:gosec // checked above
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(c.State)))
-	b = binary.LittleEndian.AppendUint64(b, uint64(len(payload)))
+	b = binary.LittleEndian.AppendUint64(b, 0) // set below
 	b = append(b, c.Config...)
-	b = append(b, payload...)
+	payload := len(b)
+	b = e.zstd.EncodeAll(c.State, b)
+	if len(b)-payload >= len(c.State) {
+		b[start+5] = codecRaw
+		b = append(b[:payload], c.State...)
+	}
+	binary.LittleEndian.PutUint64(b[start+40:], uint64(len(b)-payload)) //nolint:gosec // a length
 	return binary.LittleEndian.AppendUint32(b, checksum(version, l, b[start:])), nil
 }
 

@@ -24,8 +24,14 @@ import (
 // It is also the client's pool, for kgo.WithPools: what a batch was opened into, and its structs, are used again once each of its records is
 // recycled. Records that are not are left to the collector.
 type Decompressor struct {
-	max      int          // bytes of a batch
-	left     atomic.Int64 // bytes until Refill
+	max  int          // bytes of a batch
+	left atomic.Int64 // bytes until Refill
+	turn *sync.Mutex  // of those that open one batch at a time, else nil
+	*tools
+}
+
+// tools are what batches are opened with, and into.
+type tools struct {
 	bytes    pool[byte]
 	records  pool[kgo.Record]
 	buffers  sync.Pool
@@ -34,13 +40,14 @@ type Decompressor struct {
 	zstds    sync.Pool // for what fits a buffer
 	streams  sync.Pool // for what does not
 	standard kgo.Decompressor
+	turn     sync.Mutex
 }
 
 // ErrLater refuses a batch for which there is room after the next Refill.
 var ErrLater = errors.New("what was fetched before is to be processed first")
 
 const (
-	small        = 8 << 20 // bytes; a larger batch is measured first, which takes the time to open it twice
+	small        = 4 << 20 // bytes; a larger batch is measured first, which takes the time to open it twice
 	likely       = 32      // times its bytes a batch is likely to decompress to at most
 	maxWindow    = 1 << 30 // bytes that a producer may have zstd look back: the highest levels say 128 MiB, however small the batch
 	recordBytes  = 200     // of a kgo.Record and the pointer to it; some fields may grow
@@ -51,7 +58,7 @@ const (
 
 // Decompressor returns a decompressor with the bounds of this configuration.
 func (c Config) Decompressor() *Decompressor {
-	d := &Decompressor{max: cmp.Or(c.MaxBatchBytes, defaultMaxBatch), bytes: newPool[byte](small), records: newPool[kgo.Record](pooledRecords)}
+	d := &Decompressor{max: cmp.Or(c.MaxBatchBytes, defaultMaxBatch), tools: &tools{bytes: newPool[byte](small), records: newPool[kgo.Record](pooledRecords)}}
 	d.standard = kgo.DefaultDecompressor(d)
 	d.buffers.New = func() any { return new(bytes.Buffer) }
 	d.gzips.New = func() any { return new(gzip.Reader) }
@@ -71,6 +78,14 @@ func (c Config) Decompressor() *Decompressor {
 	return d
 }
 
+// Apart returns a decompressor with the same bounds, counted on their own, for a look at what is not to be processed. All such open one batch
+// at a time, with the tools of the others: a bomb's take 12 MiB.
+func (d *Decompressor) Apart() *Decompressor {
+	other := &Decompressor{max: d.max, turn: &d.tools.turn, tools: d.tools}
+	other.Refill()
+	return other
+}
+
 // Refill says that what was opened so far has been processed.
 func (d *Decompressor) Refill() { d.left.Store(maxOpen * int64(d.max)) }
 
@@ -78,6 +93,10 @@ func (d *Decompressor) Refill() { d.left.Store(maxOpen * int64(d.max)) }
 func (d *Decompressor) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byte, error) {
 	if codec == kgo.CodecNone {
 		return src, nil
+	}
+	if d.turn != nil {
+		d.turn.Lock()
+		defer d.turn.Unlock()
 	}
 	if d.left.Load() <= 0 {
 		return nil, ErrLater

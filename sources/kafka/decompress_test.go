@@ -168,6 +168,9 @@ func TestBudget(t *testing.T) {
 		if opened != 3 { // of 3 MiB each: the third begins below the bound of 8
 			t.Errorf("round %d: %d batches are opened, want 3", round, opened)
 		}
+		if _, err := d.Apart().Decompress(batch, c.codec); err != nil {
+			t.Errorf("round %d: a look at the batch: %v", round, err)
+		}
 		d.Refill()
 	}
 }
