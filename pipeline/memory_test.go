@@ -5,8 +5,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"runtime"
-	"strconv"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -42,28 +42,34 @@ func BenchmarkHeap(b *testing.B) {
 	}
 }
 
-// BenchmarkKeys is the whole work on a record, decoded from CSV, whose key is any of so many.
+// BenchmarkKeys is the whole work on a record, decoded from CSV, whose key is any of so many, a minute after the one before it: a point, or one of ten
+// in a window.
 func BenchmarkKeys(b *testing.B) {
-	for _, n := range []int{100, 10_000, 1_000_000} {
-		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			w := newWorker(b, settingsOf(b, millions))
-			r := rand.New(rand.NewPCG(1, 2))
-			records := make([]pipeline.Record, 1<<17)
-			for i := range records {
-				records[i].Timestamp = int64(i)
-				records[i].Value = fmt.Appendf(nil, "key-%08d,%.3f,%.3f,%.3f,%.3f,%.3f", r.IntN(n), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64())
-			}
-			for i := range n {
-				w.Process([]pipeline.Record{{Offset: int64(i), Value: fmt.Appendf(nil, "key-%08d,1,2,3,4,5", i)}}, 0)
-			}
-			b.ReportAllocs()
-			b.ResetTimer()
-			for i := 0; b.Loop(); i++ {
-				one := records[i%len(records):][:1]
-				one[0].Offset = w.Position()
-				w.Process(one, 0)
-			}
-		})
+	for name, settings := range map[string]string{"records": millions, "windows": millions + "\nwindow: {every: 10m, aggregate: [mean, max, p99], lateness: 1m}"} {
+		for _, n := range []int{100, 10_000, 1_000_000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				w := newWorker(b, settingsOf(b, settings))
+				r := rand.New(rand.NewPCG(1, 2))
+				values := make([][]byte, 1<<17)
+				for i := range values {
+					values[i] = fmt.Appendf(nil, "key-%08d,%.3f,%.3f,%.3f,%.3f,%.3f", r.IntN(n), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64(), r.NormFloat64())
+				}
+				one := make([]pipeline.Record, 1)
+				process := func(value []byte) {
+					offset := one[0].Offset + 1
+					one[0] = pipeline.Record{Offset: offset, Timestamp: int64(time.Minute) * (offset / int64(n)), Value: value}
+					w.Process(one, 0)
+				}
+				for i := range n {
+					process(fmt.Appendf(nil, "key-%08d,1,2,3,4,5", i))
+				}
+				b.ReportAllocs()
+				b.ResetTimer()
+				for i := 0; b.Loop(); i++ {
+					process(values[i%len(values)])
+				}
+			})
+		}
 	}
 }
 

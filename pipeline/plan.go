@@ -169,7 +169,8 @@ func (p *plan) measure() int64 {
 	}
 	if c := p.config.Window; c != nil && c.Every > 0 {
 		open := 1 + int64((c.Lateness+c.Every-1)/c.Every)
-		one := sizeOf[window]() + int64(len(p.config.Decode.Values))*(sizeOf[aggregate]()+2*sizeOf[quantile]())
+		each := small*sizeOf[float64]() + sizeOf[aggregate]() + int64(len(c.quantiles()))*sizeOf[quantile]()
+		one := sizeOf[window]() + int64(len(p.config.Decode.Values))*each
 		bytes += open * one
 	} else if c != nil {
 		bytes += 8 * int64(c.Last*len(p.config.Decode.Values))

@@ -1,36 +1,38 @@
 package pipeline
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
-// quantile estimates one quantile of the values of a window in constant space: exactly from the first few values, then by the P²
-// algorithm: five markers, whose heights follow a parabola through their neighbours.
+// quantile estimates one quantile of the values of a window in constant space, by the P² algorithm: five markers, whose heights follow a
+// parabola through their neighbours.
 //
 // Jain and Chlamtac (1985), "The P² Algorithm for Dynamic Calculation of Quantiles and Histograms Without Storing Observations",
 // CACM 28(10), section "The P² Algorithm".
 type quantile struct {
-	p      float64 // in (0, 1)
-	n      int     // values seen
-	first  [exactQuantile]float64
+	p      float64    // in (0, 1)
+	n      int        // values seen
 	height [5]float64 // q_i of the paper
 	at     [5]float64 // n_i: positions of the markers, from 1
 }
 
-// exactQuantile values are kept as they are; the markers start from them instead of from the paper's five, which makes small windows
-// exact and high quantiles start near their place.
+// exactQuantile is the number of values that the markers start from, instead of from the paper's five: a window of less is exact, and high
+// quantiles start near their place.
 const exactQuantile = 32
 
-func (q *quantile) add(x float64) {
-	if q.n < exactQuantile {
-		q.first[q.n] = x
-		q.n++
-		if q.n == exactQuantile {
-			q.start()
+// startQuantile places the markers among the first values, in order of size.
+func startQuantile(p float64, sorted []float64) quantile {
+	q := quantile{p: p, n: len(sorted)}
+	for i := range q.at {
+		at := math.Round(q.desired(i))
+		at = min(max(at, float64(i+1)), float64(len(sorted)-4+i))
+		if i > 0 {
+			at = max(at, q.at[i-1]+1)
 		}
-		return
+		q.at[i], q.height[i] = at, sorted[int(at)-1]
 	}
+	return q
+}
+
+func (q *quantile) add(x float64) {
 	q.n++
 	k := 0 // the cell that x falls in
 	switch {
@@ -55,20 +57,6 @@ func (q *quantile) add(x float64) {
 	}
 }
 
-// start places the markers among the values kept so far.
-func (q *quantile) start() {
-	sorted := q.first
-	slices.Sort(sorted[:])
-	for i := range q.at {
-		at := math.Round(q.desired(i))
-		at = min(max(at, float64(i+1)), float64(exactQuantile-4+i))
-		if i > 0 {
-			at = max(at, q.at[i-1]+1)
-		}
-		q.at[i], q.height[i] = at, sorted[int(at)-1]
-	}
-}
-
 // desired is n'_i: where marker i ought to be among n values.
 func (q *quantile) desired(i int) float64 {
 	share := [5]float64{0, q.p / 2, q.p, (1 + q.p) / 2, 1}[i]
@@ -89,12 +77,13 @@ func (q *quantile) move(i int, d float64) {
 	n[i] += d
 }
 
-// value is the estimate; of the values kept exactly it is the one of rank ceil(p·n).
+// value is the estimate: on the line between the markers beside the place in question. The paper takes the height of the middle one, which
+// stands there, but not while there are too few values for all five to stand where they ought to.
 func (q *quantile) value() float64 {
-	if q.n < exactQuantile {
-		sorted := q.first
-		slices.Sort(sorted[:q.n])
-		return sorted[max(0, int(math.Ceil(q.p*float64(q.n)))-1)]
+	place, i := q.desired(2), 1
+	for i < 4 && q.at[i] < place {
+		i++
 	}
-	return q.height[2]
+	low, high := q.height[i-1], q.height[i]
+	return low + (high-low)*(place-q.at[i-1])/(q.at[i]-q.at[i-1])
 }

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -18,14 +19,25 @@ func TestQuantileOfFewValuesIsExact(t *testing.T) {
 		{0.5, []float64{4, 3, 1, 2}, 2}, // rank ceil(0.5·4) = 2
 		{0.99, []float64{5, 1, 4, 2, 3}, 5},
 	} {
-		q := &quantile{p: c.p}
-		for _, v := range c.values {
-			q.add(v)
-		}
-		if got := q.value(); got != c.want {
+		w := &window{samples: c.values}
+		if got := w.quantile(0, 1, c.p); got != c.want {
 			t.Errorf("quantile %v of %v = %v, want %v", c.p, c.values, got, c.want)
 		}
 	}
+}
+
+// started is a quantile of so many values.
+func started(p float64, n int, value func() float64) quantile {
+	first := make([]float64, exactQuantile)
+	for i := range first {
+		first[i] = value()
+	}
+	slices.Sort(first)
+	q := startQuantile(p, first)
+	for range n - exactQuantile {
+		q.add(value())
+	}
+	return q
 }
 
 // Of 20,000 draws the estimate lies within a few standard errors of the law's quantile: sqrt(p(1-p)/n)/density is 0.009 for the
@@ -33,10 +45,7 @@ func TestQuantileOfFewValuesIsExact(t *testing.T) {
 func TestQuantileOfManyValues(t *testing.T) {
 	for _, c := range []struct{ p, want, tolerance float64 }{{0.5, 0, 0.04}, {0.99, 2.3263, 0.1}} {
 		r := rand.New(rand.NewPCG(1, 0))
-		q := &quantile{p: c.p}
-		for range 20000 {
-			q.add(r.NormFloat64())
-		}
+		q := started(c.p, 20000, r.NormFloat64)
 		if got := q.value(); math.Abs(got-c.want) > c.tolerance {
 			t.Errorf("quantile %v of a normal law = %v, want %v ± %v", c.p, got, c.want, c.tolerance)
 		}
@@ -44,10 +53,7 @@ func TestQuantileOfManyValues(t *testing.T) {
 }
 
 func TestQuantileOfOneValueRepeated(t *testing.T) {
-	q := &quantile{p: 0.99}
-	for range 1000 {
-		q.add(3)
-	}
+	q := started(0.99, 1000, func() float64 { return 3 })
 	if got := q.value(); got != 3 {
 		t.Errorf("quantile of a constant 3 = %v", got)
 	}

@@ -203,16 +203,9 @@ const (
 
 // read reads what append wrote of s but for its key. Its parts are laid out so: for each of them the part of the plan that it is, or none.
 func (t *table) read(r *stateReader, s series, layout []int) {
-	has := byte(hasAll)
-	if r.version >= sparse {
-		has = r.byte()
-		s.hits = r.frequency(has&mostFrequent, r.uvarint())
-		s.points, s.last = r.int(), r.int()
-	} else {
-		s.points, s.last = r.int(), r.int()
-		hits := r.byte()
-		s.hits = r.frequency(hits, uint64(r.int())) //nolint:gosec // it is compared
-	}
+	has := r.byte()
+	s.hits = r.frequency(has&mostFrequent, r.uvarint())
+	s.points, s.last = r.int(), r.int()
 	if has > hasAll {
 		r.fail("a series has what is unknown: %b", has)
 	}

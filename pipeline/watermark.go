@@ -14,6 +14,12 @@ type closing struct {
 	series []*body
 }
 
+// keyed is a series with its key, to be sorted by it.
+type keyed struct {
+	key []byte
+	id  uint32
+}
+
 // aggregate takes the sample into its window, unless that is closed.
 func (w *Worker) aggregate(s series) Outcome {
 	c := w.config.Window
@@ -28,7 +34,7 @@ func (w *Worker) aggregate(s series) Outcome {
 		s.windows = append(s.windows, in)
 		w.closeAt(end, s.body)
 	}
-	in.add(w.sample.Values, s.before)
+	in.add(w.sample.Values, s.before, c)
 	if w.needRate {
 		s.before = append(s.before[:0], w.sample.Values...)
 	}
@@ -75,13 +81,17 @@ func (w *Worker) advance(t int64) {
 		ghosts := len(due.series)
 		due.series = slices.DeleteFunc(due.series, func(b *body) bool { return b.gone })
 		w.ghosts -= ghosts - len(due.series)
-		slices.SortFunc(due.series, func(a, b *body) int { return bytes.Compare(w.key(a.owner), w.key(b.owner)) })
-		start := due.end - int64(w.config.Window.Every)
+		w.due = w.due[:0]
 		for _, b := range due.series {
-			s := w.series(b.owner)
+			w.due = append(w.due, keyed{w.key(b.owner), b.owner})
+		}
+		slices.SortFunc(w.due, func(a, b keyed) int { return bytes.Compare(a.key, b.key) })
+		start := due.end - int64(w.config.Window.Every)
+		for _, one := range w.due {
+			s := w.series(one.id)
 			w.touch(s)
 			in := s.closeWindow(start)
-			w.x = in.appendFields(w.x[:0], w.config.Window)
+			w.x = in.appendFields(w.x[:0], len(w.config.Decode.Values), w.config.Window)
 			if len(w.spare) < w.n {
 				w.spare = append(w.spare, in)
 			}

@@ -4,26 +4,29 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
 )
 
-// window is one open tumbling window of one series: the interval [start, start+every) of event time.
+// window is one open tumbling window of one series: the interval [start, start+every) of event time. The samples of a small one are kept as
+// they are, side by side: where series are many, to add one is to wait for their memory, and a row of numbers is less of it than what is
+// gathered of each value.
 type window struct {
-	start  int64 // Unix nanoseconds
-	count  int
-	values []aggregate // one for each value of a sample
+	start     int64 // Unix nanoseconds
+	count     int
+	samples   []float64   // of a small window, one after the other
+	values    []aggregate // of one that is not: one for each value of a sample
+	quantiles []quantile  // the same, those that are asked for of each value
+	increase  []float64   // of each value, a counter, where its rate is asked for
 }
+
+// small is the number of samples from which on they are gathered.
+const small = exactQuantile
 
 // aggregate gathers one value within a window.
 type aggregate struct {
 	sum, min, max float64
 	mean, m2      float64 // Welford (1962), "Note on a Method for Calculating Corrected Sums of Squares and Products", Technometrics 4(3)
-
-	increase float64 // of a counter
-
-	p50, p99 *quantile // nil unless asked for
 }
 
 // Aggregates that a window may be asked for.
@@ -102,49 +105,79 @@ func (c *WindowConfig) startOf(t int64) int64 {
 	return start
 }
 
-func newWindow(c *WindowConfig, start int64, values int) *window {
-	w := &window{values: make([]aggregate, values)}
-	for i := range w.values {
-		a := &w.values[i]
-		if slices.Contains(c.Aggregate, aggP50) {
-			a.p50 = &quantile{}
-		}
-		if slices.Contains(c.Aggregate, aggP99) {
-			a.p99 = &quantile{}
+// quantiles are those that are asked for.
+func (c *WindowConfig) quantiles() (ps []float64) {
+	for _, name := range c.Aggregate {
+		if p, is := quantileOf[name]; is {
+			ps = append(ps, p)
 		}
 	}
-	w.begin(start)
+	return ps
+}
+
+var quantileOf = map[string]float64{aggP50: 0.5, aggP99: 0.99}
+
+func newWindow(c *WindowConfig, start int64, values int) *window {
+	w := &window{start: start}
+	if slices.Contains(c.Aggregate, aggRate) {
+		w.increase = make([]float64, values)
+	}
 	return w
 }
 
 // begin empties w, for the window that starts at start.
 func (w *window) begin(start int64) {
 	w.start, w.count = start, 0
-	for i := range w.values {
-		a := &w.values[i]
-		*a = aggregate{min: math.Inf(1), max: math.Inf(-1), p50: a.p50, p99: a.p99}
-		if a.p50 != nil {
-			*a.p50 = quantile{p: 0.5}
-		}
-		if a.p99 != nil {
-			*a.p99 = quantile{p: 0.99}
-		}
-	}
+	w.samples, w.values, w.quantiles = w.samples[:0], w.values[:0], w.quantiles[:0]
+	clear(w.increase)
 }
 
 // add takes a sample in. before is the series' sample before it, nil for its first: a counter's increase spans windows.
-func (w *window) add(values, before []float64) {
+func (w *window) add(values, before []float64, c *WindowConfig) {
 	w.count++
-	for i, x := range values {
-		a := &w.values[i]
-		a.add(x, w.count)
-		switch {
-		case before == nil:
-		case x >= before[i]:
-			a.increase += x - before[i]
-		default:
-			a.increase += x // after a reset the counter has grown from 0, as Prometheus' rate has it
+	if before != nil {
+		for i := range w.increase {
+			w.increase[i] += increase(before[i], values[i])
 		}
+	}
+	if len(w.values) > 0 {
+		w.gather(values, w.count)
+		return
+	}
+	w.samples = append(w.samples, values...)
+	if w.count == small {
+		w.grow(len(values), c.quantiles())
+	}
+}
+
+// increase of a counter: after a reset it has grown from 0, as Prometheus' rate has it.
+func increase(from, to float64) float64 {
+	if to >= from {
+		return to - from
+	}
+	return to
+}
+
+// grow gathers the samples of a window that was small.
+func (w *window) grow(values int, ps []float64) {
+	for i := range values {
+		w.values = append(w.values, w.of(i, values))
+		for _, p := range ps {
+			var column [small]float64
+			w.quantiles = append(w.quantiles, startQuantile(p, w.column(i, values, &column)))
+		}
+	}
+	w.samples = w.samples[:0]
+}
+
+// gather takes sample n in.
+func (w *window) gather(values []float64, n int) {
+	for i, x := range values {
+		w.values[i].add(x, n)
+	}
+	each := len(w.quantiles) / len(values)
+	for i := range w.quantiles {
+		w.quantiles[i].add(values[i/each])
 	}
 }
 
@@ -155,31 +188,67 @@ func (a *aggregate) add(x float64, n int) {
 	delta := x - a.mean
 	a.mean += delta / float64(n)
 	a.m2 += delta * (x - a.mean)
-	if a.p50 != nil {
-		a.p50.add(x)
-	}
-	if a.p99 != nil {
-		a.p99.add(x)
-	}
 }
 
-// appendFields appends the window's point to x, in the order of WindowConfig.fields.
-func (w *window) appendFields(x []float64, c *WindowConfig) []float64 {
+// of is what is gathered of value i of so many.
+func (w *window) of(i, values int) aggregate {
+	if len(w.samples) == 0 {
+		return w.values[i]
+	}
+	a := aggregate{min: math.Inf(1), max: math.Inf(-1)}
+	for n := 1; i < len(w.samples); n++ {
+		a.add(w.samples[i], n)
+		i += values
+	}
+	return a
+}
+
+// column has value i of the samples of a small window, in order of size.
+func (w *window) column(i, values int, into *[small]float64) []float64 {
+	column := into[:0]
+	for ; i < len(w.samples); i += values {
+		column = append(column, w.samples[i])
+	}
+	slices.Sort(column)
+	return column
+}
+
+// quantile is an estimate of the p-quantile of value i; in a small window the value of rank ceil(p·n).
+func (w *window) quantile(i, values int, p float64) float64 {
+	each := len(w.quantiles) / values
+	for _, q := range w.quantiles[i*each : (i+1)*each] {
+		if q.p == p {
+			return q.value()
+		}
+	}
+	var into [small]float64
+	column := w.column(i, values, &into)
+	return column[max(0, int(math.Ceil(p*float64(len(column))))-1)]
+}
+
+// appendFields appends the window's point, of so many values, to x, in the order of WindowConfig.fields.
+func (w *window) appendFields(x []float64, values int, c *WindowConfig) []float64 {
 	if slices.Contains(c.Aggregate, aggCount) {
 		x = append(x, float64(w.count))
 	}
-	for i := range w.values {
-		a := &w.values[i]
+	for i := range values {
+		a := w.of(i, values)
 		for _, name := range c.Aggregate {
-			if name != aggCount {
-				x = append(x, a.of(name, w.count, c.Every))
+			switch name {
+			case aggCount:
+			case aggP50, aggP99:
+				x = append(x, finite(w.quantile(i, values, quantileOf[name])))
+			case aggRate:
+				x = append(x, finite(w.increase[i]/c.Every.Seconds()))
+			default:
+				x = append(x, a.of(name, w.count))
 			}
 		}
 	}
 	return x
 }
 
-func (a *aggregate) of(name string, n int, every time.Duration) float64 {
+func (a *aggregate) of(name string, n int) float64 {
 	switch name {
 	case aggSum:
 		return finite(a.sum)
@@ -191,12 +260,6 @@ func (a *aggregate) of(name string, n int, every time.Duration) float64 {
 		return a.max
 	case aggStddev:
 		return finite(math.Sqrt(a.m2 / float64(n)))
-	case aggP50:
-		return finite(a.p50.value())
-	case aggP99:
-		return finite(a.p99.value())
-	case aggRate:
-		return finite(a.increase / every.Seconds())
 	}
 	panic("aggregate that check let through: " + name)
 }

@@ -101,6 +101,7 @@ type Worker struct {
 	verdict verdict
 	x       []float64
 	spare   []*window // closed ones, to be opened again
+	due     []keyed   // series whose windows close at one time
 
 	// Horizon is the event time, Unix nanoseconds, beyond which a record counts as one of the future; 0 for none. Nothing else hangs on it.
 	Horizon int64

@@ -10,9 +10,9 @@ import (
 
 // workerVersion changes with the layout of the state.
 const (
-	workerVersion = 4
-	sparse        = 4 // the first in which a series says what it has, and has it only then
-	oldestWorker  = 3
+	workerVersion = 5
+	rows          = 5 // the first in which small windows have their samples
+	oldestWorker  = 4
 )
 
 // A state is whole, or says what has changed since another.

@@ -310,9 +310,6 @@ func (t *Tail) Bytes() int { return tailSize - 1 }
 const (
 	tailVersion = 3
 	tailSize    = 1 + (6+rungs)*4
-
-	longVersion = 2 // the version before, of as many float64s
-	longSize    = 1 + (6+rungs)*8
 )
 
 // AppendBinary appends the state, 41 bytes.
@@ -331,17 +328,10 @@ func (t *Tail) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote. Other bytes are refused with an error that wraps detectors.ErrState, and leave t as
 // it was.
 func (t *Tail) UnmarshalBinary(b []byte) error {
-	var r Tail
-	switch {
-	case len(b) == tailSize && b[0] == tailVersion:
-		r = readTail(b[1:])
-	case len(b) == longSize && b[0] == longVersion:
-		r = readLongTail(b[1:])
-	case len(b) == tailSize || len(b) == longSize:
-		return fmt.Errorf("%w: tail of version %d, want %d", detectors.ErrState, b[0], tailVersion)
-	default:
-		return fmt.Errorf("%w: tail of %d bytes, want %d", detectors.ErrState, len(b), tailSize)
+	if len(b) != tailSize || b[0] != tailVersion {
+		return fmt.Errorf("%w: tail of %d bytes that begin with %x, want %d of version %d", detectors.ErrState, len(b), b[:min(1, len(b))], tailSize, tailVersion)
 	}
+	r := readTail(b[1:])
 	if !r.sound() {
 		return fmt.Errorf("%w: tail %+v is out of range", detectors.ErrState, r)
 	}
@@ -360,26 +350,6 @@ func readTail(b []byte) (t Tail) {
 	}
 	return t
 }
-
-// readLongTail reads the version before. What is out of range stays so: a number that an integer has no room for is none that a tail can have.
-func readLongTail(b []byte) (t Tail) {
-	word := func(i int) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:])) }
-	if n := word(0); n <= maxSeen {
-		t.n = uint32(max(n, 0))
-	}
-	for i, v := range [...]*float32{&t.t, &t.mass, &t.scale, &t.shape, &t.storm} {
-		*v = float32(word(1 + i))
-	}
-	for k := range t.rung {
-		if d := word(6 + k); d < maxRung {
-			t.rung[k] = newRung(max(d, 0))
-		}
-	}
-	return t
-}
-
-// maxRung is more decades than a rung ever has.
-const maxRung = 8
 
 // sound says whether all is within the bounds that Learn keeps, as they are in so few digits.
 func (t *Tail) sound() bool {

@@ -31,11 +31,9 @@ import (
 // The version is that of all that is in a checkpoint. It is raised with every change of a layout, be it of the envelope, the worker's state
 // or a detector's; TestGoldenCheckpoints sees to that. A reader knows the version before as well, so that an upgrade keeps what was learned.
 // It knows a later one by magic, version and checksum, which do not change: a rollback passes over what it cannot read.
-//
-// In version 6 the law of a series' scores had twice the digits: it goes on rounded.
 const (
 	magic      = "gnmy"
-	version    = 7
+	version    = 8
 	oldest     = version - 1
 	headerSize = 48
 	crcSize    = 4
