@@ -50,6 +50,7 @@ type Options struct {
 	Partitions int32
 	Rate       float64       // events a second of the paced run
 	Every      time.Duration // between two commits
+	Checkpoint time.Duration // between two checkpoints
 	Only       []string      // rows of the path, or kinds of detectors; all where empty
 	Fields     []int         // numbers of values in a point, or a record
 	Series     []int         // numbers of series in a partition

@@ -138,20 +138,21 @@ func (m costs) cpu(s *config.Stream, l Load, processes int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	logarithm := func(n float64) float64 { return math.Log(n) }
 	plain := func(n float64) float64 { return n }
 	fields := float64(len(s.Decode.Values))
 	share := fields / float64(usualShape.fields)
 	usual := m.at("usual", cpu)
-	waiting := m.more("keys", logarithm, float64(l.Keys)/float64(processes))
-	if waiting > 0 { // what is saved is no more where series are large
+	keys := float64(l.Keys) / float64(processes)
+	waiting := m.more("keys", math.Log, keys)
+	windows := s.Window != nil && s.Window.Every > 0
+	if waiting > 0 && !windows { // what is saved is no more where series are large
 		waiting *= float64(own) / float64(least)
 	}
 	sum := usual + waiting +
 		m.more("bytes", plain, float64(l.Bytes)) +
 		m.more("fields", plain, fields)
-	if s.Window != nil && s.Window.Every > 0 {
-		sum += share * (m.at("windows", cpu) - usual)
+	if windows { // most events touch nothing else of a series
+		sum += share * m.more("windows", math.Log, keys)
 	}
 	sum += m.more("detectors", plain, float64(len(s.Detectors)))
 	for _, d := range s.Detectors {
@@ -182,14 +183,20 @@ var cutKinds = []string{"forest", "half_space_trees"}
 // beyond the last by the last line; below the first nothing is gained.
 func (m costs) more(curve string, scale func(float64) float64, n float64) float64 {
 	type point struct{ n, more float64 }
-	points := []point{{usualShape.of(curve), 0}}
+	var points []point
+	if curve != "windows" {
+		points = append(points, point{usualShape.of(curve), 0})
+	}
 	for _, c := range changes() {
 		if c.curve != curve {
 			continue
 		}
 		p := point{c.shape.of(curve), m.at(c.name, cpu) - m.at("usual", cpu)}
-		if curve == "fields" && c.shape.bytes > usualShape.bytes { // these have more bytes too
+		switch {
+		case curve == "fields" && c.shape.bytes > usualShape.bytes: // these have more bytes too
 			p.more -= m.more("bytes", func(n float64) float64 { return n }, float64(c.shape.bytes))
+		case curve == "windows": // and these more keys
+			p.more -= m.more("keys", math.Log, p.n)
 		}
 		points = append(points, p)
 	}
@@ -206,7 +213,7 @@ func (m costs) more(curve string, scale func(float64) float64, n float64) float6
 // of is how many of a curve's things the shape has.
 func (s shape) of(curve string) float64 {
 	switch curve {
-	case "keys":
+	case "keys", "windows":
 		return float64(s.keys)
 	case "bytes":
 		return float64(s.bytes)

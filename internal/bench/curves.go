@@ -69,9 +69,11 @@ func changes() []change {
 	numbers("bytes", func(s *shape, n int) { s.bytes = n }, 160, 500, 1000, 4000)
 	numbers("fields", func(s *shape, n int) { s.fields, s.bytes = n, max(s.bytes, 80+20*n) }, 1, 20, 50)
 	numbers("detectors", func(s *shape, n int) { s.detectors = n }, 2, 4, 8)
-	in := change{"windows", "windows", usualShape}
-	in.shape.windows = true
-	all = append(all, in)
+	for _, keys := range []int{usualShape.keys, 100_000} {
+		in := change{"windows", fmt.Sprintf("windows of %s keys", short(float64(keys))), usualShape}
+		in.shape.windows, in.shape.keys = true, keys
+		all = append(all, in)
+	}
 	for _, kind := range []string{"cusum", "half_space_trees", "forest", "metric", "points"} {
 		c := change{"kinds", kind, usualShape}
 		c.shape.kind = kind
@@ -140,6 +142,9 @@ func foretold(r *Result) error {
 	model := costs{r}
 	if !model.complete() {
 		model.curves = Measured()
+	}
+	if !model.complete() {
+		return errors.New("curves.json lacks curves that there are now: it is to be made anew")
 	}
 	for _, c := range checks() {
 		s := c.shape
