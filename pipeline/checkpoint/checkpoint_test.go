@@ -322,7 +322,7 @@ func TestBothDamaged(t *testing.T) {
 		s.save(t, 100, 200)
 		stored, _ := s.shelf.list(t.Context(), someLog)
 		for _, c := range stored {
-			s.edit(t, someLog, c.epoch, c.pieces[0], func(b []byte) []byte { return b[:len(b)/2] })
+			s.edit(t, someLog, c.epoch, c.pieces[0], func(b []byte) []byte { return b[:len(b)-1] })
 		}
 		_, err := s.Load(t.Context(), someLog, forever, config)
 		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), "offset 200") || !strings.Contains(err.Error(), "checksum") {

@@ -56,7 +56,10 @@ func checksum(version byte, l pipeline.Log, body []byte) uint32 {
 	if version > 1 {
 		sum = crc32.Checksum([]byte(name(l, ":")), castagnoli)
 	}
-	return crc32.Update(sum, castagnoli, body)
+	for piece := range slices.Chunk(body, 1<<20) { // a collection waits for the end of a call
+		sum = crc32.Update(sum, castagnoli, piece)
+	}
+	return sum
 }
 
 // window is how far back the compressor looks, in bytes. It holds two of them for each core, and states come no smaller of larger ones.
@@ -66,7 +69,7 @@ const window = 1 << 20
 type codec struct{ zstd *zstd.Encoder }
 
 func newCodec() *codec {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(window), zstd.WithEncoderCRC(false)) // the envelope has one
 	if err != nil {
 		panic(err) // the options are constant
 	}
