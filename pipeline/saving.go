@@ -19,6 +19,8 @@ const (
 	snapshotPause = time.Millisecond // between two steps
 	saveTimeout   = 30 * time.Second // that a store may take at least, and longer for a large state:
 	saveRate      = 4 << 20          // bytes a second, before compression, that it must take
+
+	rest = 9 // times what a checkpoint took pass at least before the next: what is said to be frequent may be more than a large state bears
 )
 
 // timeToSave is how long a store may take to save a state of so many bytes.
@@ -113,6 +115,9 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 		*k = saved{offset: c.Offset, whole: max(1, len(state)), next: k.next}
 	default:
 		k.offset, k.changes, k.pieces = c.Offset, k.changes+len(state), k.pieces+1
+	}
+	if rested := time.Now().Add(rest * time.Since(begin)); err == nil && rested.After(k.next) {
+		k.next = rested
 	}
 	part.turn.Unlock()
 	s.tell(part, c, begin, err)

@@ -21,6 +21,7 @@ import (
 type store struct {
 	mu     sync.Mutex
 	fail   error
+	takes  time.Duration // each Save
 	chain  []pipeline.Checkpoint
 	offers []string // of every Save: whole or changes, and the offset
 }
@@ -39,6 +40,7 @@ func (s *store) Load(_ context.Context, _ pipeline.Log, atMost int64, config str
 }
 
 func (s *store) Save(_ context.Context, _ pipeline.Log, c pipeline.Checkpoint) error {
+	time.Sleep(s.takes)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kind := "whole"
@@ -138,6 +140,26 @@ func (p *play) offered(want string) {
 	if got := p.store.offered(); got != want {
 		p.Errorf("the store was offered %q, want %q", got, want)
 	}
+}
+
+// A checkpoint is under way for a tenth of the time at most, however often one is asked for.
+func TestCheckpointsRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlay(t, &store{takes: 2 * time.Second})
+		p.assign()
+		p.commit(1000)
+		time.Sleep(7 * time.Second)
+		p.offered("whole 1000") // after 5 s, at 7 s
+		p.commit(1001)
+		time.Sleep(16 * time.Second)
+		p.offered("")
+		time.Sleep(4 * time.Second)
+		p.offered("changes 1001") // at 25 s, and at 27 s it is stored
+		if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+			t.Fatal(err)
+		}
+		p.Wait()
+	})
 }
 
 // A whole checkpoint is followed by what changes, until that comes to half of it.

@@ -149,7 +149,7 @@ func stream() board {
 			},
 			{
 				title: "Time to store a checkpoint", unit: "s",
-				says:    "In the background. Above checkpoints.every each one waits for the one before: Redis is slow, or the state is large.",
+				says:    "In the background. Above a tenth of checkpoints.every they come less often, so that they take no more than that of the time: Redis is slow, or the state is large.",
 				queries: quantiles("gonomaly_checkpoint_seconds", "{stream}", "stream"),
 			},
 			{
