@@ -51,7 +51,7 @@ const (
 type Checkpoints struct {
 	Store     string        `yaml:"store" jsonschema:"enum=redis,enum=file,enum=memory" jsonschema_description:"Store of the checkpoints. By default redis where redis is configured, else file where a directory is given, else memory: then a restart reads the log again."`
 	Directory string        `yaml:"directory" jsonschema_description:"Directory of the file store."`
-	Every     time.Duration `yaml:"every" jsonschema:"default=5s" jsonschema_description:"Time between two checkpoints of a partition, > 0, and at least nine times what one takes; a restart folds again what came after the last one."`
+	Every     time.Duration `yaml:"every" jsonschema:"default=5s" jsonschema_description:"Time between two checkpoints of a partition, > 0, and nine times what one takes where that is longer, up to a minute; a restart folds again what came after the last one."`
 }
 
 // Where a stream starts in a topic for which its group has no offset.

@@ -20,7 +20,10 @@ const (
 	saveTimeout   = 30 * time.Second // that a store may take at least, and longer for a large state:
 	saveRate      = 4 << 20          // bytes a second, before compression, that it must take
 
-	rest = 9 // times what a checkpoint took pass at least before the next: what is said to be frequent may be more than a large state bears
+	// A checkpoint is under way for a tenth of the time at most: what is asked for may be more often than a large state bears. But a store
+	// that is slow for a while makes no restart fold minutes of records.
+	rest     = 9 // times what the last one took
+	mostRest = time.Minute
 )
 
 // timeToSave is how long a store may take to save a state of so many bytes.
@@ -116,7 +119,7 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 	default:
 		k.offset, k.changes, k.pieces = c.Offset, k.changes+len(state), k.pieces+1
 	}
-	if rested := time.Now().Add(rest * time.Since(begin)); err == nil && rested.After(k.next) {
+	if rested := time.Now().Add(min(rest*time.Since(begin), mostRest)); err == nil && rested.After(k.next) {
 		k.next = rested
 	}
 	part.turn.Unlock()

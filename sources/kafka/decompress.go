@@ -26,7 +26,7 @@ import (
 type Decompressor struct {
 	max  int          // bytes of a batch
 	left atomic.Int64 // bytes until Refill
-	turn *sync.Mutex  // of those that open one batch at a time, else nil
+	turn *sync.Mutex  // of looks, else nil
 	*tools
 }
 
@@ -40,7 +40,7 @@ type tools struct {
 	zstds    sync.Pool // for what fits a buffer
 	streams  sync.Pool // for what does not
 	standard kgo.Decompressor
-	turn     sync.Mutex
+	looks    sync.Mutex // for one look at a time
 }
 
 // ErrLater refuses a batch for which there is room after the next Refill.
@@ -81,7 +81,7 @@ func (c Config) Decompressor() *Decompressor {
 // Apart returns a decompressor with the same bounds, counted on their own, for a look at what is not to be processed. All such open one batch
 // at a time, with the tools of the others: a bomb's take 12 MiB.
 func (d *Decompressor) Apart() *Decompressor {
-	other := &Decompressor{max: d.max, turn: &d.tools.turn, tools: d.tools}
+	other := &Decompressor{max: d.max, turn: &d.looks, tools: d.tools}
 	other.Refill()
 	return other
 }
