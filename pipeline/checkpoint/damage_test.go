@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -177,4 +178,126 @@ func TestVersionBefore(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whatever byte of the newest is wrong, the one before it is found, it is said, and what follows replaces the damaged one.
+func TestDamagedNewest(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		s.save(t, 100, 200)
+		stored, err := s.shelf.list(t.Context(), someLog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := s.shelf.read(t.Context(), someLog, stored[0].epoch, stored[0].pieces[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		damages := map[string]func([]byte) []byte{
+			"removed":   func([]byte) []byte { return nil },
+			"truncated": func(b []byte) []byte { return b[:len(b)-1] },
+			"empty":     func([]byte) []byte { return []byte{} },
+			"longer":    func(b []byte) []byte { return append(bytes.Clone(b), 0) },
+		}
+		for i := range b {
+			damages[fmt.Sprintf("byte %d", i)] = func(b []byte) []byte {
+				b = bytes.Clone(b)
+				b[i] ^= 0x10
+				return b
+			}
+		}
+		for what, damage := range damages {
+			if what == "removed" && !strings.Contains(t.Name(), "redis") {
+				continue // a file removed is not listed either
+			}
+			s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], damage)
+			before := testutil.ToFloat64(s.metrics.damaged)
+			s.want(t, forever, 100)
+			if n := testutil.ToFloat64(s.metrics.damaged) - before; n != 1 {
+				t.Fatalf("%s: %v damages counted, want 1", what, n)
+			}
+			if what != "removed" {
+				s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], func([]byte) []byte { return b })
+				continue
+			}
+			key := s.shelf.(*shelves).chunks(someLog, stored[0].epoch, stored[0].pieces[0])[0]
+			if err := s.shelf.(*shelves).client.Set(t.Context(), key, b, 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.edit(t, someLog, stored[0].epoch, stored[0].pieces[0], func([]byte) []byte { return []byte("rubbish") })
+		s.want(t, forever, 100)
+		s.save(t, 150)
+		s.want(t, forever, 150)
+	})
+}
+
+func TestMissingChunk(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		if _, ok := s.shelf.(*shelves); !ok {
+			t.Skip("this store does not cut a checkpoint into chunks")
+		}
+		noise := make([]byte, 3*chunkSize)
+		_, _ = rand.NewChaCha8([32]byte{2}).Read(noise)
+		s.save(t, 100)
+		if err := s.Save(t.Context(), someLog, pipeline.Checkpoint{Offset: 200, Config: config, State: noise}); err != nil {
+			t.Fatal(err)
+		}
+		stored, err := s.shelf.list(t.Context(), someLog)
+		if err != nil || stored[0].pieces[0].chunks != 4 {
+			t.Fatalf("list = %v, %v, want 4 chunks", stored, err)
+		}
+		n := 0
+		s.edit(t, someLog, 1, stored[0].pieces[0], func(b []byte) []byte {
+			if n++; n == 3 {
+				return nil
+			}
+			return b
+		})
+		s.want(t, forever, 100)
+	})
+}
+
+func TestBothDamaged(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		s.save(t, 100, 200)
+		stored, _ := s.shelf.list(t.Context(), someLog)
+		for _, c := range stored {
+			s.edit(t, someLog, c.epoch, c.pieces[0], func(b []byte) []byte { return b[:len(b)-1] })
+		}
+		_, err := s.Load(t.Context(), someLog, forever, config)
+		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), "offset 200") || !strings.Contains(err.Error(), "checksum") {
+			t.Fatalf("Load = %v, want ErrNoCheckpoint that tells of the checksum", err)
+		}
+		s.save(t, 50)
+		s.want(t, forever, 50)
+	})
+}
+
+// Of a damaged chain the sound part is used; the next owner begins anew, with a whole checkpoint.
+func TestDamagedChain(t *testing.T) {
+	for damaged, want := range [][]int64{{50, 60}, {100}, {100, 110}} {
+		each(t, func(t *testing.T, s bench) {
+			for _, c := range []pipeline.Checkpoint{at(50), after(60, 50), at(100), after(110, 100), after(120, 110)} {
+				if err := s.Save(t.Context(), someLog, c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			stored, err := s.shelf.list(t.Context(), someLog)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.edit(t, someLog, stored[0].epoch, stored[0].pieces[damaged], func(b []byte) []byte {
+				b = bytes.Clone(b)
+				b[len(b)/2] ^= 1
+				return b
+			})
+			s.want(t, forever, want...)
+			last := want[len(want)-1]
+			if err := s.Save(t.Context(), someLog, after(130, last)); !errors.Is(err, pipeline.ErrBroken) {
+				t.Errorf("Save of what continues a damaged chain: %v, want ErrBroken", err)
+			}
+			s.save(t, 130)
+			s.want(t, forever, 130)
+		})
+	}
 }
