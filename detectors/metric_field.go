@@ -185,9 +185,9 @@ func (f *metricField) look(day, week int, x float64) *look {
 	return l
 }
 
-// longRun bounds, in nats, what a run may gain by being longer than the longest before: enough for a sensor that is stuck to reach any
-// usual limit by that alone.
-const longRun = 30
+// longRun bounds, in nats, what a run may gain by being longer than the longest before: enough for a sensor that is stuck, one of eight, to
+// reach the limit of 1 in 10,000 by that alone.
+const longRun = 120
 
 // filled says whether a channel has points enough to look at, ready whether its numbers count.
 func (f *metricField) filled(ch *channel) bool { return f.row+1 >= uint64(ch.scale) }      //nolint:gosec // a small constant

@@ -57,6 +57,36 @@ func TestMetricConstant(t *testing.T) {
 	}
 }
 
+// One of eight sensors that is stuck is told by that alone, though it asks more of a score where one of eight may have it by chance: within some
+// hundred points where one point in ten thousand may be wrong.
+func TestMetricStuckAmongOthers(t *testing.T) {
+	const fields, begins, decades = 8, 4000, 4
+	d := newDetector[*Metric](t, Kinds["metric"](), fields)
+	r := rand.New(rand.NewPCG(5, 0))
+	x, mean := make([]float64, fields), make([]float64, fields)
+	early, told := 0, 0
+	for i := range begins + 115 {
+		for j := range x {
+			mean[j] = .95*mean[j] + r.NormFloat64()
+			if j != 3 || i < begins {
+				x[j] = math.Round(100*mean[j]) / 100
+			}
+		}
+		p := Point{Time: int64(i) * int64(10*time.Second), X: x}
+		if score, ok := d.Score(p); ok && d.Decades(score) >= decades {
+			if i < begins {
+				early++
+			} else if told == 0 {
+				told = i - begins
+			}
+		}
+		d.Learn(p)
+	}
+	if early > 2 || told == 0 {
+		t.Errorf("told after %d points, and %d times before, want some, and 2 at most", told, early)
+	}
+}
+
 // A first value that is garbage is no origin: of those after it the digits are kept. One that is like the others stays it.
 func TestMetricOrigin(t *testing.T) {
 	for _, first := range []float64{1e12, -math.MaxUint32, 9} {
