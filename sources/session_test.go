@@ -305,3 +305,23 @@ func TestFetchFailuresAreSaidOnce(t *testing.T) {
 		t.Errorf("it says\n%s, want %s", &said, want)
 	}
 }
+
+// One that ends while it waits for topics leaves nothing to anyone, and does not say so.
+func TestEndBeforeTopicsAreThere(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var said bytes.Buffer
+	k := unconnected(t).Kafka
+	k.log = slog.New(slog.NewTextHandler(writerFunc(func(line []byte) (int, error) {
+		if bytes.Contains(line, []byte("waiting for topics")) {
+			cancel()
+		}
+		return said.Write(line)
+	}), nil))
+	if err := k.Run(ctx, nil); err != nil || !strings.Contains(said.String(), "waiting for topics") || strings.Contains(said.String(), "next owner") {
+		t.Errorf("Run: %v, it says\n%s", err, &said)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
