@@ -83,6 +83,10 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
+	interval := guess.Interval
+	if kind == "requests" && interval > 0 {
+		interval = max(interval, requestsWindow) // a window is a point, not a record
+	}
 	t, err := template.New("").Funcs(template.FuncMap{"text": yamlText, "list": yamlList, "comment": comment}).ParseFS(templates, "templates/*.yaml")
 	if err != nil {
 		panic("a template that cannot be read: " + err.Error())
@@ -91,7 +95,7 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
 		Name, Topic, Detector, FalseAlarms, CoolDown, Example string
-	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, falseAlarms(detector), coolDown(guess.Interval), example}); err != nil {
+	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, falseAlarms(detector), coolDown(interval), example}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil
@@ -134,13 +138,20 @@ func falseAlarms(detector string) string {
 	return "1 per 10000 points"
 }
 
+// requestsWindow is window.every of templates/requests.yaml.
+const requestsWindow = time.Minute
+
 // coolDown is the time that 75 points take, where the interval between them is known.
 func coolDown(interval time.Duration) string {
 	const points = 75 // as long as the default of alert.cool_down
 	if interval <= 0 || interval > 1000*time.Hour {
 		return "75 points"
 	}
-	s := (points * interval).Round(max(time.Millisecond, interval.Truncate(time.Second)/10)).String()
+	d := points * interval
+	if d = d.Round(time.Millisecond); d > time.Minute {
+		d = d.Round(time.Second)
+	}
+	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
 	}
