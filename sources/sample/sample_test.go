@@ -46,6 +46,8 @@ func TestFileGuesses(t *testing.T) {
 			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"host", "service"}, Values: []string{"v"}, Interval: time.Second}},
 		"a key without a telling name": {in: `{"state":"on","place":"p%[3]d","ts":17672256%02[2]d,"v":1}`,
 			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"place"}, Values: []string{"v"}, Interval: time.Second}},
+		"a key that needs another text beside it": {in: `{"host":"h","route":"GET /%[3]d","ts":17672256%02[2]d,"v":1}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"host", "route"}, Values: []string{"v"}, Interval: time.Second}},
 		"an identifier is no value": {in: `{"request_id":"r%[1]d","seq_id":%[1]d,"v":1}`,
 			want: Guess{Values: []string{"v"}, Interval: time.Second,
 				Notes: []string{"seq_id looks like an identifier and is left out", "no field holds a time: rows count as one second apart"}}},
