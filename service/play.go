@@ -55,7 +55,7 @@ func Play(ctx context.Context, c *config.Config, s config.Stream, input string, 
 		return err
 	}
 
-	aside := 0 // dead letters
+	aside := int64(0) // dead letters
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return router.Run(ctx) })
 	g.Go(func() error {
@@ -66,7 +66,7 @@ func Play(ctx context.Context, c *config.Config, s config.Stream, input string, 
 		source := sources.File{Reader: reader, Batch: 1, Emit: func(messages []pipeline.Message) error {
 			n := len(messages)
 			messages = slices.DeleteFunc(messages, func(m pipeline.Message) bool { return m.Topic != s.Alert.Topic })
-			aside += n - len(messages)
+			aside += int64(n - len(messages))
 			return channel.Write(ctx, messages)
 		}}
 		err := source.Run(ctx, stream)
@@ -75,5 +75,8 @@ func Play(ctx context.Context, c *config.Config, s config.Stream, input string, 
 	})
 	err = g.Wait()
 	log.Info("read", "input", reader.Name(), "records", reader.Rows(), "set_aside", aside)
+	if n := reader.Rows(); err == nil && n > 0 && aside == n {
+		return errors.New("no record could be decoded: does the configuration's decode section fit the input?")
+	}
 	return err
 }

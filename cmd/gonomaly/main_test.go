@@ -269,6 +269,11 @@ func TestRunInput(t *testing.T) {
 	if err != nil || !bytes.Equal(got, want) || len(want) == 0 {
 		t.Errorf("%v: run tells %d bytes of alerts, backtest %d, and they are not the same", err, len(got), len(want))
 	}
+	misspelt := write(t, "misspelt.yaml", strings.ReplaceAll(settings, "values: [value]", "values: [valeu]"))
+	if code, _, errs := run(t, "run", "-c", misspelt, "--input", taxi); code != exitFailed || !strings.Contains(errs, "valeu is missing") ||
+		strings.Count(errs, "set aside") != 1 || !strings.Contains(errs, "no record could be decoded") {
+		t.Errorf("of a misspelt field: exit %d: %s", code, errs)
+	}
 }
 
 func TestVersion(t *testing.T) {
