@@ -103,3 +103,24 @@ func TestCoolDownOfRequests(t *testing.T) {
 		}
 	}
 }
+
+// How often a person is disturbed for nothing stands beside the rate in points, in a time.
+func TestPaceOfFalseAlarms(t *testing.T) {
+	for _, c := range []struct {
+		detector string
+		interval time.Duration
+		want     string
+	}{
+		{"metric", 10 * time.Second, "1 per 1000 points # how many ordinary points may raise an alert; the limit follows from it; of a key here about 1 in 3 hours\n"},
+		{"metric", 30 * time.Minute, "about 1 in 21 days\n"}, // 20.8
+		{"ewma", time.Second, "1 per 10000 points # how many ordinary points may raise an alert; the limit follows from it; of a key here about 1 in 3 hours\n"},
+		{"metric", time.Second, "about 1 in 17 minutes\n"},
+		{"metric", time.Millisecond, "about 1 in 1 seconds\n"},
+		{"metric", 0, "the limit follows from it\n"},
+	} {
+		o := CreateOptions{Guess: sample.Guess{Format: "json", Values: []string{"v"}, Interval: c.interval}, Detector: c.detector}
+		if text, err := Create("metrics", o); err != nil || !strings.Contains(string(text), c.want) {
+			t.Errorf("%s with a point every %v: %v, want %s in\n%s", c.detector, c.interval, err, c.want, text)
+		}
+	}
+}
