@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 	"github.com/gonomaly/gonomaly/sources/sample"
 )
@@ -83,6 +84,11 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
+	interval := guess.Interval
+	if kind == "requests" && interval > 0 {
+		interval = max(interval, requestsWindow) // a window is a point, not a record
+	}
+	alarms := falseAlarms(detector)
 	t, err := template.New("").Funcs(template.FuncMap{"text": yamlText, "list": yamlList, "comment": comment}).ParseFS(templates, "templates/*.yaml")
 	if err != nil {
 		panic("a template that cannot be read: " + err.Error())
@@ -90,8 +96,8 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
-		Name, Topic, Detector, FalseAlarms, CoolDown, Example string
-	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, falseAlarms(detector), coolDown(guess.Interval), example}); err != nil {
+		Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Example string
+	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), example}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil
@@ -127,20 +133,47 @@ func exclude(g sample.Guess, fields []string) (sample.Guess, error) {
 
 // falseAlarms is the rate to begin with. These detectors tell how rare a point is by its rank among those they have seen: one in ten
 // thousand they cannot tell before they have seen as many, so that they would be mute for weeks.
-func falseAlarms(detector string) string {
+func falseAlarms(detector string) pipeline.Rate {
 	if detector == "metric" || detector == "points" {
-		return "1 per 1000 points"
+		return pipeline.Rate{Alarms: 1, Points: 1000}
 	}
-	return "1 per 10000 points"
+	return pipeline.Rate{Alarms: 1, Points: 10000}
 }
+
+// pace says what a rate comes to for a key with a point each interval; "" where that is not known.
+func pace(r pipeline.Rate, interval time.Duration) string {
+	if interval <= 0 || interval > maxInterval {
+		return ""
+	}
+	every, unit := r.Points/r.Alarms*interval.Seconds(), "seconds"
+	for _, longer := range []struct {
+		seconds float64
+		unit    string
+	}{{60, "minutes"}, {3600, "hours"}, {86400, "days"}} {
+		if all := r.Points / r.Alarms * interval.Seconds() / longer.seconds; all >= 2 {
+			every, unit = all, longer.unit
+		}
+	}
+	return fmt.Sprintf("; of a key here about 1 in %.0f %s", every, unit)
+}
+
+// requestsWindow is window.every of templates/requests.yaml.
+const requestsWindow = time.Minute
+
+// maxInterval is the longest interval between points that is believed.
+const maxInterval = 1000 * time.Hour
 
 // coolDown is the time that 75 points take, where the interval between them is known.
 func coolDown(interval time.Duration) string {
 	const points = 75 // as long as the default of alert.cool_down
-	if interval <= 0 || interval > 1000*time.Hour {
+	if interval <= 0 || interval > maxInterval {
 		return "75 points"
 	}
-	s := (points * interval).Round(max(time.Millisecond, interval.Truncate(time.Second)/10)).String()
+	d := points * interval
+	if d = d.Round(time.Millisecond); d > time.Minute {
+		d = d.Round(time.Second)
+	}
+	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
 	}

@@ -79,15 +79,48 @@ func TestCreateRefuses(t *testing.T) {
 
 func TestCoolDown(t *testing.T) {
 	for interval, want := range map[time.Duration]string{
-		0:                      "75 points",
-		30 * time.Minute:       "37h30m", // 75 half-hours
-		time.Minute:            "1h15m",
-		time.Hour:              "75h",
-		100 * time.Millisecond: "7.5s",
-		time.Second:            "1m15s",
+		0:                       "75 points",
+		30 * time.Minute:        "37h30m", // 75 half-hours
+		time.Minute:             "1h15m",
+		time.Hour:               "75h",
+		100 * time.Millisecond:  "7.5s",
+		time.Second:             "1m15s",
+		6368 * time.Millisecond: "7m58s", // 477.6 s
+		24 * time.Hour:          "1800h",
 	} {
 		if got := coolDown(interval); got != want {
 			t.Errorf("coolDown(%v) = %q, want %q", interval, got, want)
+		}
+	}
+}
+
+// Points of raw events are windows: with thousands of events a second an incident is not over after as many milliseconds.
+func TestCoolDownOfRequests(t *testing.T) {
+	for interval, want := range map[time.Duration]string{time.Millisecond: "cool_down: 1h15m ", time.Hour: "cool_down: 75h ", 0: "cool_down: 75 points "} {
+		g := sample.Guess{Format: "json", Values: []string{"v"}, Interval: interval}
+		if text, err := Create("requests", CreateOptions{Guess: g}); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("with an event every %v: %v, want %s in\n%s", interval, err, want, text)
+		}
+	}
+}
+
+// How often a person is disturbed for nothing stands beside the rate in points, in a time.
+func TestPaceOfFalseAlarms(t *testing.T) {
+	for _, c := range []struct {
+		detector string
+		interval time.Duration
+		want     string
+	}{
+		{"metric", 10 * time.Second, "1 per 1000 points # how many ordinary points may raise an alert; the limit follows from it; of a key here about 1 in 3 hours\n"},
+		{"metric", 30 * time.Minute, "about 1 in 21 days\n"}, // 20.8
+		{"ewma", time.Second, "1 per 10000 points # how many ordinary points may raise an alert; the limit follows from it; of a key here about 1 in 3 hours\n"},
+		{"metric", time.Second, "about 1 in 17 minutes\n"},
+		{"metric", time.Millisecond, "about 1 in 1 seconds\n"},
+		{"metric", 0, "the limit follows from it\n"},
+	} {
+		o := CreateOptions{Guess: sample.Guess{Format: "json", Values: []string{"v"}, Interval: c.interval}, Detector: c.detector}
+		if text, err := Create("metrics", o); err != nil || !strings.Contains(string(text), c.want) {
+			t.Errorf("%s with a point every %v: %v, want %s in\n%s", c.detector, c.interval, err, c.want, text)
 		}
 	}
 }

@@ -104,10 +104,10 @@ func (d *Points) Expect(_ Point, field int) (expected, low, high float64, ok boo
 }
 
 var viewReasons = [views]string{
-	nearest:  "no remembered point is near",
-	fringe:   "it lies far out in the ranges of its values",
-	gaps:     "it lies between the common values",
-	relation: "its values do not go together as they use to",
+	nearest:  "it is far from all points that are remembered",
+	fringe:   "its values lie far out in their ranges",
+	gaps:     "its values lie between those that are common",
+	relation: "its values do not go together",
 }
 
 // Reason names the view, or the mean, that says most.
@@ -127,7 +127,7 @@ func (d *Points) Reason(p Point, field int) string {
 	if s.row.total == 0 {
 		return "nothing about it is odd"
 	}
-	return fmt.Sprintf("%s, by %s deviations of that", viewReasons[most], short(s.row.z[most]))
+	return fmt.Sprintf("%s, by %s standard deviations more than usual", viewReasons[most], short(s.row.z[most]))
 }
 
 // Held is about the point as a row by the law of its views, which its past may know better; or about the field that by Student's law has left its

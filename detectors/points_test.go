@@ -340,7 +340,7 @@ func TestPointsReasons(t *testing.T) {
 	if shares[0]+shares[1] < 0.9 {
 		t.Errorf("shares of values that do not go together: %v", shares)
 	}
-	if words := d.Reason(odd, 0); !strings.Contains(words, "go together") {
+	if words := d.Reason(odd, 0); !strings.HasPrefix(words, "its values do not go together, by ") || !strings.HasSuffix(words, " standard deviations more than usual") {
 		t.Errorf("values that do not go together: %s", words)
 	}
 	score := 0.0

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,6 +40,8 @@ type Stream struct {
 	waiting    map[Partition]waiting
 	before     []string            // configurations whose states were taken over
 	unsaved    map[Partition]error // what the last checkpoint of a partition failed with
+	aside      uint64              // records set aside since that was said
+	saidAside  time.Time
 }
 
 // partition is an assigned partition.
@@ -164,6 +167,9 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 		s.log.Warn("keys find no room: the partition holds max_series or max_bytes", "partition", p.String(), "series", w.n, "bytes", w.bytes,
 			"records", w.counts.Outcomes[NotAdmitted])
 	}
+	if n := w.counts.Outcomes[DeadLettered] - part.counted.Outcomes[DeadLettered]; n > 0 {
+		s.tellAside(p, n, messages)
+	}
 	m.bytes.WithLabelValues(s.name).Add(float64(bytes))
 	m.sums.moving.RLock()
 	m.received.WithLabelValues(s.name).Add(float64(received))
@@ -180,6 +186,32 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	part.position = w.position
 	s.mu.Unlock()
 	return messages, nil
+}
+
+// tellAside says, at once and then once in a while, that records are set aside, and why the last was: where a field's name is misspelt that is
+// every record, and nothing else in the log tells it from a stream that is well.
+func (s *Stream) tellAside(p Partition, n uint64, messages []Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aside += n
+	if time.Since(s.saidAside) < warnEvery {
+		return
+	}
+	letters := DeadLetterTopic(p.Topic)
+	for _, m := range slices.Backward(messages) {
+		if m.Topic != letters {
+			continue
+		}
+		attrs := []any{"records", s.aside, "partition", p.String(), "offset", m.Offset}
+		for _, h := range m.Headers {
+			if h.Key == "gonomaly.reason" || h.Key == "gonomaly.detail" {
+				attrs = append(attrs, h.Key[len("gonomaly."):], string(h.Value))
+			}
+		}
+		s.log.Warn("records are set aside: they cannot be decoded", attrs...)
+		s.aside, s.saidAside = 0, time.Now()
+		return
+	}
 }
 
 // Position is the next offset the partition's state wants. See Handler.

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -356,6 +357,31 @@ func TestStoreOutOfReach(t *testing.T) {
 		}
 		if waited := time.Since(begin).Round(time.Second); waited != 2*time.Minute {
 			t.Errorf("it waited for %v, want 2m", waited)
+		}
+	})
+}
+
+// That records are set aside is said at once, with why; and then once a minute with how many.
+func TestRecordsSetAsideAreSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		p := newPlayOf(t, &store{}, settings["records"], func(o *pipeline.Options) { o.Log = slog.New(slog.NewTextHandler(&said, nil)) })
+		for i := range p.records {
+			p.records[i].Value, p.records[i].Control = []byte("{}"), false
+		}
+		p.assign()
+		said.Reset()
+		for i := range int64(70) { // a second each
+			p.commit(10 * (i + 1))
+		}
+		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+		if len(lines) != 2 {
+			t.Fatalf("it is said in %d lines, want 2:\n%s", len(lines), &said)
+		}
+		for i, want := range []string{"records=10 partition=t/0 offset=9 reason=missing_field detail=", "records=600 partition=t/0 offset=609 reason=missing_field detail="} {
+			if !strings.Contains(lines[i], want) || !strings.Contains(lines[i], "level=WARN") {
+				t.Errorf("line %d is %s, want %s", i+1, lines[i], want)
+			}
 		}
 	})
 }

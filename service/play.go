@@ -17,7 +17,7 @@ import (
 )
 
 // Play takes a file, or standard input for "-", through one stream of a configuration and on to its sinks, without Kafka: a channel in the
-// process stands for the alerts topic. Without a sink alerts go to standard output. What cannot be decoded is logged. It returns when
+// process stands for the alerts topic. Without a sink alerts go to standard output. What cannot be decoded is counted, and the log says why. It returns when
 // everything is read and delivered, or when ctx is done; what is not delivered then is lost, for there is nothing durable about a file.
 func Play(ctx context.Context, c *config.Config, s config.Stream, input string, log *slog.Logger) (err error) {
 	reader, err := sources.OpenFile(input, s.Decode)
@@ -55,6 +55,7 @@ func Play(ctx context.Context, c *config.Config, s config.Stream, input string, 
 		return err
 	}
 
+	aside := int64(0) // dead letters
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return router.Run(ctx) })
 	g.Go(func() error {
@@ -63,32 +64,19 @@ func Play(ctx context.Context, c *config.Config, s config.Stream, input string, 
 		case <-ctx.Done():
 		}
 		source := sources.File{Reader: reader, Batch: 1, Emit: func(messages []pipeline.Message) error {
-			return channel.Write(ctx, told(messages, s.Alert.Topic, log))
+			n := len(messages)
+			messages = slices.DeleteFunc(messages, func(m pipeline.Message) bool { return m.Topic != s.Alert.Topic })
+			aside += int64(n - len(messages))
+			return channel.Write(ctx, messages)
 		}}
 		err := source.Run(ctx, stream)
 		stream.Wait()
 		return errors.Join(err, channel.Close()) // the router ends when it has delivered what is there
 	})
 	err = g.Wait()
-	log.Info("read", "input", reader.Name(), "records", reader.Rows())
-	return err
-}
-
-// told are the alerts among messages; the dead letters are logged.
-func told(messages []pipeline.Message, topic string, log *slog.Logger) []pipeline.Message {
-	var alerts []pipeline.Message
-	for _, m := range messages {
-		if m.Topic == topic {
-			alerts = append(alerts, m)
-			continue
-		}
-		attrs := []any{"record", m.Offset}
-		for _, h := range m.Headers {
-			if h.Key == "gonomaly.reason" || h.Key == "gonomaly.detail" {
-				attrs = append(attrs, h.Key[len("gonomaly."):], string(h.Value))
-			}
-		}
-		log.Warn("a record is set aside", attrs...)
+	log.Info("read", "input", reader.Name(), "records", reader.Rows(), "set_aside", aside)
+	if n := reader.Rows(); err == nil && n > 0 && aside == n {
+		return errors.New("no record could be decoded: does the configuration's decode section fit the input?")
 	}
-	return alerts
+	return err
 }

@@ -132,14 +132,21 @@ func (s *session) failed(ctx context.Context, f kgo.FetchTopicPartition) error {
 		return err
 	}
 	s.o.Clients.Denied(f.Err)
-	s.fetchFailed, s.failedAt = fmt.Errorf("fetch %s/%d: %w", f.Topic, f.Partition, f.Err), time.Now()
+	before := s.fetchFailed
+	s.fetchFailed, s.failedAt = fmt.Errorf("fetch: %w", f.Err), time.Now() // without a topic it is the group that is away
+	if f.Topic != "" {
+		s.fetchFailed = fmt.Errorf("fetch %s/%d: %w", f.Topic, f.Partition, f.Err)
+	}
 	if lost, ok := errors.AsType[*kgo.ErrDataLoss](f.Err); ok {
 		s.o.Metrics.losses.WithLabelValues(s.o.Stream).Inc()
 		s.log.Error("the brokers have lost records that were processed: those written in their place, below the position, are not processed",
 			"topic", f.Topic, "partition", f.Partition, "position", lost.ConsumedTo, "log", lost.ResetTo)
 		return nil
 	}
-	s.log.Error("fetch", "topic", f.Topic, "partition", f.Partition, "error", f.Err)
+	if before == nil || before.Error() != s.fetchFailed.Error() || time.Since(s.fetchSaid) >= sayFailing {
+		s.log.Error("records are not fetched", "error", s.fetchFailed)
+		s.fetchSaid = time.Now()
+	}
 	if errors.Is(f.Err, kerr.UnknownTopicID) || fenced(f.Err) {
 		return s.fetchFailed
 	}

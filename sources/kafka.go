@@ -144,9 +144,6 @@ func (k *Kafka) Run(ctx context.Context, h pipeline.Handler) error {
 		begin := time.Now()
 		err := k.session(ctx, h)
 		if ctx.Err() != nil {
-			if err != nil {
-				k.log.Warn("the last records are left to the next owner", "error", err)
-			}
 			return nil
 		}
 		k.o.Metrics.rebuilds.WithLabelValues(k.o.Stream).Inc()
@@ -185,6 +182,9 @@ func (k *Kafka) session(ctx context.Context, h pipeline.Handler) error {
 	k.o.Metrics.follow(k.o.Stream, s)
 	defer k.o.Metrics.unfollow(k.o.Stream, s)
 	err = s.run(ctx)
+	if err != nil && ctx.Err() != nil {
+		k.log.Warn("the last records are left to the next owner", "error", err)
+	}
 	s.drain()
 	if member, _ := s.client.GroupMetadata(); member != "" {
 		k.member = member

@@ -1,10 +1,13 @@
 package sources
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -280,3 +283,45 @@ func TestWhatGoesWrongIsCounted(t *testing.T) {
 		t.Errorf("%v fetches have failed, want 2", n)
 	}
 }
+
+// While the brokers are away the client reports it again and again: the log says it once, and readiness says what it is.
+func TestFetchFailuresAreSaidOnce(t *testing.T) {
+	s := unconnected(t)
+	var said bytes.Buffer
+	s.log = slog.New(slog.NewTextHandler(&said, nil))
+	away, denied := errors.New("unable to join group session: refused"), errors.New("denied")
+	for _, f := range []kgo.FetchTopicPartition{{FetchPartition: kgo.FetchPartition{Err: away}}, {FetchPartition: kgo.FetchPartition{Err: away}}, {Topic: input, FetchPartition: kgo.FetchPartition{Partition: 3, Err: denied}}} {
+		if err := s.failed(t.Context(), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(said.String(), "unable to join"); n != 1 {
+		t.Errorf("it is said %d times that the brokers are away, want once:\n%s", n, &said)
+	}
+	if want := "fetch " + input + "/3: denied"; !strings.Contains(said.String(), want) || s.fetchFailed.Error() != want {
+		t.Errorf("it says\n%s and %v, want %s", &said, s.fetchFailed, want)
+	}
+	if want := "fetch: unable to join"; !strings.Contains(said.String(), want) {
+		t.Errorf("it says\n%s, want %s", &said, want)
+	}
+}
+
+// One that ends while it waits for topics leaves nothing to anyone, and does not say so.
+func TestEndBeforeTopicsAreThere(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var said bytes.Buffer
+	k := unconnected(t).Kafka
+	k.log = slog.New(slog.NewTextHandler(writerFunc(func(line []byte) (int, error) {
+		if bytes.Contains(line, []byte("waiting for topics")) {
+			cancel()
+		}
+		return said.Write(line)
+	}), nil))
+	if err := k.Run(ctx, nil); err != nil || !strings.Contains(said.String(), "waiting for topics") || strings.Contains(said.String(), "next owner") {
+		t.Errorf("Run: %v, it says\n%s", err, &said)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

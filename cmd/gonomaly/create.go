@@ -38,8 +38,10 @@ GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
   gonomaly create points --from data.csv.gz --exclude label      a file, but for a field
   gonomaly create metrics --detector ewma`,
 		ValidArgs: config.Kinds(),
-		Args:      usage(cobra.MinimumNArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{errors.New("create what? One of " + strings.Join(config.Kinds(), ", "))}
+			}
 			if len(args) > 1 && len(excluded) == 0 {
 				return usageError{errors.New("one kind at a time: " + strings.Join(args, " "))}
 			}
@@ -76,8 +78,10 @@ func look(ctx context.Context, from string, brokers []string) (g sample.Guess, t
 	if err != nil {
 		return sample.Guess{}, "", usageError{fmt.Errorf("--%w", err)}
 	}
-	g, err = sample.Topic(ctx, opts, from, sample.Rows, sampleWait)
-	return g, from, err
+	if g, err = sample.Topic(ctx, opts, from, sample.Rows, sampleWait); err != nil {
+		return sample.Guess{}, "", fmt.Errorf("there is no file %s, and as a topic: %w", from, err)
+	}
+	return g, from, nil
 }
 
 // defaultBrokers are those of KAFKA_BROKERS, or the local one.

@@ -96,14 +96,15 @@ func TestExitCodes(t *testing.T) {
 		{"run -c " + missing, exitFailed, "no such file"},
 		{"nonsense", exitUsage, "unknown command"},
 		{"version --nonsense", exitUsage, "unknown flag"},
-		{"schema", exitUsage, "accepts 1 arg"},
+		{"schema", exitUsage, "schema of what? One of config, alert, metrics"},
 		{"schema nonsense", exitUsage, "invalid argument"},
-		{"create", exitUsage, "at least 1 arg"},
+		{"create", exitUsage, "create what? One of metrics, points, requests"},
 		{"create metric", exitUsage, "did you mean metrics?"},
 		{"create metrics points", exitUsage, "one kind at a time"},
 		{"create metrics --detector forrest", exitUsage, "did you mean forest?"},
 		{"create metrics --exclude nothing", exitUsage, "no such field"},
 		{"create metrics --from ./none.csv", exitFailed, "none.csv"},
+		{"create metrics --from none.csv --brokers 127.0.0.1:1", exitFailed, "there is no file none.csv, and as a topic: "},
 		{"backtest", exitUsage, "are all needed"},
 		{"backtest -c " + good + " --out x --input " + missing, exitFailed, "no such file"},
 		{"backtest -c " + good + " --stream other --out x --input x", exitUsage, "want one of metrics"},
@@ -267,6 +268,11 @@ func TestRunInput(t *testing.T) {
 	got, err := os.ReadFile(filepath.Join(dir, "out.jsonl"))
 	if err != nil || !bytes.Equal(got, want) || len(want) == 0 {
 		t.Errorf("%v: run tells %d bytes of alerts, backtest %d, and they are not the same", err, len(got), len(want))
+	}
+	misspelt := write(t, "misspelt.yaml", strings.ReplaceAll(settings, "values: [value]", "values: [valeu]"))
+	if code, _, errs := run(t, "run", "-c", misspelt, "--input", taxi); code != exitFailed || !strings.Contains(errs, "valeu is missing") ||
+		strings.Count(errs, "set aside") != 1 || !strings.Contains(errs, "no record could be decoded") {
+		t.Errorf("of a misspelt field: exit %d: %s", code, errs)
 	}
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 
 	"github.com/invopop/jsonschema"
 	"github.com/spf13/cobra"
@@ -21,8 +23,11 @@ meaning of each, as they are registered.`,
   gonomaly schema alert
   gonomaly schema metrics > docs/metrics.md`,
 		ValidArgs: []string{"config", "alert", "metrics"},
-		Args:      usage(cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)),
+		Args:      usage(cobra.OnlyValidArgs),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usageError{fmt.Errorf("schema of what? One of %s", strings.Join(c.ValidArgs, ", "))}
+			}
 			if args[0] == "metrics" {
 				return service.WriteReference(c.OutOrStdout())
 			}

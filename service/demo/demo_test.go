@@ -143,3 +143,19 @@ func TestThousands(t *testing.T) {
 		}
 	}
 }
+
+func TestSummaryOfDelays(t *testing.T) {
+	for _, c := range []struct {
+		s    Summary
+		want string
+	}{
+		{Summary{Found: 2, Injected: 2}, " false; half of those found at their first point\n"},
+		{Summary{Found: 2, Injected: 2, DelayMedian: 3}, " false; half of those found within 3 points of their start\n"},
+		{Summary{Injected: 2}, " false\n"},
+	} {
+		var out bytes.Buffer
+		if err := c.s.Print(&out); err != nil || !strings.HasSuffix(out.String(), c.want) {
+			t.Errorf("%+v: %v, it ends\n%s\nwant%s", c.s, err, &out, c.want)
+		}
+	}
+}

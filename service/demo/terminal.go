@@ -171,7 +171,10 @@ func thousands(n int64) string {
 // Print writes the summary for a person.
 func (s *Summary) Print(w io.Writer) error {
 	soon := ""
-	if s.Found > 0 {
+	switch {
+	case s.Found > 0 && s.DelayMedian < 1:
+		soon = "; half of those found at their first point"
+	case s.Found > 0:
 		soon = fmt.Sprintf("; half of those found within %.0f points of their start", s.DelayMedian)
 	}
 	_, err := fmt.Fprintf(w, `

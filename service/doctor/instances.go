@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -112,6 +113,26 @@ func instances(f *facts) []Finding {
 		default:
 			out.good("%s is ready", s.URL)
 		}
+		setAside(s, &out)
 	}
 	return out.all
+}
+
+// setAside tells of streams that cannot decode more than a record now and then: what is wrong is decode, or whoever writes the topic.
+func setAside(s *top.Scrape, out *findings) {
+	received, aside, reasons := map[string]float64{}, map[string]float64{}, map[string][]string{}
+	s.Each("gonomaly_records_received_total", func(l map[string]string, n float64) { received[l["stream"]] = n })
+	s.Each("gonomaly_dead_letters_total", func(l map[string]string, n float64) {
+		if name := l["stream"]; n > 0 {
+			aside[name] += n
+			reasons[name] = append(reasons[name], l["reason"])
+		}
+	})
+	for _, name := range slices.Sorted(maps.Keys(aside)) {
+		if aside[name] < .01*received[name] {
+			continue
+		}
+		out.warn("correct decode in the configuration, or what writes the topic: gonomaly.detail in the headers of a record in TOPIC.dead-letters says what is wrong with it",
+			"%s has set aside %.0f of %.0f records of %s since its start: %s", s.URL, aside[name], received[name], name, strings.Join(reasons[name], ", "))
+	}
 }

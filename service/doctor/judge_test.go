@@ -82,6 +82,8 @@ gonomaly_config_last_reload_successful 1
 gonomaly_build_info{version="v1.2.0"} 1
 gonomaly_config_info{stream="machines",hash="`+c.Streams[0].Hash()+`"} 1
 gonomaly_checkpoint_age_seconds{stream="machines",topic="machines",partition="0"} 4.2
+gonomaly_records_received_total{stream="machines"} 8000
+gonomaly_dead_letters_total{stream="machines",reason="not_json"} 7
 `)},
 	}
 	for id := range int32(2) {
@@ -144,6 +146,12 @@ gonomaly_config_last_reload_successful 0
 gonomaly_build_info{version="v1.1.0"} 1
 gonomaly_config_info{stream="machines",hash="0123456789ab"} 1
 gonomaly_config_info{stream="old",hash="0123456789ab"} 1
+gonomaly_records_received_total{stream="machines"} 8000
+gonomaly_records_received_total{stream="old"} 200
+gonomaly_dead_letters_total{stream="machines",reason="missing_field"} 7990
+gonomaly_dead_letters_total{stream="machines",reason="not_json"} 10
+gonomaly_dead_letters_total{stream="machines",reason="too_deep"} 0
+gonomaly_dead_letters_total{stream="old",reason="bad_time"} 2
 `)
 	f.instances[0].Ready, f.instances[0].Says = false, []string{"stream machines: not a member of the group yet"}
 	f.instances[0].Clock = now.Add(5 * time.Second)

@@ -2,9 +2,11 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,7 +16,7 @@ import (
 // Observed adds logs and metrics to a client's options. The metrics, gonomaly_kafka_client_…, have the client's role as a label; a
 // client takes over those of its predecessor in the same role.
 func Observed(opts Options, m *Metrics, role string, log *slog.Logger) Options {
-	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role), m.security}), kgo.WithHooks(m.of(role), guard{m.security}))
+	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role), m.security, newRepeats()}), kgo.WithHooks(m.of(role), guard{m.security}))
 }
 
 // Metrics are those of the process's clients.
@@ -90,10 +92,12 @@ func (t *tracked) unregister() {
 	t.collectors = nil
 }
 
-// logger hands what a client logs to slog. What it calls info is ours to debug.
+// logger hands what a client logs to slog. What it calls info is ours to debug. While a broker is away a client says so several times a
+// second: of warnings and errors each is logged once a minute for a broker.
 type logger struct {
 	*slog.Logger
 	security *security
+	repeats  *repeats
 }
 
 func (l logger) Level() kgo.LogLevel {
@@ -115,5 +119,59 @@ func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	case kgo.LogLevelWarn:
 		to = slog.LevelWarn
 	}
+	if to > slog.LevelDebug {
+		held, say := l.repeats.say(about{msg, attribute(keyvals, "broker")})
+		if !say {
+			return
+		}
+		if held > 0 {
+			keyvals = append(slices.Clip(keyvals), "repeated", held)
+		}
+	}
 	l.Logger.Log(context.Background(), to, msg, keyvals...)
+}
+
+// attribute is the text of one of a line's attributes; "" where it has none of that name.
+func attribute(keyvals []any, name string) string {
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		if keyvals[i] == name {
+			return fmt.Sprint(keyvals[i+1])
+		}
+	}
+	return ""
+}
+
+// sayAgain is how often what a client keeps saying is logged.
+const sayAgain = time.Minute
+
+// repeats is what a client has said.
+type repeats struct {
+	mu   sync.Mutex
+	said map[about]*repeat
+}
+
+// about is a line without what changes in it.
+type about struct{ msg, broker string }
+
+type repeat struct {
+	at   time.Time
+	held int // since then
+}
+
+func newRepeats() *repeats { return &repeats{said: map[about]*repeat{}} }
+
+// say tells whether a line is to be logged, and how many like it have not been since the last that was.
+func (r *repeats) say(a about) (held int, say bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, now := r.said[a], time.Now()
+	if before != nil && now.Sub(before.at) < sayAgain {
+		before.held++
+		return 0, false
+	}
+	if before != nil {
+		held = before.held
+	}
+	r.said[a] = &repeat{at: now}
+	return held, true
 }

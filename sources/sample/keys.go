@@ -37,7 +37,7 @@ func (c *column) isID() bool {
 func isWhole(c cell) bool { return isNumber(c) && !strings.ContainsAny(c.text, ".eE") }
 
 // findKey picks the record's own key where records have one that comes again, or else the fields that name a series: those whose name says
-// so, and as many of them as it takes to make times rise within each series; failing that, a text that does as much.
+// so, and as many of them as it takes to make times rise within each series; where they do not, a text beside them that does.
 func (g *Guess) findKey(t *table, times []int64) {
 	fields, sure := t.keyFields(times)
 	if g.ownKey(t, fields, sure) {
@@ -121,15 +121,16 @@ func (t *table) keyFields(times []int64) (key []*column, sure bool) {
 			key, share = append(key, c), with
 		}
 	}
-	if len(key) > 0 || rising(times, t.groups(nil)) >= enoughRising {
-		return key, len(key) > 0
+	sure = len(key) > 0
+	if rising(times, t.groups(paths(key))) >= enoughRising {
+		return key, sure
 	}
 	for _, c := range plain {
-		if rising(times, t.groups([]string{c.path})) >= enoughRising {
-			return []*column{c}, false
+		if with := append(slices.Clip(key), c); rising(times, t.groups(paths(with))) >= enoughRising {
+			return with, sure
 		}
 	}
-	return nil, false
+	return key, sure
 }
 
 // repeats tells whether so many different names come again often enough, among so many records, to name series.

@@ -76,13 +76,15 @@ func checkHeader(names []string) error {
 			}
 		}
 	}
-	numbers := 0
+	numbers, times := 0, 0
 	for _, name := range names {
 		if isNumberText(cell{text, name}) {
 			numbers++
+		} else if slices.ContainsFunc(layouts, func(layout string) bool { _, ok := parseTime(cell{text, name}, decode.Time{Layout: layout}); return ok }) {
+			times++
 		}
 	}
-	if numbers > 0 && numbers == len(names) {
+	if numbers > 0 && (numbers == len(names) || times > 0) { // names that are times alone may be those of a wide table
 		return fmt.Errorf("the first line is %q: want the names of the columns", names)
 	}
 	return nil

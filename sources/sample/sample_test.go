@@ -46,6 +46,8 @@ func TestFileGuesses(t *testing.T) {
 			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"host", "service"}, Values: []string{"v"}, Interval: time.Second}},
 		"a key without a telling name": {in: `{"state":"on","place":"p%[3]d","ts":17672256%02[2]d,"v":1}`,
 			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"place"}, Values: []string{"v"}, Interval: time.Second}},
+		"a key that needs another text beside it": {in: `{"host":"h","route":"GET /%[3]d","ts":17672256%02[2]d,"v":1}`,
+			want: Guess{Time: decode.Time{Field: "ts", Unit: "s"}, Key: []string{"host", "route"}, Values: []string{"v"}, Interval: time.Second}},
 		"an identifier is no value": {in: `{"request_id":"r%[1]d","seq_id":%[1]d,"v":1}`,
 			want: Guess{Values: []string{"v"}, Interval: time.Second,
 				Notes: []string{"seq_id looks like an identifier and is left out", "no field holds a time: rows count as one second apart"}}},
@@ -111,10 +113,11 @@ func TestFileErrors(t *testing.T) {
 	for want, in := range map[string]string{
 		"no numeric field in 2 records": "{\"a\":\"x\"}\n{\"a\":true}\n",
 		"no records":                    "a,b\n",
-		`one column "a;b": want commas between columns, not semicolons`: "a;b\n1;2\n",
-		`the first line is ["1" "2.5"]: want the names of the columns`:  "1,2.5\n2,3.5\n",
-		"3: 1 columns, want the header's 2":                             "a,b\n1,2\n3\n",
-		"no JSON objects and no CSV with a header":                      "{1,2\n{3,4\n",
+		`one column "a;b": want commas between columns, not semicolons`:                             "a;b\n1;2\n",
+		`the first line is ["1" "2.5"]: want the names of the columns`:                              "1,2.5\n2,3.5\n",
+		`the first line is ["01.09.2026 00:10:00" "pump 0" "11.29"]: want the names of the columns`: "01.09.2026 00:10:00,pump 0,11.29\n01.09.2026 00:11:00,pump 1,9.7\n",
+		"3: 1 columns, want the header's 2":                                                         "a,b\n1,2\n3\n",
+		"no JSON objects and no CSV with a header":                                                  "{1,2\n{3,4\n",
 	} {
 		path := write(t, in)
 		if _, err := File(path, Rows); err == nil || !strings.HasPrefix(err.Error(), "sample "+path) && !strings.HasPrefix(err.Error(), "sample: "+path) || !strings.HasSuffix(err.Error(), want) {
