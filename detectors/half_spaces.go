@@ -1,0 +1,108 @@
+package detectors
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// halfSpace is a leaf of HalfSpaceTrees, in one number, for what is touched for a point counts as much as what is computed. From the lowest bits
+// on it has, in a quarter of them, the points of this window; in the next quarter those of the last full window; and in the upper half its mass. That
+// is of the first node on the way here that holds less than enough of the last full window's points, or else of the leaf: these, times the nodes
+// of that size that fill the space.
+type halfSpace interface{ uint32 | uint64 }
+
+// small says whether all of a leaf has room in 32 bits.
+func (c *HalfSpaceTreesConfig) small() bool {
+	return c.Window <= 1<<8-1 && c.Window<<c.Depth <= 1<<16-1
+}
+
+// quarter is the bits of a quarter of a leaf.
+func quarter[L halfSpace]() int { return bits.Len64(uint64(^L(0))) / 4 }
+
+// counts are the bits of a quarter of a leaf, the lowest.
+func counts[L halfSpace]() L { return 1<<quarter[L]() - 1 }
+
+// masses is the sum of the masses of some leaves.
+func masses[L halfSpace](leaves []L, which []uint32) (sum int) {
+	for _, i := range which {
+		sum += int(leaves[i] >> (2 * quarter[L]())) //nolint:gosec // at most 32 bits
+	}
+	return sum
+}
+
+// before is the number of points of the last full window in some leaves of a tree.
+func before[L halfSpace](leaves []L) int {
+	sum := L(0)
+	for _, leaf := range leaves {
+		sum += leaf >> quarter[L]() & counts[L]()
+	}
+	return int(sum) //nolint:gosec // at most a window
+}
+
+// count counts a point of this window in some leaves, and makes this window the reference where it ends.
+func count[L halfSpace](leaves []L, which []uint32, ends bool, h *halvings) {
+	for _, i := range which {
+		leaves[i]++
+	}
+	if !ends {
+		return
+	}
+	for i, leaf := range leaves {
+		leaves[i] = leaf & counts[L]() << quarter[L]()
+	}
+	weigh(leaves, h)
+}
+
+// weigh sets the masses of all leaves, which have none yet.
+func weigh[L halfSpace](leaves []L, h *halvings) {
+	for size := 1 << h.config.Depth; len(leaves) > 0; leaves = leaves[size:] {
+		weighBelow(leaves[:size], h.config.Window, 0, h.enough())
+	}
+}
+
+// weighBelow sets the masses of the leaves below a node on some level, in which there are so many points.
+func weighBelow[L halfSpace](leaves []L, points, level, enough int) {
+	if half := len(leaves) / 2; points >= enough && half > 0 {
+		left := before(leaves[:half])
+		weighBelow(leaves[:half], left, level+1, enough)
+		weighBelow(leaves[half:], points-left, level+1, enough)
+		return
+	}
+	mass := L(points<<level) << (2 * quarter[L]()) //nolint:gosec // at most 65535 << 15
+	for i := range leaves {
+		leaves[i] |= mass
+	}
+}
+
+// appendPoints writes the points of both windows.
+func appendPoints[L halfSpace](b []byte, leaves []L) []byte {
+	for _, leaf := range leaves {
+		b = binary.LittleEndian.AppendUint16(b, uint16(leaf&counts[L]()))               //nolint:gosec // at most 16 bits
+		b = binary.LittleEndian.AppendUint16(b, uint16(leaf>>quarter[L]()&counts[L]())) //nolint:gosec // the same
+	}
+	return b
+}
+
+// readPoints restores the leaves of what has learned n points.
+func readPoints[L halfSpace](r *reader, leaves []L, n uint64, h *halvings) {
+	window := uint64(h.config.Window) //nolint:gosec // positive
+	reference := min(n, window) / window * window
+	for tree := range h.config.Trees {
+		var latest, last uint64
+		of := leaves[tree<<h.config.Depth:][:1<<h.config.Depth]
+		for i := range of {
+			a, b := r.uint16(), r.uint16()
+			latest, last = latest+uint64(a), last+uint64(b)
+			of[i] = L(a)&counts[L]() | L(b)&counts[L]()<<quarter[L]()
+		}
+		if latest != n%window {
+			r.fail("a tree counts %d points of this window, want %d", latest, n%window)
+		}
+		if last != reference {
+			r.fail("a tree counts %d points of the last window, want %d", last, reference)
+		}
+	}
+	if reference > 0 {
+		weigh(leaves, h)
+	}
+}
