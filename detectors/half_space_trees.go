@@ -121,9 +121,9 @@ func (d *HalfSpaceTrees) Learn(p Point) {
 	d.n++
 	ends := d.n%uint64(d.config.Window) == 0 //nolint:gosec // positive
 	if d.small != nil {
-		count(d.small, d.found, ends, d.halvings)
+		learnIn(d.small, d.found, ends, d.halvings)
 	} else {
-		count(d.large, d.found, ends, d.halvings)
+		learnIn(d.large, d.found, ends, d.halvings)
 	}
 }
 
@@ -151,11 +151,13 @@ func (d *HalfSpaceTrees) Shares(p Point, shares []float64) {
 }
 
 // last is the number of points of the last full window below a node so many levels above the leaves.
-func (d *HalfSpaceTrees) last(node, up int) int {
+func (d *HalfSpaceTrees) last(node, up int) (last int) {
 	if d.small != nil {
-		return before(d.small[node<<up:][:1<<up])
+		_, last = pointsIn(d.small[node<<up:][:1<<up])
+	} else {
+		_, last = pointsIn(d.large[node<<up:][:1<<up])
 	}
-	return before(d.large[node<<up:][:1<<up])
+	return last
 }
 
 // halfSpaceTreesLaw has the quantiles of 37,500 scores of Gaussian noise in 5 fields, with the defaults; the last one, for what noise never

@@ -14,7 +14,7 @@ func TestHalfSpaceTreesMass(t *testing.T) {
 	d := newDetector[*HalfSpaceTrees](t, &HalfSpaceTreesConfig{Trees: 1, Depth: 2, Window: 20, Seed: 1}, 1)
 	d.halve(0, []float64{-1}, []float64{1}, rand.NewPCG(1, 0))
 	copy(d.small, []uint32{1, 0, 15, 4})
-	count(d.small, nil, true, d.halvings)
+	turn(d.small, d.halvings)
 	for _, c := range []struct {
 		x    float32
 		leaf uint32

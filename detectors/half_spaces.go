@@ -30,47 +30,47 @@ func masses[L halfSpace](leaves []L, which []uint32) (sum int) {
 	return sum
 }
 
-// before is the number of points of the last full window in some leaves of a tree.
-func before[L halfSpace](leaves []L) int {
+// pointsIn are those of both windows in some leaves of a tree: there is room for the sums in what they are added up from, and what masses add up
+// to lies above them.
+func pointsIn[L halfSpace](leaves []L) (latest, last int) {
 	sum := L(0)
-	for _, leaf := range leaves {
-		sum += leaf >> quarter[L]() & counts[L]()
+	for ; len(leaves) >= 8; leaves = leaves[8:] {
+		sum += leaves[0] + leaves[1] + leaves[2] + leaves[3] + leaves[4] + leaves[5] + leaves[6] + leaves[7]
 	}
-	return int(sum) //nolint:gosec // at most a window
+	for _, leaf := range leaves {
+		sum += leaf
+	}
+	return int(sum & counts[L]()), int(sum >> quarter[L]() & counts[L]()) //nolint:gosec // at most a window
 }
 
-// count counts a point of this window in some leaves, and makes this window the reference where it ends.
-func count[L halfSpace](leaves []L, which []uint32, ends bool, h *halvings) {
+// learnIn counts a point of this window in some leaves, and turns to the next window where that is the last one.
+func learnIn[L halfSpace](leaves []L, which []uint32, ends bool, h *halvings) {
 	for _, i := range which {
 		leaves[i]++
 	}
-	if !ends {
-		return
+	if ends {
+		turn(leaves, h)
 	}
-	for i, leaf := range leaves {
-		leaves[i] = leaf & counts[L]() << quarter[L]()
-	}
-	weigh(leaves, h)
 }
 
-// weigh sets the masses of all leaves, which have none yet.
-func weigh[L halfSpace](leaves []L, h *halvings) {
+// turn makes the latest points the reference.
+func turn[L halfSpace](leaves []L, h *halvings) {
 	for size := 1 << h.config.Depth; len(leaves) > 0; leaves = leaves[size:] {
-		weighBelow(leaves[:size], h.config.Window, 0, h.enough())
+		turnBelow(leaves[:size], h.config.Window, 0, h.enough())
 	}
 }
 
-// weighBelow sets the masses of the leaves below a node on some level, in which there are so many points.
-func weighBelow[L halfSpace](leaves []L, points, level, enough int) {
-	if half := len(leaves) / 2; points >= enough && half > 0 {
-		left := before(leaves[:half])
-		weighBelow(leaves[:half], left, level+1, enough)
-		weighBelow(leaves[half:], points-left, level+1, enough)
+// turnBelow does that below a node on some level, in which there are so many of these points.
+func turnBelow[L halfSpace](leaves []L, all, level, enough int) {
+	if half := len(leaves) / 2; all >= enough && half > 0 {
+		left, _ := pointsIn(leaves[:half])
+		turnBelow(leaves[:half], left, level+1, enough)
+		turnBelow(leaves[half:], all-left, level+1, enough)
 		return
 	}
-	mass := L(points<<level) << (2 * quarter[L]()) //nolint:gosec // at most 65535 << 15
-	for i := range leaves {
-		leaves[i] |= mass
+	mass := L(all<<level) << (2 * quarter[L]()) //nolint:gosec // at most 65535 << 15
+	for i, leaf := range leaves {
+		leaves[i] = mass | leaf&counts[L]()<<quarter[L]()
 	}
 }
 
@@ -87,13 +87,14 @@ func appendPoints[L halfSpace](b []byte, leaves []L) []byte {
 func readPoints[L halfSpace](r *reader, leaves []L, n uint64, h *halvings) {
 	window := uint64(h.config.Window) //nolint:gosec // positive
 	reference := min(n, window) / window * window
+	again := *r
 	for tree := range h.config.Trees {
 		var latest, last uint64
 		of := leaves[tree<<h.config.Depth:][:1<<h.config.Depth]
 		for i := range of {
 			a, b := r.uint16(), r.uint16()
 			latest, last = latest+uint64(a), last+uint64(b)
-			of[i] = L(a)&counts[L]() | L(b)&counts[L]()<<quarter[L]()
+			of[i] = L(b) & counts[L]()
 		}
 		if latest != n%window {
 			r.fail("a tree counts %d points of this window, want %d", latest, n%window)
@@ -103,6 +104,10 @@ func readPoints[L halfSpace](r *reader, leaves []L, n uint64, h *halvings) {
 		}
 	}
 	if reference > 0 {
-		weigh(leaves, h)
+		turn(leaves, h)
+	}
+	for i := range leaves {
+		leaves[i] += L(again.uint16()) & counts[L]()
+		again.uint16()
 	}
 }
