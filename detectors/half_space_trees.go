@@ -172,7 +172,7 @@ func (d *HalfSpaceTrees) ScoreAt(decades float64) float64 { return halfSpaceTree
 
 const halfSpaceTreesVersion = 1
 
-// AppendBinary appends version, points learned, the ranges and of each leaf the points of both windows: with the defaults 10 KB. The
+// AppendBinary appends version, points learned, the ranges and of each leaf the points of both windows: with the defaults 26 KB. The
 // trees themselves follow from the seed.
 func (d *HalfSpaceTrees) AppendBinary(b []byte) ([]byte, error) {
 	b = appendCount(append(b, halfSpaceTreesVersion), d.n)

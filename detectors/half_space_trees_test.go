@@ -218,8 +218,8 @@ func benchmarkSeries(b *testing.B, kind string, n int) {
 	random := rand.New(rand.NewPCG(1, 0))
 	ps := gauss(4096, fields, 0, random)
 	learn(one, ps[:1000])
-	if n > 1 && n*one.Bytes() > 1<<30 {
-		b.Skip("more than a GB")
+	if n > 1 && n*one.Bytes() > 1<<29 {
+		b.Skip("more than half a GB")
 	}
 	state, err := one.AppendBinary(nil)
 	if err != nil {
