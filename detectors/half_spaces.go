@@ -25,7 +25,7 @@ func counts[L halfSpace]() L { return 1<<quarter[L]() - 1 }
 // masses is the sum of the masses of some leaves.
 func masses[L halfSpace](leaves []L, which []uint32) (sum int) {
 	for _, i := range which {
-		sum += int(leaves[i] >> (2 * quarter[L]())) //nolint:gosec // at most 32 bits
+		sum += int(leaves[i] >> (2 * quarter[L]()))
 	}
 	return sum
 }
@@ -40,7 +40,7 @@ func pointsIn[L halfSpace](leaves []L) (latest, last int) {
 	for _, leaf := range leaves {
 		sum += leaf
 	}
-	return int(sum & counts[L]()), int(sum >> quarter[L]() & counts[L]()) //nolint:gosec // at most a window
+	return int(sum & counts[L]()), int(sum >> quarter[L]() & counts[L]())
 }
 
 // learnIn counts a point of this window in some leaves, and turns to the next window where that is the last one.
@@ -68,7 +68,7 @@ func turnBelow[L halfSpace](leaves []L, all, level, enough int) {
 		turnBelow(leaves[half:], all-left, level+1, enough)
 		return
 	}
-	mass := L(all<<level) << (2 * quarter[L]()) //nolint:gosec // at most 65535 << 15
+	mass := L(all<<level) << (2 * quarter[L]())
 	for i, leaf := range leaves {
 		leaves[i] = mass | leaf&counts[L]()<<quarter[L]()
 	}
@@ -77,8 +77,8 @@ func turnBelow[L halfSpace](leaves []L, all, level, enough int) {
 // appendPoints writes the points of both windows.
 func appendPoints[L halfSpace](b []byte, leaves []L) []byte {
 	for _, leaf := range leaves {
-		b = binary.LittleEndian.AppendUint16(b, uint16(leaf&counts[L]()))               //nolint:gosec // at most 16 bits
-		b = binary.LittleEndian.AppendUint16(b, uint16(leaf>>quarter[L]()&counts[L]())) //nolint:gosec // the same
+		b = binary.LittleEndian.AppendUint16(b, uint16(leaf&counts[L]()))
+		b = binary.LittleEndian.AppendUint16(b, uint16(leaf>>quarter[L]()&counts[L]()))
 	}
 	return b
 }

@@ -76,7 +76,7 @@ func (h *halvings) find(x []halving, found []uint32) {
 	leaves := uint32(len(nodes))                //nolint:gosec // at most 256 << 15
 	i := 0
 	for ; i+5 <= len(found); i += 5 {
-		tree := uint32(i) //nolint:gosec // at most 256
+		tree := uint32(i)
 		a, b, c, d, e := tree, tree+1, tree+2, tree+3, tree+4
 		for range h.config.Depth {
 			a = 2*a + trees + nodes[a].turn(x)
@@ -89,7 +89,7 @@ func (h *halvings) find(x []halving, found []uint32) {
 		five[0], five[1], five[2], five[3], five[4] = a-leaves, b-leaves, c-leaves, d-leaves, e-leaves
 	}
 	for ; i < len(found); i++ {
-		at := uint32(i) //nolint:gosec // at most 256
+		at := uint32(i)
 		for range h.config.Depth {
 			at = 2*at + trees + nodes[at].turn(x)
 		}
