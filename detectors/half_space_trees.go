@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 
@@ -41,76 +40,34 @@ func (c *HalfSpaceTreesConfig) New(fields int) (Detector, error) {
 // values stretch when it is learned.
 type HalfSpaceTrees struct {
 	*halvings
-	n         uint64      // points learned
-	low, high []float64   // of each field so far
-	leaves    []halfSpace // of all trees, one after the other
+	n         uint64    // points learned
+	low, high []float64 // of each field so far
+
+	// The leaves of all trees, one after the other: in half of the memory where the numbers have room in that.
+	small []uint32
+	large []uint64
 
 	// Scratch.
-	unit  []float32 // the point, with each field's range as the unit
-	found []uint32  // for each tree where in leaves the point lies
+	x     []halving // the point, with each field's range as the unit, as find takes it
+	found []uint32  // for each tree which of the leaves the point lies in
 	memo  memo      // of the point that this is so for
-}
-
-// halfSpace is a leaf.
-type halfSpace struct {
-	mass   uint32 // of the first node on the way here that holds less than enough of the last full window's points, or else of the leaf: these, times the nodes of that size that fill the space
-	last   uint16 // points of the last full window
-	latest uint16 // points of this window
 }
 
 // detector returns one that has learned nothing.
 func (h *halvings) detector() *HalfSpaceTrees {
-	return &HalfSpaceTrees{
-		halvings: h, low: make([]float64, h.fields), high: make([]float64, h.fields), leaves: make([]halfSpace, h.config.Trees<<h.config.Depth),
-		unit: make([]float32, h.fields), found: make([]uint32, h.config.Trees), memo: newMemo(h.fields),
+	d := &HalfSpaceTrees{halvings: h, x: make([]halving, h.fields), found: make([]uint32, h.config.Trees)}
+	numbers := make([]float64, 3*h.fields) // side by side, for a point needs them all
+	d.low, d.high, d.memo.x = numbers[:h.fields], numbers[h.fields:2*h.fields], numbers[2*h.fields:]
+	if leaves := h.config.Trees << h.config.Depth; h.config.small() {
+		d.small = make([]uint32, leaves)
+	} else {
+		d.large = make([]uint64, leaves)
 	}
+	return d
 }
 
 // Another implements Sharer.
 func (d *HalfSpaceTrees) Another() Detector { return d.detector() }
-
-// turn makes the latest points the reference.
-func (d *HalfSpaceTrees) turn() {
-	for i := range d.leaves {
-		l := &d.leaves[i]
-		l.last, l.latest = l.latest, 0
-	}
-	d.weigh()
-}
-
-// weigh sets the masses of all leaves.
-func (d *HalfSpaceTrees) weigh() {
-	for i := range d.found {
-		d.weighBelow(i, d.config.Depth, d.config.Window)
-	}
-}
-
-// weighBelow sets the masses of the leaves below a node, some levels down, in which there are so many points.
-func (d *HalfSpaceTrees) weighBelow(node, down, points int) {
-	if points < d.enough() || down == 0 {
-		mass := uint32(points << (d.config.Depth - down)) //nolint:gosec // at most 65535 << 15
-		leaves := d.below(node, down)
-		for i := range leaves {
-			leaves[i].mass = mass
-		}
-		return
-	}
-	left := d.lastIn(2*node, down-1)
-	d.weighBelow(2*node, down-1, left)
-	d.weighBelow(2*node+1, down-1, points-left)
-}
-
-// below are the leaves some levels below a node.
-func (d *HalfSpaceTrees) below(node, down int) []halfSpace { return d.leaves[node<<down:][:1<<down] }
-
-// lastIn is the number of points of the last full window below a node.
-func (d *HalfSpaceTrees) lastIn(node, down int) (points int) {
-	leaves := d.below(node, down)
-	for i := range leaves {
-		points += int(leaves[i].last)
-	}
-	return points
-}
 
 // Score returns log2 of how many times more points there would be if all lay with this one in the smallest space: 0 to
 // depth + log2(2·trees·window).
@@ -120,8 +77,10 @@ func (d *HalfSpaceTrees) Score(p Point) (score float64, ok bool) {
 	}
 	d.look(p)
 	sum := 0
-	for _, at := range d.found {
-		sum += int(d.leaves[at].mass)
+	if d.small != nil {
+		sum = masses(d.small, d.found)
+	} else {
+		sum = masses(d.large, d.found)
 	}
 	most := d.config.Trees * d.config.Window << d.config.Depth
 	return math.Log2((float64(most) + 0.5) / (float64(sum) + 0.5)), true
@@ -133,12 +92,13 @@ func (d *HalfSpaceTrees) look(p Point) {
 		return
 	}
 	for j, x := range p.X {
-		d.unit[j] = 0
+		unit := 0.0
 		if x, length := clip(x, huge), d.high[j]-d.low[j]; length > 0 {
-			d.unit[j] = float32(clip((x-d.low[j])/length, wide))
+			unit = clip((x-d.low[j])/length, wide)
 		}
+		d.x[j] = below(float32(unit))
 	}
-	d.find(d.unit, d.found)
+	d.find(d.x, d.found)
 }
 
 // Left implements Detector.
@@ -158,18 +118,18 @@ func (d *HalfSpaceTrees) Learn(p Point) {
 	}
 	d.look(p)
 	d.memo.forget() // the next point may end the window
-	for _, at := range d.found {
-		d.leaves[at].latest++
-	}
 	d.n++
-	if d.n%uint64(d.config.Window) == 0 { //nolint:gosec // positive
-		d.turn()
+	ends := d.n%uint64(d.config.Window) == 0 //nolint:gosec // positive
+	if d.small != nil {
+		learnIn(d.small, d.found, ends, d.halvings)
+	} else {
+		learnIn(d.large, d.found, ends, d.halvings)
 	}
 }
 
 // Bytes implements Detector. The trees are not its own.
 func (d *HalfSpaceTrees) Bytes() int {
-	return sizeOf[HalfSpaceTrees]() + len(d.leaves)*sizeOf[halfSpace]() + 4*len(d.found) + len(d.unit)*(4+3*8)
+	return sizeOf[HalfSpaceTrees]() + 4*(len(d.small)+2*len(d.large)+len(d.found)) + 8*4*d.fields
 }
 
 // Shares credits each field with the halvings on the ways to the leaves: a turn counts by how many times fewer reference points
@@ -178,18 +138,26 @@ func (d *HalfSpaceTrees) Shares(p Point, shares []float64) {
 	clear(shares)
 	d.look(p)
 	for _, leaf := range d.found {
-		points := int(d.leaves[leaf].last)
+		points := d.last(int(leaf), 0)
 		for up := range d.config.Depth {
-			node := int(leaf) >> up
-			both := points + d.lastIn(node^1, up)
+			both := points + d.last(int(leaf)>>up^1, up)
 			if both >= d.enough() {
-				field := d.levels[d.config.Depth-1-up][node/2].field
-				shares[field] += max(0, math.Log2(float64(1+both)/float64(1+points))-1)
+				shares[d.fieldAbove(int(leaf), up)] += max(0, math.Log2(float64(1+both)/float64(1+points))-1)
 			}
 			points = both
 		}
 	}
 	normalise(shares)
+}
+
+// last is the number of points of the last full window below a node so many levels above the leaves.
+func (d *HalfSpaceTrees) last(node, up int) (last int) {
+	if d.small != nil {
+		_, last = pointsIn(d.small[node<<up:][:1<<up])
+	} else {
+		_, last = pointsIn(d.large[node<<up:][:1<<up])
+	}
+	return last
 }
 
 // halfSpaceTreesLaw has the quantiles of 37,500 scores of Gaussian noise in 5 fields, with the defaults; the last one, for what noise never
@@ -204,18 +172,17 @@ func (d *HalfSpaceTrees) ScoreAt(decades float64) float64 { return halfSpaceTree
 
 const halfSpaceTreesVersion = 1
 
-// AppendBinary appends version, points learned, the ranges and of each leaf the points of both windows: with the defaults 10 KB. The
+// AppendBinary appends version, points learned, the ranges and of each leaf the points of both windows: with the defaults 26 KB. The
 // trees themselves follow from the seed.
 func (d *HalfSpaceTrees) AppendBinary(b []byte) ([]byte, error) {
 	b = appendCount(append(b, halfSpaceTreesVersion), d.n)
 	for j := range d.low {
 		b = appendFloat64(appendFloat64(b, d.low[j]), d.high[j])
 	}
-	for _, l := range d.leaves {
-		b = binary.LittleEndian.AppendUint16(b, l.latest)
-		b = binary.LittleEndian.AppendUint16(b, l.last)
+	if d.small != nil {
+		return appendPoints(b, d.small), nil
 	}
-	return b, nil
+	return appendPoints(b, d.large), nil
 }
 
 // UnmarshalBinary restores what AppendBinary wrote.
@@ -227,29 +194,10 @@ func (d *HalfSpaceTrees) UnmarshalBinary(b []byte) error {
 		d.low[j] = r.float64(-huge, huge)
 		d.high[j] = r.float64(d.low[j], huge)
 	}
-	window := uint64(d.config.Window) //nolint:gosec // positive
-	reference := uint64(0)
-	if d.n >= window {
-		reference = window
-	}
-	counted := func(what string, got int, want uint64) {
-		if uint64(got) != want { //nolint:gosec // a sum of counts
-			r.fail("a tree counts %d points of %s window, want %d", got, what, want)
-		}
-	}
-	for i := range d.found {
-		leaves := d.below(i, d.config.Depth)
-		now, before := 0, 0
-		for j := range leaves {
-			l := &leaves[j]
-			l.latest, l.last = r.uint16(), r.uint16()
-			now, before = now+int(l.latest), before+int(l.last)
-		}
-		counted("this", now, d.n%window)
-		counted("the last", before, reference)
-	}
-	if reference > 0 {
-		d.weigh()
+	if d.small != nil {
+		readPoints(r, d.small, d.n, d.halvings)
+	} else {
+		readPoints(r, d.large, d.n, d.halvings)
 	}
 	return r.end()
 }
