@@ -97,7 +97,7 @@ func leastVariance(level float64) float64 { return 1e-12*level*level + 1e-18 }
 
 // learn takes in x, whose surprises raw holds.
 func (s *shifts) learn(x []float64) {
-	rate := max(1/shiftMemory, 1/float64(max(s.n, 1)))
+	rate := max(1.0/shiftMemory, 1/float64(max(s.n, 1)))
 	for j, v := range x {
 		f := &s.fields[j]
 		if s.n == 0 {

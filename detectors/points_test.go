@@ -282,6 +282,22 @@ func TestExcursions(t *testing.T) {
 	}
 }
 
+// Fields that have become a hundred times as wide are soon taken as they are: departures of white noise over four points have a seventh of its variance.
+func TestPointsShiftLearnsANewWidth(t *testing.T) {
+	d, random := newPoints(t, 2), rand.New(rand.NewPCG(22, 0))
+	learn(d, gauss(1500, 2, 0, random))
+	for _, p := range gauss(4000, 2, 0, random) {
+		p.X[0], p.X[1] = 100*p.X[0], 100*p.X[1]
+		d.Score(p)
+		d.Learn(p)
+	}
+	for j := range d.shifts.fields {
+		if got := d.shifts.fields[j].fast[0].variance / (1e4 / 7.); got < 0.5 || got > 1.5 {
+			t.Errorf("field %d: the variance is %v of what it should be", j, got)
+		}
+	}
+}
+
 // burst learns noise, then n points far away that are alike, and returns the scores of the last of them and of noise.
 func burst(t *testing.T, n int) (odd, ordinary float64) {
 	d := newPoints(t, 6)
