@@ -164,7 +164,7 @@ func askPointCopies(ctx context.Context, r *Report, sets []*labelled) error {
 		return nil
 	}
 	table = append(table, row("**mean**", total, short, behind, n))
-	r.Text("Changed copies of the sets, %d rows of each, in file order: mean ROC AUC over the sets with one seed, by how much `points` is below the best of the others on a set, "+
+	r.Text("Changed copies of the sets, %d rows in a row of each: mean ROC AUC over the sets with one seed, by how much `points` is below the best of the others on a set, "+
 		"0 where it is above, and on how many it is below. Without `cut_forest`, which takes longer than all the rest.\n", copyRows)
 	r.Table(append(append([]string{"copy"}, kinds...), "short by", "below"), table)
 	r.Figure("points.copies.points", total[0]/float64(n))
