@@ -84,6 +84,8 @@ func detector(kind string, fields int, number uint64) (scorer, error) {
 	}, err
 }
 
+const inDeviations = "length of x in standard deviations so far"
+
 // trivial are scores that nobody needs a detector for.
 var trivial = []struct {
 	name string
@@ -103,7 +105,7 @@ var trivial = []struct {
 			return sum
 		}
 	}},
-	{"length of x in standard deviations so far", func(fields int, _ uint64) scorer {
+	{inDeviations, func(fields int, _ uint64) scorer {
 		mean, squares := make([]float64, fields), make([]float64, fields)
 		return func(row int, x []float64) (sum float64) {
 			for i, v := range x { // Welford
@@ -227,10 +229,10 @@ func askPoints(ctx context.Context, r *Report) error {
 		if seed(detectors.Kinds[kind](), 0) {
 			seeds = r.Seeds
 		}
-		add(kind, seeds, func(fields int, s uint64) (scorer, error) { return detector(kind, fields, s) })
+		add(kind, seeds, scores(kind))
 	}
 	for _, t := range trivial {
-		add(t.name, r.Seeds, func(fields int, s uint64) (scorer, error) { return t.make(fields, s), nil })
+		add(t.name, r.Seeds, scores(t.name))
 	}
 	if err := r.inParallel(ctx, len(runs), func(ctx context.Context, i int) (string, error) {
 		p := runs[i]
@@ -244,7 +246,7 @@ func askPoints(ctx context.Context, r *Report) error {
 	slices.SortFunc(sets, func(a, b *labelled) int { return strings.Compare(a.name, b.name) })
 	r.pointTable(sets, names, runs, false)
 	r.pointTable(sets, names, runs, true)
-	return nil
+	return askPointCopies(ctx, r, sets)
 }
 
 // pointTable writes the table of one order, and keeps the medians of the detectors.

@@ -54,14 +54,14 @@ func writeGzip(t *testing.T, path, text string) {
 // A folder with one set, in which the anomalies are the last rows and the largest, gets a table in which the row number is right.
 func TestPointsQuestion(t *testing.T) {
 	dir := t.TempDir()
-	rows := "f1,f2,label\n" + strings.Repeat("1,2,0\n2,1,0\n1,3,0\n", 100) + strings.Repeat("90,90,1\n", 3)
+	rows := "f1,f2,label\n" + strings.Repeat("1,2,0\n2,1,0\n1,3,0\n", 100) + strings.Repeat("90,90,1\n", 6)
 	writeGzip(t, filepath.Join(dir, "points", "toy.csv.gz"), rows)
 	var b strings.Builder
 	r, err := Run(context.Background(), &b, Options{Data: dir, Only: []string{"points"}, Seeds: 2, Log: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| in file order | toy |", "| row number | 1.000 |", "| minus row number | 0.000 |", "| length of x | 1.000 |", "| shuffled | toy |"} {
+	for _, want := range []string{"| in file order | toy |", "| row number | 1.000 |", "| minus row number | 0.000 |", "| length of x | 1.000 |", "| shuffled | toy |", "| reversed |", "| **mean** |"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in:\n%s", want, b.String())
 		}

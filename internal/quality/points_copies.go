@@ -1,0 +1,185 @@
+package quality
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+)
+
+// pointCopies change the sets in ways that leave most anomalies what they are, or make other data of them: many fields, fields that go together, that are
+// hardly ever anything but 0, or that say nothing; other shares and orders of anomalies. What a detector loses on them beside others it had fitted to the sets.
+func pointCopies() []pointCopy {
+	return []pointCopy{
+		{"as it is", func(s *labelled, _ *rand.Rand) *labelled { return s }},
+		{"shuffled", shuffleRows},
+		{"reversed", reverseRows},
+		{"every other row", thinRows},
+		{"first 15 % cut", cutRows},
+		{"a fifth of the anomalies", rarer},
+		{"one burst of anomalies", gather},
+		{"a fifth of all is anomalies", frequent},
+		{"in turn with the next set", nil}, // see of
+		{"half of the fields", halfOfFields},
+		{"four constant fields", widened(4, func(*rand.Rand) func() float64 { return func() float64 { return 7 } })},
+		{"noise up to 30 fields", widened(-30, normalDraws)},
+		{"noise up to 64 fields", widened(-64, normalDraws)},
+		{"twenty 0-1 fields", widened(20, sometimesOne)},
+		{"turned", projected(0, 0)},
+		{"projected on 48 fields", projected(48, .1)},
+		{"projected on 64 fields", projected(64, .3)},
+		{"64 fields cut off at 0, in steps", rectified},
+		{"bins of a fifth, 0-1", binned},
+		{"wide tails", eachValue(func(z float64, _ *rand.Rand) float64 { return math.Sinh(z) })},
+		{"squares", eachValue(func(z float64, _ *rand.Rand) float64 { return (z + 3) * math.Abs(z+3) })},
+		{"squashed", eachValue(func(z float64, _ *rand.Rand) float64 { return math.Asinh(3 * z) })},
+		{"roots", eachValue(func(z float64, _ *rand.Rand) float64 { return math.Copysign(math.Sqrt(math.Abs(z)), z) })},
+		{"in steps of a half", eachValue(func(z float64, _ *rand.Rand) float64 { return math.Round(2*z) / 2 })},
+		{"cut off at 0", eachValue(func(z float64, _ *rand.Rand) float64 { return max(0, z) })},
+		{"noise in all fields", eachValue(func(z float64, r *rand.Rand) float64 { return z + .3*r.NormFloat64() })},
+		{"levels that wander", wander},
+	}
+}
+
+type pointCopy struct {
+	name   string
+	change pointChange
+}
+
+// pointChange makes another set, which may share rows with s but changes none.
+type pointChange func(s *labelled, r *rand.Rand) *labelled
+
+// of returns the copy of each set; the same each time. Those with too few anomalies to tell anything are left out.
+func (c pointCopy) of(sets []*labelled, seed uint64) []*labelled {
+	var changed []*labelled
+	for i, s := range sets {
+		copied := inTurn(s, sets[(i+1)%len(sets)])
+		if c.change != nil {
+			copied = c.change(s, rand.New(rand.NewPCG(seed, uint64(i)))) //nolint:gosec // no secret, and i ≥ 0
+		}
+		if copied.anomalies() >= fewest {
+			copied.name = s.name
+			changed = append(changed, copied)
+		}
+	}
+	return changed
+}
+
+const (
+	fewest   = 5    // anomalies of a copy
+	copyRows = 8000 // of a set are copied
+)
+
+// taken are the rows of a set that are copied: so many in a row, among which there are the most anomalies.
+func taken(s *labelled, rows int) *labelled {
+	x, y := s.x, s.y
+	if s.name == "cover" && len(x) > early {
+		x, y = x[early:], y[early:]
+	}
+	best, most := 0, -1
+	for from := 0; from+rows <= len(x); from += rows / 10 {
+		n := 0
+		for _, odd := range y[from : from+rows] {
+			if odd {
+				n++
+			}
+		}
+		if n > most {
+			best, most = from, n
+		}
+	}
+	end := min(len(x), best+rows)
+	return &labelled{name: s.name, x: x[best:end], y: y[best:end]}
+}
+
+// anomalies counts them.
+func (s *labelled) anomalies() (n int) {
+	for _, odd := range s.y {
+		if odd {
+			n++
+		}
+	}
+	return n
+}
+
+// askPointCopies measures the kinds on the changed copies, with one seed. Where the row says by how much points falls short, the best of the others is taken on each set
+// anew, which no one of them is.
+func askPointCopies(ctx context.Context, r *Report, sets []*labelled) error {
+	kinds := []string{"points", "forest", "half_space_trees", inDeviations}
+	rows := make([]*labelled, len(sets))
+	for i, s := range sets {
+		rows[i] = taken(s, copyRows)
+	}
+	copies := pointCopies()
+	runs := make([][]*pointRun, len(copies)) // of each copy by set, and of each set by kind
+	var all []*pointRun
+	for i, c := range copies {
+		for _, s := range c.of(rows, uint64(i)) {
+			for _, kind := range kinds {
+				runs[i] = append(runs[i], &pointRun{set: s, name: kind, seed: 1, scores: scores(kind)})
+			}
+		}
+		all = append(all, runs[i]...)
+	}
+	if err := r.inParallel(ctx, len(all), func(ctx context.Context, i int) (string, error) {
+		return fmt.Sprintf("%s on a copy of %s", all[i].name, all[i].set.name), all[i].play(ctx)
+	}); err != nil {
+		return err
+	}
+	var table [][]string
+	total, short, behind := make([]float64, len(kinds)), 0.0, 0
+	row := func(name string, sum []float64, short float64, behind, n int) []string {
+		cells := []string{name}
+		for _, v := range sum {
+			cells = append(cells, fmt.Sprintf("%.3f", v/float64(n)))
+		}
+		return append(cells, fmt.Sprintf("%.3f", short/float64(n)), fmt.Sprintf("%d of %d", behind, n))
+	}
+	for i, c := range copies {
+		sum, by, lost := make([]float64, len(kinds)), 0.0, 0
+		for at := 0; at < len(runs[i]); at += len(kinds) {
+			best, own := 0.0, 0.0
+			for k := range kinds {
+				v := runs[i][at+k].auc[runs[i][at+k].set.name]
+				sum[k] += v
+				total[k] += v
+				if k == 0 {
+					own = v
+				} else {
+					best = max(best, v)
+				}
+			}
+			if best > own {
+				by += best - own
+				lost++
+			}
+		}
+		if n := len(runs[i]) / len(kinds); n > 0 {
+			table = append(table, row(c.name, sum, by, lost, n))
+		}
+		short, behind = short+by, behind+lost
+	}
+	n := len(all) / len(kinds)
+	if n == 0 {
+		return nil
+	}
+	table = append(table, row("**mean**", total, short, behind, n))
+	r.Text("Changed copies of the sets, %d rows in a row of each: mean ROC AUC over the sets with one seed, by how much `points` is below the best of the others on a set, "+
+		"0 where it is above, and on how many it is below. Without `cut_forest`, which takes longer than all the rest.\n", copyRows)
+	r.Table(append(append([]string{"copy"}, kinds...), "short by", "below"), table)
+	r.Figure("points.copies.points", total[0]/float64(n))
+	r.Figure("points.copies.short", -short/float64(n))
+	return nil
+}
+
+// scores makes what a kind, or a score that nobody needs a detector for, makes of rows.
+func scores(name string) func(fields int, seed uint64) (scorer, error) {
+	return func(fields int, seed uint64) (scorer, error) {
+		for _, t := range trivial {
+			if t.name == name {
+				return t.make(fields, seed), nil
+			}
+		}
+		return detector(name, fields, seed)
+	}
+}
