@@ -73,8 +73,8 @@ func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[st
 // Bounds of what a session holds in memory. A poll hands over what a fetch has brought; the client holds another. What batches decompress
 // to is bounded by the decompressor.
 const (
-	fetchBytes     = 4 << 20 // compressed, of one answer of one broker
-	partitionBytes = 1 << 20
+	fetchBytes     = 2 << 20 // compressed, of one answer of one broker
+	partitionBytes = 512 << 10
 	longestFetch   = 250 * time.Millisecond // where there is nothing: what an assigned partition costs that is silent
 	unsentRecords  = 10_000                 // of messages in the client's hands
 	unsentBytes    = 16 << 20
