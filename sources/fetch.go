@@ -132,7 +132,6 @@ func (s *session) failed(ctx context.Context, f kgo.FetchTopicPartition) error {
 		return err
 	}
 	s.o.Clients.Denied(f.Err)
-	before := s.fetchFailed
 	s.fetchFailed, s.failedAt = fmt.Errorf("fetch: %w", f.Err), time.Now() // without a topic it is the group that is away
 	if f.Topic != "" {
 		s.fetchFailed = fmt.Errorf("fetch %s/%d: %w", f.Topic, f.Partition, f.Err)
@@ -143,9 +142,8 @@ func (s *session) failed(ctx context.Context, f kgo.FetchTopicPartition) error {
 			"topic", f.Topic, "partition", f.Partition, "position", lost.ConsumedTo, "log", lost.ResetTo)
 		return nil
 	}
-	if before == nil || before.Error() != s.fetchFailed.Error() || time.Since(s.fetchSaid) >= sayFailing {
-		s.log.Error("records are not fetched", "error", s.fetchFailed)
-		s.fetchSaid = time.Now()
+	if held, say := s.repeats.Say("fetch", f.Err.Error()); say { // whatever the partition: it is mostly all of them
+		s.log.Error("records are not fetched", "error", s.fetchFailed, "repeated", held)
 	}
 	if errors.Is(f.Err, kerr.UnknownTopicID) || fenced(f.Err) {
 		return s.fetchFailed

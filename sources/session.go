@@ -32,11 +32,11 @@ type session struct {
 	// Of the loop.
 	fetchFailed error // what a fetch failed with last
 	failedAt    time.Time
-	fetchSaid   time.Time // that a fetch failed
-	writeFailed error     // what the last turn was given up for, if for that
-	aborts      int       // in a row, other than by rebalances
-	ending      time.Time // of the last turn that had something to end for
-	hurried     bool      // the turn was cut short: the group rebalances
+	repeats     kafka.Repeats // of failed fetches
+	writeFailed error         // what the last turn was given up for, if for that
+	aborts      int           // in a row, other than by rebalances
+	ending      time.Time     // of the last turn that had something to end for
+	hurried     bool          // the turn was cut short: the group rebalances
 	pressure    pressure
 	polled      polled
 	polledAt    time.Time // last
@@ -152,9 +152,6 @@ func (s *session) run(ctx context.Context) error {
 
 // stillFailing is how long after a fetch has failed it counts as failing: the client reports a lasting failure now and then only.
 const stillFailing = 10 * time.Second
-
-// sayFailing is how often the log says that fetches fail for the same reason.
-const sayFailing = time.Minute
 
 // trouble is why the source is not ready.
 func (s *session) trouble() error {

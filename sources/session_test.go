@@ -290,16 +290,24 @@ func TestFetchFailuresAreSaidOnce(t *testing.T) {
 	var said bytes.Buffer
 	s.log = slog.New(slog.NewTextHandler(&said, nil))
 	away, denied := errors.New("unable to join group session: refused"), errors.New("denied")
-	for _, f := range []kgo.FetchTopicPartition{{FetchPartition: kgo.FetchPartition{Err: away}}, {FetchPartition: kgo.FetchPartition{Err: away}}, {Topic: input, FetchPartition: kgo.FetchPartition{Partition: 3, Err: denied}}} {
-		if err := s.failed(t.Context(), f); err != nil {
-			t.Fatal(err)
+	for range 2 {
+		for _, f := range []kgo.FetchTopicPartition{
+			{FetchPartition: kgo.FetchPartition{Err: away}},
+			{Topic: input, FetchPartition: kgo.FetchPartition{Partition: 2, Err: denied}}, {Topic: input, FetchPartition: kgo.FetchPartition{Partition: 3, Err: denied}},
+		} {
+			if err := s.failed(t.Context(), f); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if n := strings.Count(said.String(), "unable to join"); n != 1 {
 		t.Errorf("it is said %d times that the brokers are away, want once:\n%s", n, &said)
 	}
-	if want := "fetch " + input + "/3: denied"; !strings.Contains(said.String(), want) || s.fetchFailed.Error() != want {
-		t.Errorf("it says\n%s and %v, want %s", &said, s.fetchFailed, want)
+	if want := "fetch " + input + "/2: denied"; strings.Count(said.String(), "denied") != 1 || !strings.Contains(said.String(), want) {
+		t.Errorf("it says\n%s, want %s, and that once", &said, want)
+	}
+	if want := "fetch " + input + "/3: denied"; s.fetchFailed.Error() != want {
+		t.Errorf("readiness says %v, want %s", s.fetchFailed, want)
 	}
 	if want := "fetch: unable to join"; !strings.Contains(said.String(), want) {
 		t.Errorf("it says\n%s, want %s", &said, want)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,7 +15,7 @@ import (
 // Observed adds logs and metrics to a client's options. The metrics, gonomaly_kafka_client_…, have the client's role as a label; a
 // client takes over those of its predecessor in the same role.
 func Observed(opts Options, m *Metrics, role string, log *slog.Logger) Options {
-	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role), m.security, newRepeats()}), kgo.WithHooks(m.of(role), guard{m.security}))
+	return append(slices.Clone(opts), kgo.WithLogger(logger{log.With("client", role), m.security, &Repeats{}}), kgo.WithHooks(m.of(role), guard{m.security}))
 }
 
 // Metrics are those of the process's clients.
@@ -97,7 +96,7 @@ func (t *tracked) unregister() {
 type logger struct {
 	*slog.Logger
 	security *security
-	repeats  *repeats
+	repeats  *Repeats
 }
 
 func (l logger) Level() kgo.LogLevel {
@@ -120,7 +119,7 @@ func (l logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 		to = slog.LevelWarn
 	}
 	if to > slog.LevelDebug {
-		held, say := l.repeats.say(about{msg, attribute(keyvals, "broker")})
+		held, say := l.repeats.Say(msg, attribute(keyvals, "broker"))
 		if !say {
 			return
 		}
@@ -139,39 +138,4 @@ func attribute(keyvals []any, name string) string {
 		}
 	}
 	return ""
-}
-
-// sayAgain is how often what a client keeps saying is logged.
-const sayAgain = time.Minute
-
-// repeats is what a client has said.
-type repeats struct {
-	mu   sync.Mutex
-	said map[about]*repeat
-}
-
-// about is a line without what changes in it.
-type about struct{ msg, broker string }
-
-type repeat struct {
-	at   time.Time
-	held int // since then
-}
-
-func newRepeats() *repeats { return &repeats{said: map[about]*repeat{}} }
-
-// say tells whether a line is to be logged, and how many like it have not been since the last that was.
-func (r *repeats) say(a about) (held int, say bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	before, now := r.said[a], time.Now()
-	if before != nil && now.Sub(before.at) < sayAgain {
-		before.held++
-		return 0, false
-	}
-	if before != nil {
-		held = before.held
-	}
-	r.said[a] = &repeat{at: now}
-	return held, true
 }

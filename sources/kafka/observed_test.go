@@ -16,7 +16,7 @@ import (
 func TestLogOfARepeatingClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var said bytes.Buffer
-		l := logger{slog.New(slog.NewTextHandler(&said, nil)), newSecurity(prometheus.NewRegistry()), newRepeats()}
+		l := logger{slog.New(slog.NewTextHandler(&said, nil)), newSecurity(prometheus.NewRegistry()), &Repeats{}}
 		for range 1199 { // the last one 119.8 s after the first
 			for _, broker := range []string{"1", "2"} {
 				l.Log(kgo.LogLevelWarn, "unable to open connection to broker", "addr", "127.0.0.1:1", "broker", broker, "err", "refused")
