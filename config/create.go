@@ -173,14 +173,7 @@ func coolDown(interval time.Duration) string {
 	if d = d.Round(time.Millisecond); d > time.Minute {
 		d = d.Round(time.Second)
 	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return pipeline.Span{Time: d}.Plain()
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)

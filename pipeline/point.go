@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"math"
-	"strings"
 	"time"
 
 	"github.com/gonomaly/gonomaly/detectors"
@@ -308,18 +307,7 @@ func (w *Worker) disturb(s series, k Kind, at int64) *incident {
 }
 
 func (w *Worker) quietReason(i *incident) string {
-	return "quiet for " + plain(w.config.Alert.CoolDown) + " since " + utc(i.fired).Format(time.RFC3339)
-}
-
-// plain writes a span without units of which there are none: 6h15m, not 6h15m0s. The span's own text must stay, for it is in hashes.
-func plain(s Span) string {
-	text := s.String()
-	for _, none := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, none) {
-			text = text[:len(text)-2]
-		}
-	}
-	return text
+	return "quiet for " + w.config.Alert.CoolDown.Plain() + " since " + utc(i.fired).Format(time.RFC3339)
 }
 
 func (w *Worker) resolve(s series, k Kind, at int64, reason string) {

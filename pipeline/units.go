@@ -84,6 +84,17 @@ func (s Span) String() string {
 	return s.Time.String()
 }
 
+// Plain writes the span without units of which there are none: 6h15m, not 6h15m0s. String has them, for its text is in hashes.
+func (s Span) Plain() string {
+	text := s.String()
+	for _, none := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, none) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
 // MarshalText spells the span as UnmarshalText reads it.
 func (s Span) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
