@@ -92,7 +92,7 @@ pgo: ## record anew what the compiler is to optimise for, cmd/gonomaly/default.p
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(GO) build -o "$$dir/gonomaly" ./cmd/gonomaly \
 	  && for row in records windows paced; do "$$dir/gonomaly" bench path --only $$row --events 6000000 --cpuprofile "$$dir/$$row.prof" || exit 1; done \
 	  && "$$dir/gonomaly" bench backtest --rows 3000000 --cpuprofile "$$dir/backtest.prof" \
-	  && $(GO) test -run '^$$' -bench Point -benchtime 200ms -cpuprofile "$$dir/detectors.prof" -o "$$dir/detectors.test" ./detectors \
+	  && $(TEST) -run '^$$' -bench Point -benchtime 200ms -cpuprofile "$$dir/detectors.prof" -o "$$dir/detectors.test" ./detectors \
 	  && $(GO) tool pprof -proto "$$dir"/*.prof > cmd/gonomaly/default.pgo
 
 quality: ## measure the detectors on the labelled data in DATA, beside the published ones, and print the tables or write OUTPUT
