@@ -26,11 +26,7 @@ type share struct {
 	kgo.FetchTopicPartition
 }
 
-// Of records.
-const (
-	usualStep = 20_000 // are processed at once: some milliseconds of work
-	notMany   = 5_000  // come at leisure
-)
+const usualStep = 20_000 // records, processed at once: some milliseconds of work
 
 // over is a context. A poll with it returns nothing, but has rebalances wait as any poll does.
 var over = func() context.Context {
@@ -59,8 +55,7 @@ func (s *session) take(fetches kgo.Fetches) error {
 		return errors.New("the client is closed")
 	}
 	s.polled.fetches = fetches
-	n := fetches.NumRecords()
-	s.leisure = n > 0 && n <= notMany
+	s.leisure = fetches.NumRecords() > 0
 	var err error
 	seen := map[place]bool{}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {

@@ -40,7 +40,9 @@ type session struct {
 	pressure    pressure
 	polled      polled
 	polledAt    time.Time // last
-	leisure     bool      // the last poll has brought all that there was, and that was not much
+	leisure     bool      // the last poll has brought all that there was
+	worked      time.Time // until when, at the records of the last poll
+	busy        float64   // share of the time since the work before it that this took
 
 	looking looking
 	sampled time.Time // progress at the last samples; of keepLooking
@@ -208,9 +210,11 @@ func (s *session) gather(ctx context.Context) error {
 		if err := s.poll(turn); err != nil {
 			return err
 		}
+		begin := time.Now()
 		if _, err := s.step(ctx, func(*owned) bool { return true }); err != nil {
 			return err
 		}
+		s.reckon(begin, time.Now())
 		failed, err := s.complain(ctx)
 		if err != nil {
 			return err
@@ -225,26 +229,33 @@ func (s *session) gather(ctx context.Context) error {
 	return nil
 }
 
-// rest lets records gather before the next poll, where there are not many: to fetch and to process a few at a time takes more than twice
-// as long for each. Their alerts wait for the end of the turn anyway, and shortly before it all that has come is polled; what is delivered at
-// least once does not wait for that.
+// rest lets records gather before the next poll, where they are little work: to fetch and to process a few at a time takes more than twice
+// as long for each. Their alerts wait for the end of the turn anyway, and early enough before it all that has come is polled; what is delivered
+// at least once does not wait for that.
 func (s *session) rest(turn context.Context) {
-	if !s.leisure || len(s.polled.shares) > 0 || !s.exactlyOnce() {
+	if !s.leisure || s.busy > mostBusy || len(s.polled.shares) > 0 || !s.exactlyOnce() {
 		return
 	}
 	end, _ := turn.Deadline()
-	every := s.o.Config.CommitEvery
+	left := time.Until(end) - min(s.o.Config.CommitEvery/10, lastPolls)
 	select {
-	case <-time.After(min(every/4, longestRest, time.Until(end.Add(-min(every/10, lastPolls))))):
+	case <-time.After(min(longestRest, time.Duration((1-s.busy)*float64(left)))):
 	case <-turn.Done():
 	}
 }
 
-// Times of rest.
+// Bounds of rest.
 const (
-	longestRest = 50 * time.Millisecond
+	longestRest = 200 * time.Millisecond
 	lastPolls   = 20 * time.Millisecond // before the end of a turn: what the client has fetched meanwhile, and what has come since
+	mostBusy    = 0.25
 )
+
+// reckon notes which share of the time the work took that was done from begin to now.
+func (s *session) reckon(begin, now time.Time) {
+	s.busy = float64(now.Sub(begin)) / float64(now.Sub(s.worked))
+	s.worked = now
+}
 
 // turnEnd is when a turn is to end that begins now. Commits are to begin at even distances: what one took comes out of the turn after it, for
 // alerts of records that came meanwhile have waited that long already; but half of the turn is left.
