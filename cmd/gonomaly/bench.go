@@ -97,7 +97,7 @@ func newBenchRaw() *cobra.Command {
 	var events int64
 	c := &cobra.Command{
 		Use:     "raw --topic TOPIC --events NUMBER",
-		Short:   "Read a topic with the bare Kafka client, and print how many nanoseconds that took",
+		Short:   "Read a topic with the bare Kafka client, and print what it took",
 		Example: `  gonomaly bench raw --topic load --events 2000000`,
 		Args:    usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -108,11 +108,11 @@ func newBenchRaw() *cobra.Command {
 			if err != nil {
 				return usageError{fmt.Errorf("--%w", err)}
 			}
-			took, err := bench.Raw(c.Context(), opts, topic, events)
+			read, err := bench.Raw(c.Context(), opts, topic, events)
 			if err != nil {
 				return err
 			}
-			return json.NewEncoder(c.OutOrStdout()).Encode(took)
+			return json.NewEncoder(c.OutOrStdout()).Encode(read)
 		},
 	}
 	f := c.Flags()

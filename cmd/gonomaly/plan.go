@@ -39,6 +39,9 @@ How far the model can be trusted stands in docs/capacity.md.`,
 					return usageError{&invalid.Value{Name: name, Value: value, Want: "> 0"}}
 				}
 			}
+			if l.Partitions < 0 {
+				return usageError{&invalid.Value{Name: "--partitions", Value: l.Partitions, Want: "0 or more"}}
+			}
 			loaded, err := config.Load(file)
 			if err != nil {
 				return err
@@ -79,6 +82,7 @@ How far the model can be trusted stands in docs/capacity.md.`,
 	f.Float64Var(&l.Rate, "rate", 0, "`EVENTS` a second")
 	f.IntVar(&l.Keys, "keys", 0, "`NUMBER` of keys")
 	f.IntVar(&l.Bytes, "bytes", 200, "`BYTES` of a record, before compression")
+	f.IntVar(&l.Partitions, "partitions", 0, "`NUMBER` of partitions that the topics have, where that is more than the load needs")
 	f.IntVar(&l.Cores, "cores", 2, "`NUMBER` of cores that a process has")
 	f.StringVar(&curves, "curves", "", "`FILE` that gonomaly bench curves --json has written, on your machine")
 	f.BoolVar(&asJSON, "json", false, "print JSON")

@@ -17,6 +17,8 @@ type Load struct {
 	Bytes int     // of a record
 	Keys  int     // of the whole stream
 	Cores int     // of each machine, for Gonomaly alone
+
+	Partitions int // of the stream, where it has more than it needs
 }
 
 // Demand is what a load takes, by the cost model.
@@ -72,20 +74,21 @@ func Plan(curves *Result, s *config.Stream, checkpoints float64, l Load) (d Dema
 		return d, err
 	}
 	d.Stream = s.Name
-	d.Processes = 1
+	d.Processes, d.Partitions = 1, max(1, l.Partitions)
 	for range 10 { // more processes have fewer keys each
-		if d.CPU, err = m.cpu(s, l, d.Processes); err != nil {
+		share := 1 / float64(d.Processes)
+		if d.CPU, err = m.cpu(s, l, share*float64(l.Keys), share*float64(d.Partitions)); err != nil {
 			return d, err
 		}
 		d.Cores = l.Rate * d.CPU / 1e6 / busy
+		d.Most = busy * m.at("1 partitions", eventRate) * m.at("usual", cpu) / d.CPU
 		n := max(1, int(math.Ceil(d.Cores/float64(l.Cores))))
-		if n == d.Processes {
+		partitions := max(n, l.Partitions, int(math.Ceil(l.Rate/d.Most)))
+		if n == d.Processes && partitions == d.Partitions {
 			break
 		}
-		d.Processes = n
+		d.Processes, d.Partitions = n, partitions
 	}
-	d.Most = busy * m.at("1 partitions", eventRate) * m.at("usual", cpu) / d.CPU
-	d.Partitions = max(d.Processes, int(math.Ceil(l.Rate/d.Most)))
 	keys := float64(l.Keys) / float64(d.Processes)
 	state := stateShare * float64(d.Series)
 	d.Memory = m.at("100 keys", resident)*(1<<20) + keys*(headroom*float64(d.Series)+encoded*state)
@@ -110,22 +113,29 @@ func Plan(curves *Result, s *config.Stream, checkpoints float64, l Load) (d Dema
 	return d, nil
 }
 
+// toUsual is a figure of the curves: how many times as much CPU as the usual job takes at the same time.
+const toUsual = "CPU ÷ usual"
+
 // costs reads curves.
 type costs struct{ curves *Result }
 
 func (m costs) at(row, figure string) float64 { return m.curves.Median(row, figure) }
 
+// of is what a row takes, in µs an event.
+func (m costs) of(row string) float64 { return m.at(row, toUsual) * m.at("usual", cpu) }
+
 func (m costs) complete() bool {
 	for _, c := range changes() {
-		if math.IsNaN(m.at(c.name, cpu)) || math.IsNaN(m.at(c.name, eventRate)) {
+		if math.IsNaN(m.of(c.name)) || math.IsNaN(m.at(c.name, eventRate)) {
 			return false
 		}
 	}
 	return true
 }
 
-// cpu is of one event, in µs. Keys cost the waiting for their memory, and so the more the larger a series is.
-func (m costs) cpu(s *config.Stream, l Load, processes int) (float64, error) {
+// cpu is of one event, in µs, in a process with so many keys and partitions. Keys cost the waiting for their memory, and so the more the
+// larger a series is.
+func (m costs) cpu(s *config.Stream, l Load, keys, partitions float64) (float64, error) {
 	own, err := s.SeriesBytes()
 	if err != nil {
 		return 0, err
@@ -138,40 +148,24 @@ func (m costs) cpu(s *config.Stream, l Load, processes int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	plain := func(n float64) float64 { return n }
 	fields := float64(len(s.Decode.Values))
-	share := fields / float64(usualShape.fields)
-	usual := m.at("usual", cpu)
-	keys := float64(l.Keys) / float64(processes)
-	waiting := m.more("keys", math.Log, keys)
+	usual := m.of("usual")
+	waiting := m.more("keys", keys)
 	windows := s.Window != nil && s.Window.Every > 0
 	if waiting > 0 && !windows { // what is saved is no more where series are large
 		waiting *= float64(own) / float64(least)
 	}
-	sum := usual + waiting +
-		m.more("bytes", plain, float64(l.Bytes)) +
-		m.more("fields", plain, fields)
+	sum := usual + waiting + m.more("partitions", partitions) + m.more("bytes", float64(l.Bytes)) + m.more("fields", fields)
 	if windows { // most events touch nothing else of a series
-		sum += share * m.more("windows", math.Log, keys)
+		sum += fields / float64(usualShape.fields) * m.more("windows", keys)
 	}
-	sum += m.more("detectors", plain, float64(len(s.Detectors)))
+	sum += m.more("detectors", float64(len(s.Detectors)))
 	for _, d := range s.Detectors {
-		kind := m.at(d.Kind, cpu)
-		if math.IsNaN(kind) {
-			continue // about as an EWMA
-		}
-		of := share
+		of := fields
 		if len(d.Values) > 0 {
-			of = float64(len(d.Values)) / float64(usualShape.fields)
+			of = float64(len(d.Values))
 		}
-		if slices.Contains(cutKinds, d.Kind) {
-			of = 1
-		}
-		base := "100 keys" // with which most are measured
-		if fewKeys := func(c change) bool { return c.name == d.Kind && c.shape.keys == usualShape.keys }; slices.ContainsFunc(changes(), fewKeys) {
-			base = "usual"
-		}
-		sum += of * (kind - m.at(base, cpu))
+		sum += m.kind(d.Kind, of)
 	}
 	return math.Max(sum, 0.5*usual), nil
 }
@@ -179,34 +173,69 @@ func (m costs) cpu(s *config.Stream, l Load, processes int) (float64, error) {
 // cutKinds take about the same time whatever the number of fields: they look at one in each step.
 var cutKinds = []string{"forest", "half_space_trees"}
 
-// more is what so many of a curve's things add to the CPU of the usual event: on straight lines between what was measured, on a scale, and
-// beyond the last by the last line; below the first nothing is gained.
-func (m costs) more(curve string, scale func(float64) float64, n float64) float64 {
-	type point struct{ n, more float64 }
-	var points []point
+// point of a line: so many things, and what they add to the CPU of the usual event.
+type point struct{ n, more float64 }
+
+// kind is what a detector of a kind adds over an EWMA's, of so many fields. What was not measured takes about as much as that.
+func (m costs) kind(kind string, fields float64) float64 {
+	line := []point{{0, 0}}
+	for _, c := range changes() {
+		if c.curve != "kinds" || c.shape.kind != kind {
+			continue
+		}
+		without := c.shape
+		without.kind = usualShape.kind
+		base := m.of("usual") + m.more("fields", float64(without.fields)) + m.more("bytes", float64(without.bytes))
+		if without.keys != usualShape.keys {
+			base += m.of("100 keys") - m.of("usual")
+		}
+		line = append(line, point{float64(c.shape.fields), m.of(c.name) - base})
+	}
+	switch {
+	case len(line) == 1:
+		return 0
+	case slices.Contains(cutKinds, kind):
+		return line[1].more
+	}
+	return along(line, plain, fields)
+}
+
+// more is what so many of a curve's things add to the CPU of the usual event; below the first nothing is gained.
+func (m costs) more(curve string, n float64) float64 {
+	scale := plain
+	if slices.Contains([]string{"keys", "windows", "partitions"}, curve) {
+		scale = math.Log
+	}
+	var line []point
 	if curve != "windows" {
-		points = append(points, point{usualShape.of(curve), 0})
+		line = append(line, point{usualShape.of(curve), 0})
 	}
 	for _, c := range changes() {
 		if c.curve != curve {
 			continue
 		}
-		p := point{c.shape.of(curve), m.at(c.name, cpu) - m.at("usual", cpu)}
+		p := point{c.shape.of(curve), m.of(c.name) - m.of("usual")}
 		switch {
 		case curve == "fields" && c.shape.bytes > usualShape.bytes: // these have more bytes too
-			p.more -= m.more("bytes", func(n float64) float64 { return n }, float64(c.shape.bytes))
+			p.more -= m.more("bytes", float64(c.shape.bytes))
 		case curve == "windows": // and these more keys
-			p.more -= m.more("keys", math.Log, p.n)
+			p.more -= m.more("keys", p.n)
 		}
-		points = append(points, p)
+		line = append(line, p)
 	}
-	slices.SortFunc(points, func(a, b point) int { return int(a.n - b.n) })
-	n = math.Max(n, points[0].n)
+	slices.SortFunc(line, func(a, b point) int { return int(a.n - b.n) })
+	return along(line, scale, math.Max(n, line[0].n))
+}
+
+func plain(n float64) float64 { return n }
+
+// along reads off straight lines between points, on a scale, and beyond the last point the last line.
+func along(line []point, scale func(float64) float64, n float64) float64 {
 	i := 1
-	for i < len(points)-1 && n > points[i].n {
+	for i < len(line)-1 && n > line[i].n {
 		i++
 	}
-	a, b := points[i-1], points[i]
+	a, b := line[i-1], line[i]
 	return a.more + (b.more-a.more)*(scale(n)-scale(a.n))/(scale(b.n)-scale(a.n))
 }
 

@@ -29,7 +29,8 @@ the number of keys, of partitions, of bytes and of fields in a record, of detect
 the bare client reads the same records. At last come a few loads that differ in several things at once, with what the cost model of gonomaly plan
 foretells of them. What --json keeps, that command takes.
 
-The columns are those of bench path; "raw µs/event" is the bare client's CPU.`,
+The columns are those of bench path; "raw µs/event" is the bare client's CPU. The usual job runs before and after each other one, and "CPU ÷ usual" is how
+many times as much that takes as the two in the mean: what disturbs the machine for minutes disturbs both. The model goes by these ratios.`,
 	flags: func(f *pflag.FlagSet, o *Options) {
 		f.StringSliceVar(&o.Brokers, "brokers", nil, "`BROKERS` of Kafka, host:port, instead of an embedded one")
 		f.StringVar(&o.Redis, "redis", "", "`ADDRESS` of the Redis that keeps the checkpoints, instead of files")
@@ -67,7 +68,7 @@ func changes() []change {
 	numbers("keys", func(s *shape, n int) { s.keys = n }, 100, 1000, 100_000, 1_000_000)
 	numbers("partitions", func(s *shape, n int) { s.partitions = n }, 1, 16, 64)
 	numbers("bytes", func(s *shape, n int) { s.bytes = n }, 160, 500, 1000, 4000)
-	numbers("fields", func(s *shape, n int) { s.fields, s.bytes = n, max(s.bytes, 80+20*n) }, 1, 20, 50)
+	numbers("fields", func(s *shape, n int) { s.fields, s.bytes = n, bytesFor(n) }, 1, 20, 50)
 	numbers("detectors", func(s *shape, n int) { s.detectors = n }, 2, 4, 8)
 	for _, keys := range []int{usualShape.keys, 100_000} {
 		in := change{"windows", fmt.Sprintf("windows of %s keys", short(float64(keys))), usualShape}
@@ -81,9 +82,17 @@ func changes() []change {
 			c.shape.keys = 100 // some kilobytes each, or more: not for each of many keys
 		}
 		all = append(all, c)
+		if slices.Contains(slowKinds, kind) && !slices.Contains(cutKinds, kind) { // what they take is most of all
+			c.name, c.shape.fields = kind+" of 20 fields", 20
+			c.shape.bytes = bytesFor(c.shape.fields)
+			all = append(all, c)
+		}
 	}
 	return all
 }
+
+// bytesFor is how long a record of so many fields is.
+func bytesFor(fields int) int { return max(usualShape.bytes, 80+20*fields) }
 
 // checks differ from the usual shape in several things at once: the cost model has to foretell what they take.
 func checks() []change {
@@ -116,18 +125,34 @@ func benchCurves(ctx context.Context, o Options, r *Result) error {
 		return &invalid.Value{Name: "--events", Value: o.Events, Want: "1000000 or more"}
 	}
 	o.Partitions = 1 // of topics that nobody creates
-	all := append(changes(), checks()...)
+	all := slices.DeleteFunc(append(changes()[1:], checks()...), func(c change) bool {
+		return len(o.Only) > 0 && !slices.Contains(o.Only, c.curve)
+	})
+	usual := changes()[0]
 	err := onBrokers(ctx, o, r, func(w *world) error {
+		records, err := w.write(ctx, usual.shape)
+		if err != nil {
+			return fmt.Errorf("usual: %w", err)
+		}
 		return o.each("curves", func() error {
+			before, err := w.measure(ctx, usual, records)
+			if err != nil {
+				return fmt.Errorf("usual: %w", err)
+			}
 			for _, c := range all {
-				if c.curve != "" && len(o.Only) > 0 && !slices.Contains(o.Only, c.curve) {
-					continue
-				}
 				o.say("%s", c.name)
-				if err := w.measure(ctx, c); err != nil {
+				spent, err := w.writeAndMeasure(ctx, c)
+				if err != nil {
 					return fmt.Errorf("%s: %w", c.name, err)
 				}
+				after, err := w.measure(ctx, usual, records)
+				if err != nil {
+					return fmt.Errorf("usual: %w", err)
+				}
+				w.Add(c.name, toUsual, spent/((before+after)/2))
+				before = after
 			}
+			w.Add(usual.name, toUsual, 1)
 			return nil
 		})
 	})
@@ -145,18 +170,18 @@ func foretold(r *Result) error {
 	}
 	for _, c := range checks() {
 		s := c.shape
-		if math.IsNaN(r.Median(c.name, cpu)) {
+		if math.IsNaN(r.Median(c.name, toUsual)) {
 			continue
 		}
 		stream, err := s.stream()
 		if err != nil {
 			return err
 		}
-		foretold, err := model.cpu(stream, Load{Bytes: s.bytes, Keys: s.keys}, 1)
+		foretold, err := model.cpu(stream, Load{Bytes: s.bytes}, float64(s.keys), float64(s.partitions))
 		if err != nil {
 			return err
 		}
-		r.Add(c.name, "model ÷ measured", foretold/r.Median(c.name, cpu))
+		r.Add(c.name, "model ÷ measured", foretold/model.at("usual", cpu)/r.Median(c.name, toUsual))
 	}
 	return nil
 }
@@ -177,35 +202,49 @@ func (s shape) stream() (*config.Stream, error) {
 // slowKinds take some microseconds a point: of their records fewer are enough.
 var slowKinds = []string{"forest", "metric", "points"}
 
-// measure has the bare client and the job read records of a shape.
-func (w *world) measure(ctx context.Context, c change) (err error) {
-	s := c.shape
+// write writes records of a shape to a topic of their own, and returns the world of those who read it.
+func (w *world) write(ctx context.Context, s shape) (*world, error) {
 	one := *w
-	one.Result, one.Keys, one.Partitions = &Result{}, s.keys, int32(s.partitions) //nolint:gosec // some
+	one.Keys, one.Partitions = s.keys, int32(s.partitions) //nolint:gosec // some
 	one.topic = fmt.Sprintf("%s.%d", w.topic, time.Now().UnixNano())
 	one.Events = max(w.Events*int64(usualShape.bytes)/int64(max(s.bytes, usualShape.bytes)), w.Events/4, 10*int64(s.keys))
 	if slices.Contains(slowKinds, s.kind) {
 		one.Events /= 8
 	}
-	defer func() { err = errors.Join(err, one.clear(context.WithoutCancel(ctx))) }()
 	if err := kafka.Create(ctx, w.opts, one.Partitions, one.topic); err != nil {
-		return err
+		return nil, err
 	}
 	p := generate.Producer{Topic: one.topic, Events: one.Events}
-	if _, err := p.Run(ctx, w.opts, s.events()); err != nil {
-		return err
+	_, err := p.Run(ctx, w.opts, s.events())
+	return &one, err
+}
+
+// measure has the bare client and the job read the records, and returns the job's CPU in µs an event.
+func (w *world) measure(ctx context.Context, c change, records *world) (float64, error) {
+	records.Result = &Result{}
+	if err := records.raw(ctx); err != nil {
+		return 0, err
 	}
-	if err := one.raw(ctx); err != nil {
-		return err
+	if err := records.read(ctx, "records", c.shape.job()); err != nil {
+		return 0, err
 	}
-	if err := one.read(ctx, "records", s.job()); err != nil {
-		return err
-	}
-	for _, f := range one.Rows[1].Figures {
+	for _, f := range records.Rows[1].Figures {
 		w.Add(c.name, f.Name, f.Runs[0])
 	}
-	w.Add(c.name, "raw µs/event", one.Median("raw", cpu))
-	return nil
+	w.Add(c.name, "raw µs/event", records.Median("raw", cpu))
+	return records.Median("records", cpu), nil
+}
+
+// writeAndMeasure leaves nothing of the records.
+func (w *world) writeAndMeasure(ctx context.Context, c change) (spent float64, err error) {
+	records, err := w.write(ctx, c.shape)
+	if records != nil {
+		defer func() { err = errors.Join(err, records.clear(context.WithoutCancel(ctx))) }()
+	}
+	if err != nil {
+		return 0, err
+	}
+	return w.measure(ctx, c, records)
 }
 
 // names of the shape's fields.

@@ -30,8 +30,8 @@ var pathBenchmark = Benchmark{
   idle       the first job with 64 partitions to which nothing is written
 
 CPU is of the whole process, from its start to its end; allocations are of the steady state, after a tenth of each partition; RSS is at the
-end of the reading; in a GC pause the whole process stands still; latency is from when an event was due to when its alert is there for a reader
-of committed records. The broker is --brokers, or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups
+end of the reading; in a GC pause the whole process stands still, which on a busy machine is the wait for its threads, the bare client's too; latency is
+from when an event was due to when its alert is there for a reader of committed records. The broker is --brokers, or an embedded one in this process; checkpoints go to --redis, or to files. Topics and groups
 are deleted at the end.
 
 With --beside another gonomaly is measured by turns with this one, row by row: "records, beside" is that, and "records ÷ beside" how many times as much
@@ -140,12 +140,13 @@ func benchPath(ctx context.Context, o Options, r *Result) error {
 func (w *world) wants(row string) bool { return len(w.Only) == 0 || slices.Contains(w.Only, row) }
 
 func (w *world) raw(ctx context.Context) error {
-	took, spent, err := raw(ctx, w.Options, strings.Join(w.Brokers, ","), w.topic)
+	read, spent, err := raw(ctx, w.Options, strings.Join(w.Brokers, ","), w.topic)
 	if err != nil {
 		return err
 	}
-	w.Add("raw", eventRate, float64(w.Events)/took.Seconds())
+	w.Add("raw", eventRate, float64(w.Events)/read.Took.Seconds())
 	w.cost("raw", spent)
+	w.Add("raw", pause, read.Pause.Seconds()*1e3)
 	return nil
 }
 

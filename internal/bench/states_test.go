@@ -77,34 +77,51 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-// On curves that are straight lines the model is exact.
-func TestPlan(t *testing.T) {
+// measuredAs are curves in which each shape takes what cost says.
+func measuredAs(cost func(shape) float64) *Result {
 	r := &Result{}
-	kinds := map[string]float64{"half_space_trees": 2, "metric": 9}
 	for _, c := range changes() {
-		s := c.shape
-		cost := 0.5 + 0.001*float64(s.bytes) + 0.02*float64(s.fields) + 0.3*float64(s.detectors) + kinds[s.kind]
-		if s.windows {
-			cost += 0.2
-		}
-		r.Add(c.name, cpu, cost)
+		r.Add(c.name, cpu, cost(c.shape))
+		r.Add(c.name, toUsual, cost(c.shape)/cost(usualShape))
 		r.Add(c.name, eventRate, 1e6)
 		r.Add(c.name, resident, 100)
 	}
+	return r
+}
+
+// On curves that are straight lines the model is exact.
+func TestPlan(t *testing.T) {
+	kinds := map[string]float64{"metric": 0.1, "points": 0.5} // for each field
+	r := measuredAs(func(s shape) float64 {
+		cost := 0.5 + 0.001*float64(s.bytes) + 0.02*float64(s.fields) + 0.3*float64(s.detectors) + kinds[s.kind]*float64(s.fields)
+		if s.kind == "half_space_trees" {
+			cost += 2
+		}
+		if s.windows {
+			cost += 0.2
+		}
+		if s.partitions == 64 {
+			cost += 0.2
+		}
+		return cost
+	})
 	for _, c := range []struct {
 		shape shape
 		want  float64
 	}{
 		{usualShape, 0.5 + 0.2 + 0.1 + 0.3},
 		{shape{keys: 5000, bytes: 2000, fields: 5, detectors: 3, kind: "ewma"}, 0.5 + 2 + 0.1 + 0.9},
-		{shape{keys: 5000, bytes: 8000, fields: 5, detectors: 1, kind: "metric"}, 0.5 + 8 + 0.1 + 0.3 + 9},
+		{shape{keys: 5000, bytes: 8000, fields: 5, detectors: 1, kind: "metric"}, 0.5 + 8 + 0.1 + 0.3 + 0.5},
+		{shape{keys: 50, bytes: 400, fields: 10, detectors: 1, kind: "points"}, 0.5 + 0.4 + 0.2 + 0.3 + 5},
+		{shape{keys: 50, bytes: 400, fields: 10, detectors: 1, kind: "half_space_trees"}, 0.5 + 0.4 + 0.2 + 0.3 + 2},
+		{shape{keys: 5000, bytes: 200, fields: 5, detectors: 1, kind: "ewma", partitions: 32}, 0.5 + 0.2 + 0.1 + 0.3 + 0.1}, // 16 take nothing more
 		{shape{keys: 5000, bytes: 300, fields: 5, detectors: 1, kind: "ewma", windows: true}, 0.5 + 0.3 + 0.1 + 0.3 + 0.2},
 	} {
 		stream, err := c.shape.stream()
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := Plan(r, stream, 5, Load{Rate: 1e6, Bytes: c.shape.bytes, Keys: c.shape.keys, Cores: 4})
+		d, err := Plan(r, stream, 5, Load{Rate: 1e6, Bytes: c.shape.bytes, Keys: c.shape.keys, Cores: 64, Partitions: c.shape.partitions})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +129,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%+v takes %v µs an event, want %v", c.shape, d.CPU, c.want)
 		}
 		cores := c.want / busy // at a million events a second
-		if want := int(math.Ceil(cores / 4)); math.Abs(d.Cores-cores) > 1e-9 || d.Processes != want || d.Partitions < d.Processes {
+		if want := int(math.Ceil(cores / 64)); math.Abs(d.Cores-cores) > 1e-9 || d.Processes != want || d.Partitions < d.Processes {
 			t.Errorf("%+v: %+v, want %v cores, %d processes", c.shape, d, cores, want)
 		}
 	}
@@ -130,16 +147,12 @@ func TestPlan(t *testing.T) {
 
 // Where many keys were measured to take a little less than the usual number, which is chance, large series do not take less many times over.
 func TestPlanOfNoisyCurves(t *testing.T) {
-	r := &Result{}
-	for _, c := range changes() {
-		cost := 1.0
-		if c.shape.keys == 100_000 {
-			cost = 0.9
+	r := measuredAs(func(s shape) float64 {
+		if s.keys == 100_000 {
+			return 0.9
 		}
-		r.Add(c.name, cpu, cost)
-		r.Add(c.name, eventRate, 1e6)
-		r.Add(c.name, resident, 100)
-	}
+		return 1
+	})
 	s := usualShape
 	s.keys, s.windows = 100_000, true
 	stream, err := s.stream()
