@@ -9,8 +9,6 @@ import (
 	"errors"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/pipeline"
@@ -31,8 +29,6 @@ type Config struct {
 	Checkpoints Checkpoints             `yaml:"checkpoints" jsonschema_description:"Where the state of the detectors is kept."`
 	Sinks       []sinks.SinkConfig      `yaml:"sinks" jsonschema_description:"Where alerts go besides the alerts topic."`
 	Streams     []Stream                `yaml:"streams" jsonschema:"required,minItems=1" jsonschema_description:"Paths from topics to alerts, each with state and offsets of its own."`
-
-	effective *yaml.Node // what the file says, variables expanded and defaults filled in
 }
 
 // Log says what is logged.

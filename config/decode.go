@@ -60,16 +60,15 @@ func setDefault(n *yaml.Node, key, value string) {
 }
 
 // decode fills cfg from the checked tree, kinds included.
-func (c *checker) decode(cfg *Config) {
-	var errs []error
-	errs = append(errs, cfg.effective.Decode(cfg))
+func (c *checker) decode(root *yaml.Node, cfg *Config) {
+	errs := []error{root.Decode(cfg)}
 	for i := range cfg.Streams {
 		s := &cfg.Streams[i]
 		at := fmt.Sprintf("streams[%d]", i)
 		for j := range s.Detectors {
 			s.Detectors[j].Params = unusable{}
 			if fresh, ok := detectors.Kinds[s.Detectors[j].Kind]; ok {
-				params, err := decodeKind(fresh, find(cfg.effective, fmt.Sprintf("%s.detectors[%d]", at, j)))
+				params, err := decodeKind(fresh, find(root, fmt.Sprintf("%s.detectors[%d]", at, j)))
 				s.Detectors[j].Params = params
 				errs = append(errs, err)
 			}
@@ -77,7 +76,7 @@ func (c *checker) decode(cfg *Config) {
 		for j := range s.Drift {
 			s.Drift[j].Params = unusableMonitor{}
 			if fresh, ok := drift.Kinds[s.Drift[j].Kind]; ok {
-				params, err := decodeKind(fresh, find(cfg.effective, fmt.Sprintf("%s.drift[%d]", at, j)))
+				params, err := decodeKind(fresh, find(root, fmt.Sprintf("%s.drift[%d]", at, j)))
 				s.Drift[j].Params = params
 				errs = append(errs, err)
 			}
@@ -85,13 +84,13 @@ func (c *checker) decode(cfg *Config) {
 	}
 	for i := range cfg.Sinks {
 		if fresh, ok := sinks.Kinds[cfg.Sinks[i].Kind]; ok {
-			params, err := decodeKind(fresh, find(cfg.effective, fmt.Sprintf("sinks[%d]", i)))
+			params, err := decodeKind(fresh, find(root, fmt.Sprintf("sinks[%d]", i)))
 			cfg.Sinks[i].Params = params
 			errs = append(errs, err)
 		}
 	}
 	if err := errors.Join(errs...); err != nil { // a value that the schema lets through and its Go type does not hold
-		c.report(cfg.effective, "", "%s", strings.ReplaceAll(err.Error(), "\n", " "))
+		c.report(root, "", "%s", strings.ReplaceAll(err.Error(), "\n", " "))
 	}
 }
 

@@ -34,14 +34,14 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 		return nil, Problems{{File: name, Line: line, Column: column, Message: problem}}
 	}
 	c := &checker{file: name, env: env, at: map[string]*yaml.Node{}, told: map[string]bool{}}
-	cfg := &Config{}
-	cfg.effective = c.value(Schema(), root, "", false)
+	checked := c.value(Schema(), root, "", false)
 	if c.aliased > maxAliased {
 		return nil, Problems{{File: name, Line: 1, Column: 1, Message: fmt.Sprintf("the file's aliases stand for more than %d values; write the values out", maxAliased)}}
 	}
-	if cfg.effective != nil && len(c.problems) < mostProblems {
-		derive(cfg.effective)
-		c.decode(cfg)
+	cfg := &Config{}
+	if checked != nil && len(c.problems) < mostProblems {
+		derive(checked)
+		c.decode(checked, cfg)
 		c.finish(cfg)
 	}
 	if len(c.problems) > 0 {
