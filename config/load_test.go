@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,10 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/gonomaly/gonomaly/internal/golden"
 	"github.com/gonomaly/gonomaly/sources"
 )
-
-var update = flag.Bool("update", false, "write what Parse says into testdata/broken/*.want")
 
 // nothing is an environment without variables.
 func nothing(string) (string, bool) { return "", false }
@@ -39,16 +37,7 @@ func TestBroken(t *testing.T) {
 			if !errors.As(err, &problems) {
 				t.Fatalf("Parse: %v, want Problems", err)
 			}
-			wantFile := strings.TrimSuffix(file, ".yaml") + ".want"
-			got := problems.Error() + "\n"
-			if *update {
-				if err := os.WriteFile(wantFile, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if want := string(read(t, wantFile)); got != want {
-				t.Errorf("Parse says\n%swant\n%s", got, want)
-			}
+			golden.Check(t, strings.TrimSuffix(file, ".yaml")+".want", problems.Error()+"\n")
 		})
 	}
 }

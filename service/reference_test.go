@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,32 +14,19 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/gonomaly/gonomaly/internal/golden"
 	"github.com/gonomaly/gonomaly/service"
 )
-
-var update = flag.Bool("update", false, "write docs/metrics.md")
 
 //go:generate go test . -run TestReference -update
 
 // The page says what the code has.
 func TestReference(t *testing.T) {
-	const path = "../docs/metrics.md"
 	var page bytes.Buffer
 	if err := service.WriteReference(&page); err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		if err := os.WriteFile(path, page.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(b, page.Bytes()) {
-		t.Errorf("%s says something else than the code: go generate ./service", path)
-	}
+	golden.Check(t, "../docs/metrics.md", page.String())
 }
 
 // atRest are metrics that are 0, or not there, while all is well or where a run is so short, and the test that sees them move.

@@ -3,25 +3,20 @@ package doctor
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/golden"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/service/top"
 	"github.com/gonomaly/gonomaly/sources"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
-
-var update = flag.Bool("update", false, "write the reports into testdata/*.want")
 
 const settings = `
 kafka: {brokers: ["kafka-1:9092", "kafka-2:9092"]}
@@ -181,24 +176,7 @@ func TestReports(t *testing.T) {
 		if name == "well" && parsed.Bad+parsed.Warnings > 0 {
 			t.Errorf("of what is well %d are bad and %d warnings", parsed.Bad, parsed.Warnings)
 		}
-		golden(t, name, strings.ReplaceAll(r.Text(), f.config.Streams[0].Hash(), "HASH"))
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name+".want")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: run this test with -update, and read what it writes", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("the report of %s is another (-want +got):\n%s", name, diff)
+		golden.Check(t, filepath.Join("testdata", name+".want"), strings.ReplaceAll(r.Text(), f.config.Streams[0].Hash(), "HASH"))
 	}
 }
 

@@ -2,7 +2,6 @@ package top
 
 import (
 	"errors"
-	"flag"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,10 +11,9 @@ import (
 	"time"
 
 	"github.com/charmbracelet/x/ansi"
-	"github.com/google/go-cmp/cmp"
-)
 
-var update = flag.Bool("update", false, "write what is shown into testdata/*.want")
+	"github.com/gonomaly/gonomaly/internal/golden"
+)
 
 // at is when the looks of testdata were taken; the ones before are ten seconds older.
 var at = time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
@@ -59,23 +57,6 @@ func three(t *testing.T) *looks {
 	return l
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name+".want")
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: run this test with -update, and read what it writes", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is shown otherwise (-want +got):\n%s", name, diff)
-	}
-}
-
 func text(v View, l Layout) string { return strings.Join(Text(v, l), "\n") + "\n" }
 
 func TestText(t *testing.T) {
@@ -96,7 +77,7 @@ func TestText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c.Paint = Plain
 			got := text(c.View, c.Layout)
-			golden(t, name, got)
+			golden.Check(t, filepath.Join("testdata", name+".want"), got)
 			for line := range strings.Lines(got) {
 				if strings.TrimRight(line, " \n") != strings.TrimRight(line, "\n") {
 					t.Errorf("a line ends in spaces: %q", line)
