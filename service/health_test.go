@@ -3,7 +3,6 @@ package service_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -14,24 +13,11 @@ import (
 // askJSON reads an answer in JSON.
 func (p *process) askJSON(path string, into any) (status int) {
 	p.Helper()
-	request, err := http.NewRequestWithContext(p.Context(), get, p.url+path, nil)
-	if err != nil {
-		p.Fatal(err)
+	status, text := p.askFor("application/json", get, path)
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		p.Fatalf("%s: %v in %s", path, err, text)
 	}
-	request.Header.Set("Accept", "application/json")
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		p.Fatal(err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // only read
-	b, err := io.ReadAll(answer.Body)
-	if err != nil {
-		p.Fatal(err)
-	}
-	if err := json.Unmarshal(b, into); err != nil {
-		p.Fatalf("%s: %v in %s", path, err, b)
-	}
-	return answer.StatusCode
+	return status
 }
 
 // Who asks for JSON is told the same as who reads, stream by stream and sink by sink.

@@ -66,10 +66,17 @@ var discard = slog.New(slog.DiscardHandler)
 // ask returns the status and the text of an answer.
 func (p *process) ask(method, path string) (status int, text string) {
 	p.Helper()
+	return p.askFor("*/*", method, path)
+}
+
+// askFor is ask for an answer of a media type.
+func (p *process) askFor(accept, method, path string) (status int, text string) {
+	p.Helper()
 	request, err := http.NewRequestWithContext(p.Context(), method, p.url+path, nil)
 	if err != nil {
 		p.Fatal(err)
 	}
+	request.Header.Set("Accept", accept)
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		p.Fatal(err)

@@ -3,7 +3,6 @@ package service_test
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -167,21 +166,8 @@ func TestTraces(t *testing.T) {
 // openMetrics is a scrape as Prometheus asks for it that is to have exemplars.
 func (p *process) openMetrics() string {
 	p.Helper()
-	request, err := http.NewRequestWithContext(p.Context(), http.MethodGet, p.url+"/metrics", nil)
-	if err != nil {
-		p.Fatal(err)
-	}
-	request.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		p.Fatal(err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // only read
-	b, err := io.ReadAll(answer.Body)
-	if err != nil {
-		p.Fatal(err)
-	}
-	return string(b)
+	_, text := p.askFor("application/openmetrics-text; version=1.0.0", get, "/metrics")
+	return text
 }
 
 // exemplars are the traces that a scrape names for a metric.
