@@ -3,11 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/gonomaly/gonomaly/service/top"
 )
@@ -61,7 +59,7 @@ With --once it looks twice, --every apart, prints one view as plain text, and en
 				}
 				return err
 			}
-			if f, ok := c.OutOrStdout().(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+			if !isTerminal(c.OutOrStdout()) {
 				return usageError{errors.New("standard output is not a terminal: use --once")}
 			}
 			return top.Run(c.Context(), urls, every, layout, c.InOrStdin(), c.OutOrStdout())
