@@ -151,9 +151,6 @@ func (w *Worker) Series() int { return w.n }
 // Counts is what was done so far; its maps are the worker's own.
 func (w *Worker) Counts() *Counts { return &w.counts }
 
-// Fields names the fields of a point.
-func (w *Worker) Fields() []string { return w.fields }
-
 // Process takes records in, in order of offset, skipping those below the position. It returns the alerts and dead letters of those
 // at or above committed; the slice is valid until the next call.
 func (w *Worker) Process(records []Record, committed int64) []Message {

@@ -57,12 +57,12 @@ func TestIdleSinkThatIsAway(t *testing.T) {
 	if n := testutil.ToFloat64(w.metrics.failures.WithLabelValues("redis")) - before; n < failuresToOpen {
 		t.Errorf("the breaker is open after %v failures, want %d or more", n, failuresToOpen)
 	}
-	if r.Ready() == nil {
+	if trouble(r) == "" {
 		t.Error("the router is ready, want what is wrong with redis")
 	}
 	if err := w.redis.Restart(); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually(breaker(0))
-	w.eventually(func() bool { return r.Ready() == nil })
+	w.eventually(func() bool { return trouble(r) == "" })
 }

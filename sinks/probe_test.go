@@ -58,7 +58,7 @@ func TestAnswersToProbesAreSkipped(t *testing.T) {
 		return testutil.ToFloat64(w.metrics.deliveries.WithLabelValues(sink, outcome))
 	}
 	w.eventually(func() bool {
-		return w.lag("redis") == 0 && count("redis", delivered) >= float64(len(w.ids)) && count("stdout", delivered) >= float64(len(w.ids)) && r.Ready() == nil
+		return w.lag("redis") == 0 && count("redis", delivered) >= float64(len(w.ids)) && count("stdout", delivered) >= float64(len(w.ids)) && trouble(r) == ""
 	})
 	for _, sink := range []string{"redis", "stdout"} {
 		for outcome, want := range map[string]float64{delivered: float64(len(w.ids)), refused: 0, unreadable: 0} {

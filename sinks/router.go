@@ -137,14 +137,3 @@ func (r *Router) Status() []Status {
 	}
 	return all
 }
-
-// Ready returns nil when every sink takes alerts, or else what is wrong.
-func (r *Router) Ready() error {
-	var errs []error
-	for _, s := range r.Status() {
-		if !s.Ready {
-			errs = append(errs, fmt.Errorf("%s sink %s: %s", s.Kind, s.Sink, s.Detail))
-		}
-	}
-	return errors.Join(errs...)
-}

@@ -143,7 +143,7 @@ func TestStoppedRedisStallsOnlyItself(t *testing.T) {
 	w.produce(600)
 	w.eventually(func() bool { return len(w.stdout.ids(t)) == 600 })
 	w.eventually(func() bool {
-		return r.Ready() != nil && strings.Contains(r.Ready().Error(), "connection refused [unreachable: start Redis, or correct address; ")
+		return strings.Contains(trouble(r), "connection refused [unreachable: start Redis, or correct address; ")
 	})
 	if s := r.Status(); s[0].Ready || !s[1].Ready {
 		t.Errorf("Status() = %+v, want redis not ready and stdout ready", s)
@@ -158,7 +158,7 @@ func TestStoppedRedisStallsOnlyItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantOnce()
-	w.eventually(func() bool { return r.Ready() == nil && w.lag("redis") == 0 })
+	w.eventually(func() bool { return trouble(r) == "" && w.lag("redis") == 0 })
 }
 
 func (w *world) oldest(sink string) (sum float64) {
@@ -316,7 +316,7 @@ func TestTransactions(t *testing.T) {
 	}
 	w.wantOnce()
 	w.eventually(func() bool {
-		return len(w.stdout.ids(t)) == 60 && w.lag("redis") == 0 && w.lag("stdout") == 0 && r.Ready() == nil
+		return len(w.stdout.ids(t)) == 60 && w.lag("redis") == 0 && w.lag("stdout") == 0 && trouble(r) == ""
 	})
 	if n := testutil.ToFloat64(w.metrics.rewinds.WithLabelValues("redis")); n != 0 {
 		t.Errorf("%v rewinds, want 0: a marker was taken for a lost write", n)

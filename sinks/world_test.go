@@ -167,6 +167,14 @@ func (w *world) runSinks(configs []SinkConfig) (r *Router, stop func()) {
 	return r, stop
 }
 
+// trouble is what a router's sinks say is wrong, empty for nothing.
+func trouble(r *Router) (details string) {
+	for _, s := range r.Status() {
+		details += s.Detail
+	}
+	return details
+}
+
 // inStream returns the ids in the stream, checked against their data.
 func (w *world) inStream() []string {
 	entries, _ := w.redis.Stream("gonomaly:alerts")

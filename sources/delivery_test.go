@@ -310,7 +310,7 @@ func TestConsumerGroupOfOldBrokers(t *testing.T) {
 			w := newWorldWith(t, kfake.SeedTopics(partitions, input), kfake.MaxVersions(c.versions))
 			p := w.start("a", consumerGroup)
 			w.eventually("it is said", func() error { return contains(p.Ready(), c.says) })
-			if err := p.Healthy(); err != nil {
+			if err := p.healthy(); err != nil {
 				t.Errorf("waiting for other brokers is healthy: %v", err)
 			}
 			if n := w.members(); n > 0 {

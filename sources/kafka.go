@@ -233,7 +233,7 @@ type Pace string
 const (
 	Turning Pace = "turning"
 	Slow    Pace = "slow"  // a turn takes long, and records are processed in it
-	Stuck   Pace = "stuck" // nothing happens
+	Stuck   Pace = "stuck" // nothing happens: only this is helped by another process
 )
 
 // slowTurn is how long a turn takes that is worth a word: longer than the end of a transaction may.
@@ -251,15 +251,6 @@ func (k *Kafka) Loop() (pace Pace, turned, progressed time.Duration) {
 		return Slow, turned, progressed
 	}
 	return Turning, turned, progressed
-}
-
-// Healthy is nil while the loop turns, connected or not, or is slow and gets on; only one that is stuck is helped by another process.
-func (k *Kafka) Healthy() error {
-	if pace, turned, progressed := k.Loop(); pace == Stuck {
-		return fmt.Errorf("stream %s: its loop is stuck: it has not turned for %v, nor processed a record for %v", k.o.Stream,
-			turned.Round(time.Second), progressed.Round(time.Second))
-	}
-	return nil
 }
 
 // Ready is nil while the source is a member of its group, has its partitions, and can fetch and write; else it says what is missing.

@@ -68,7 +68,7 @@ func TestMissingTopic(t *testing.T) {
 	w := newWorld(t)
 	p := w.start("a")
 	w.eventually("the missing topic is said", func() error { return contains(p.Ready(), "topic in does not exist") })
-	if err := p.Healthy(); err != nil {
+	if err := p.healthy(); err != nil {
 		t.Errorf("waiting for a topic is healthy: %v", err)
 	}
 	if _, err := w.admin.CreateTopic(t.Context(), 3, 1, nil, input); err != nil {

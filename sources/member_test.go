@@ -44,7 +44,7 @@ func TestTwoProcessesOfOneInstance(t *testing.T) {
 				return taken(waits)
 			})
 			has.later()
-			if err := waits.Healthy(); err != nil {
+			if err := waits.healthy(); err != nil {
 				t.Errorf("waiting is healthy: %v", err)
 			}
 			rebuilds := testutil.ToFloat64(has.o.Metrics.rebuilds.WithLabelValues("s"))

@@ -111,7 +111,7 @@ func TestRestForMemory(t *testing.T) {
 			if n := p.h.count() - folded; n > 0 {
 				t.Errorf("%d records are folded while fetching rests", n)
 			}
-			if err := p.Healthy(); err != nil {
+			if err := p.healthy(); err != nil {
 				t.Errorf("a rest is healthy: %v", err)
 			}
 			if falls {

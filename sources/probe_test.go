@@ -175,7 +175,7 @@ func TestProbesAreLost(t *testing.T) {
 		return nil
 	})
 	p.returns(t, 20)
-	if err := errors.Join(p.Healthy(), p.Ready()); err != nil {
+	if err := errors.Join(p.healthy(), p.Ready()); err != nil {
 		t.Errorf("lost probes are no trouble of the source: %v", err)
 	}
 }

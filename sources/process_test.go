@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -88,6 +89,14 @@ func logTo(level string) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
+}
+
+// healthy is nil as long as the loop is not stuck.
+func (p *process) healthy() error {
+	if pace, turned, progressed := p.Loop(); pace == Stuck {
+		return fmt.Errorf("the loop is stuck: no turn for %v, no progress for %v", turned, progressed)
+	}
+	return nil
 }
 
 // quit ends a process as SIGTERM does, and waits no longer than a hung shutdown takes to be told from one on a slow machine.

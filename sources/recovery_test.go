@@ -129,7 +129,7 @@ func TestAlertsEqualAReplay(t *testing.T) {
 			w.caughtUp()
 			w.compare()
 			w.eventually("ready", p.Ready)
-			if err := p.Healthy(); err != nil {
+			if err := p.healthy(); err != nil {
 				t.Error(err)
 			}
 		})
