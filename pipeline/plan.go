@@ -49,61 +49,12 @@ func newPlan(stream string, c Config) (*plan, error) {
 		p.fields = c.Window.fields(p.fields)
 		p.needRate = slices.Contains(c.Window.Aggregate, aggRate)
 	}
-	if len(c.Detectors) == 0 {
-		errs = append(errs, &invalid.Value{Name: "detectors", Value: "empty", Want: "at least one"})
-	}
-	forecasts := false
-	for i, d := range c.Detectors {
-		at := fmt.Sprintf("detectors[%d]", i)
-		columns, err := p.columnsOf(d.Values)
-		if err != nil {
-			errs = append(errs, prefixed(at, err))
-		}
-		p.columns = append(p.columns, columns)
-		if !(d.Vote > 0 && d.Vote <= maxVote) {
-			errs = append(errs, &invalid.Value{Name: at + ".vote", Value: float64(d.Vote), Want: fmt.Sprintf("above 0, at most %v", int(maxVote))})
-		}
-		p.weights = append(p.weights, float64(d.Vote))
-		made, err := d.Params.New(p.width(i))
-		if err != nil {
-			errs = append(errs, prefixed(at, err))
-		}
-		p.models = append(p.models, made)
-		_, ok := made.(detectors.Forecaster)
-		forecasts = forecasts || ok
-		_, ok = made.(detectors.Restrained)
-		p.holds = p.holds || ok
-	}
-	for i, d := range c.Drift {
-		at := fmt.Sprintf("drift[%d]", i)
-		if _, err := d.Params.New(); err != nil {
-			errs = append(errs, prefixed(at, err))
-		}
-		if d.On != onValues && d.On != onScores {
-			errs = append(errs, &invalid.Value{Name: at + ".on", Value: d.On, Want: "values or scores"})
-		}
-		if !d.Direction.known() {
-			errs = append(errs, &invalid.Value{Name: at + ".direction", Value: d.Direction, Want: "both, up or down"})
-		}
-	}
-	switch a := c.Alert; {
-	case !a.Direction.known():
-		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both, up or down"})
-	case a.Direction != Both && !forecasts && len(errs) == 0:
-		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both: none of the detectors expects a value"})
-	case a.MinDeviation != Deviation{} && !forecasts && len(errs) == 0:
-		errs = append(errs, &invalid.Value{Name: "alert.min_deviation", Value: "set", Want: "none: none of the detectors expects a value"})
-	}
+	forecasts, wrong := p.makeModels()
+	errs = append(errs, wrong...)
+	errs = append(errs, checkDrift(c.Drift)...)
+	errs = append(errs, checkDirection(c.Alert, forecasts || len(errs) > 0)...) // a detector that cannot be made might expect a value
 	errs = append(errs, p.checkLimits(c.Alert)...)
-	if r := c.Alert.FalseAlarms; !(r.Alarms > 0 && (r.Points >= 10*r.Alarms || r.Every > 0)) {
-		errs = append(errs, &invalid.Value{Name: "alert.false_alarms", Value: r, Want: "at most 1 per 10 points"})
-	}
-	if s := c.Alert.CoolDown; (s.Time > 0) == (s.Points > 0) {
-		errs = append(errs, &invalid.Value{Name: "alert.cool_down", Value: s, Want: "a time or a number of points"})
-	}
-	if !(c.Alert.Escalate >= 1) {
-		errs = append(errs, &invalid.Value{Name: "alert.escalate", Value: c.Alert.Escalate, Want: "≥ 1"})
-	}
+	errs = append(errs, checkIncidents(c.Alert)...)
 	if c.MaxSeries < 1 {
 		errs = append(errs, &invalid.Value{Name: "max_series", Value: c.MaxSeries, Want: "≥ 1"})
 	}
@@ -126,6 +77,78 @@ func newPlan(stream string, c Config) (*plan, error) {
 	}
 	p.capacity = int(min(int64(c.MaxSeries), c.MaxBytes/p.seriesBytes))
 	return p, nil
+}
+
+// makeModels makes one of each detector, and says whether any of them expects a value.
+func (p *plan) makeModels() (forecasts bool, errs []error) {
+	if len(p.config.Detectors) == 0 {
+		errs = append(errs, &invalid.Value{Name: "detectors", Value: "empty", Want: "at least one"})
+	}
+	for i, d := range p.config.Detectors {
+		at := fmt.Sprintf("detectors[%d]", i)
+		columns, err := p.columnsOf(d.Values)
+		if err != nil {
+			errs = append(errs, prefixed(at, err))
+		}
+		p.columns = append(p.columns, columns)
+		if !(d.Vote > 0 && d.Vote <= maxVote) {
+			errs = append(errs, &invalid.Value{Name: at + ".vote", Value: float64(d.Vote), Want: fmt.Sprintf("above 0, at most %v", int(maxVote))})
+		}
+		p.weights = append(p.weights, float64(d.Vote))
+		made, err := d.Params.New(p.width(i))
+		if err != nil {
+			errs = append(errs, prefixed(at, err))
+		}
+		p.models = append(p.models, made)
+		_, ok := made.(detectors.Forecaster)
+		forecasts = forecasts || ok
+		_, ok = made.(detectors.Restrained)
+		p.holds = p.holds || ok
+	}
+	return forecasts, errs
+}
+
+func checkDrift(monitors []DriftConfig) (errs []error) {
+	for i, d := range monitors {
+		at := fmt.Sprintf("drift[%d]", i)
+		if _, err := d.Params.New(); err != nil {
+			errs = append(errs, prefixed(at, err))
+		}
+		if d.On != onValues && d.On != onScores {
+			errs = append(errs, &invalid.Value{Name: at + ".on", Value: d.On, Want: "values or scores"})
+		}
+		if !d.Direction.known() {
+			errs = append(errs, &invalid.Value{Name: at + ".direction", Value: d.Direction, Want: "both, up or down"})
+		}
+	}
+	return errs
+}
+
+// checkDirection checks what of a wants a detector that expects a value.
+func checkDirection(a AlertConfig, forecasts bool) (errs []error) {
+	switch {
+	case !a.Direction.known():
+		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both, up or down"})
+	case a.Direction != Both && !forecasts:
+		errs = append(errs, &invalid.Value{Name: "alert.direction", Value: a.Direction, Want: "both: none of the detectors expects a value"})
+	case a.MinDeviation != Deviation{} && !forecasts:
+		errs = append(errs, &invalid.Value{Name: "alert.min_deviation", Value: "set", Want: "none: none of the detectors expects a value"})
+	}
+	return errs
+}
+
+// checkIncidents checks how often incidents are to open by mistake, when they are told again, and when they are over.
+func checkIncidents(a AlertConfig) (errs []error) {
+	if r := a.FalseAlarms; !(r.Alarms > 0 && (r.Points >= 10*r.Alarms || r.Every > 0)) {
+		errs = append(errs, &invalid.Value{Name: "alert.false_alarms", Value: r, Want: "at most 1 per 10 points"})
+	}
+	if s := a.CoolDown; (s.Time > 0) == (s.Points > 0) {
+		errs = append(errs, &invalid.Value{Name: "alert.cool_down", Value: s, Want: "a time or a number of points"})
+	}
+	if !(a.Escalate >= 1) {
+		errs = append(errs, &invalid.Value{Name: "alert.escalate", Value: a.Escalate, Want: "≥ 1"})
+	}
+	return errs
 }
 
 // maxVote keeps a detector's vote within what a sum of them can tell apart.
