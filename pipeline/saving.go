@@ -40,6 +40,33 @@ type saved struct {
 	next    time.Time
 }
 
+// checkpoint begins one beside the path, if it is due and none is under way. The worker's turn is held.
+func (s *Stream) checkpoint(part *partition) {
+	if time.Now().Before(part.saved.next) {
+		s.later(part)
+		return
+	}
+	select {
+	case part.saving <- struct{}{}:
+	default:
+		return // the one before is still under way
+	}
+	snapshot := s.cut(part)
+	if snapshot == nil {
+		<-part.saving
+		return
+	}
+	s.saves.Go(func() {
+		err := s.save(context.Background(), part, snapshot) // a revoked partition's checkpoint is still good
+		<-part.saving
+		if err != nil {
+			part.turn.Lock()
+			defer part.turn.Unlock()
+			s.later(part)
+		}
+	})
+}
+
 // later has a checkpoint made when one is due, for the next commit may be long in coming. The worker's turn is held.
 func (s *Stream) later(part *partition) {
 	if part.later {
@@ -54,12 +81,11 @@ func (s *Stream) later(part *partition) {
 			return
 		}
 		part.turn.Lock()
+		defer part.turn.Unlock()
 		part.later = false
-		part.turn.Unlock()
-		s.mu.RLock()
-		committed := part.committed
-		s.mu.RUnlock()
-		_ = s.Committed(context.Background(), part.p, committed)
+		if s.get(part.p) == part { // else it was assigned anew, or revoked, in the same moment
+			s.checkpoint(part)
+		}
 	})
 }
 

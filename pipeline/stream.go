@@ -247,29 +247,7 @@ func (s *Stream) Committed(_ context.Context, p Partition, offset int64) error {
 	part.turn.Lock()
 	defer part.turn.Unlock()
 	part.history = false
-	if time.Now().Before(part.saved.next) {
-		s.later(part)
-		return nil
-	}
-	select {
-	case part.saving <- struct{}{}:
-	default:
-		return nil // the one before is still under way
-	}
-	snapshot := s.cut(part)
-	if snapshot == nil {
-		<-part.saving
-		return nil
-	}
-	s.saves.Go(func() {
-		err := s.save(context.Background(), part, snapshot) // a revoked partition's checkpoint is still good
-		<-part.saving
-		if err != nil {
-			part.turn.Lock()
-			defer part.turn.Unlock()
-			s.later(part)
-		}
-	})
+	s.checkpoint(part)
 	return nil
 }
 
