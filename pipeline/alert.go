@@ -9,7 +9,7 @@ type Alert struct {
 	Stream   string `json:"stream" jsonschema_description:"Stream that raised the alert."`
 	Key      string `json:"key" jsonschema_description:"Series the alert is about; empty where a stream has one series only."`
 	Kind     Kind   `json:"kind" jsonschema:"enum=anomaly,enum=drift" jsonschema_description:"What was found: an anomaly, or a drift (a lasting change of distribution)."`
-	Status   Status `json:"status" jsonschema:"enum=open,enum=update,enum=resolve" jsonschema_description:"Where the incident stands: opened, escalated (twice as surprising as last told), or over."`
+	Status   Status `json:"status" jsonschema:"enum=open,enum=update,enum=resolve" jsonschema_description:"Where the incident stands: opened, escalated (as many times as surprising as when last told as alert.escalate says), or over."`
 	Incident string `json:"incident" jsonschema_description:"Id of the alert that opened the incident."`
 	Revision int    `json:"revision" jsonschema:"minimum=0" jsonschema_description:"0 for open, then one more with each alert of the incident."`
 
@@ -74,7 +74,7 @@ type Vote struct {
 // Change is a drift of one field, or of the score.
 type Change struct {
 	Monitor string  `json:"monitor" jsonschema_description:"Kind of the drift monitor."`
-	Of      string  `json:"of" jsonschema_description:"Field that drifted, or score."`
+	Of      string  `json:"of" jsonschema_description:"Field that drifted, or a detector's kind and the word score."`
 	Before  float64 `json:"before" jsonschema_description:"Mean before the change, or standard deviation."`
 	After   float64 `json:"after" jsonschema_description:"The same after the change."`
 	Spread  bool    `json:"spread,omitempty" jsonschema_description:"Before and after are standard deviations, not means."`
