@@ -14,6 +14,7 @@ import (
 	"github.com/gonomaly/gonomaly/detectors"
 	"github.com/gonomaly/gonomaly/detectors/drift"
 	"github.com/gonomaly/gonomaly/internal/duration"
+	"github.com/gonomaly/gonomaly/internal/trust"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 	"github.com/gonomaly/gonomaly/sinks"
@@ -97,10 +98,9 @@ func reflector(except reflect.Type) *jsonschema.Reflector {
 			if form, ok := texts[t]; ok {
 				return &jsonschema.Schema{Type: "string", Format: form.format, Pattern: form.pattern}
 			}
-			if t.Kind() == reflect.String && t.Name() == "Secret" { // what a component never prints
-				return &jsonschema.Schema{Type: "string", WriteOnly: true}
-			}
 			switch t {
+			case reflect.TypeFor[trust.Secret]():
+				return &jsonschema.Schema{Type: "string", WriteOnly: true}
 			case reflect.TypeFor[decode.Fields]():
 				one := func() *jsonschema.Schema { return &jsonschema.Schema{Type: "string", MinLength: new(uint64(1))} }
 				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one(), {Type: "array", Items: one()}}}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/trust"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sources/kafka"
 )
@@ -26,8 +27,8 @@ func TestCertificates(t *testing.T) {
 	soon, late := now.Add(time.Hour), now.Add(1000*time.Hour)
 	m := newMetrics(prometheus.NewRegistry(), Build{})
 	c := &config.Config{
-		Kafka: kafka.Config{TLS: kafka.TLSConfig{CAFile: certificates(t, soon, late), CertFile: certificates(t, late, soon)}},
-		Redis: &checkpoint.RedisConfig{TLS: checkpoint.TLSConfig{CAFile: certificates(t, soon)}},
+		Kafka: kafka.Config{TLS: trust.TLS{CAFile: certificates(t, soon, late), CertFile: certificates(t, late, soon)}},
+		Redis: &checkpoint.RedisConfig{TLS: trust.TLS{CAFile: certificates(t, soon)}},
 	}
 	if err := m.certify(c); err != nil {
 		t.Fatal(err)

@@ -2,11 +2,8 @@ package checkpoint
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
+	"github.com/gonomaly/gonomaly/internal/trust"
 )
 
 // RedisConfig says where Redis is. Checkpoints and the Redis sink share it.
@@ -29,38 +27,19 @@ type RedisConfig struct {
 	Cluster      bool           `yaml:"cluster" jsonschema:"default=false" jsonschema_description:"Redis is a Cluster."`
 	Sentinel     SentinelConfig `yaml:"sentinel" jsonschema_description:"Sentinels that know the master."`
 	Username     string         `yaml:"username" jsonschema_description:"User of Redis' access control lists; empty for the default user."`
-	Password     Secret         `yaml:"password" jsonschema_description:"Password; best taken from the environment, as ${REDIS_PASSWORD}."`
+	Password     trust.Secret   `yaml:"password" jsonschema_description:"Password; best taken from the environment, as ${REDIS_PASSWORD}."`
 	PasswordFile string         `yaml:"password_file" jsonschema_description:"File with the password, instead of password. It is read for each connection, so that the password can change."`
 	DB           int            `yaml:"db" jsonschema:"minimum=0,default=0" jsonschema_description:"Number of the database. A Cluster has 0 only."`
 	KeyPrefix    string         `yaml:"key_prefix" jsonschema:"default=gonomaly" jsonschema_description:"What all keys begin with, before a colon."`
-	TLS          TLSConfig      `yaml:"tls" jsonschema_description:"TLS to Redis, and to the Sentinels."`
+	TLS          trust.TLS      `yaml:"tls" jsonschema_description:"TLS to Redis, and to the Sentinels."`
 }
 
 // SentinelConfig configures Sentinels.
 type SentinelConfig struct {
-	Master   string `yaml:"master" jsonschema_description:"Name by which the Sentinels know the master. With it address is theirs."`
-	Username string `yaml:"username" jsonschema_description:"User of the Sentinels' access control lists."`
-	Password Secret `yaml:"password" jsonschema_description:"Password of the Sentinels, where they ask for one."`
+	Master   string       `yaml:"master" jsonschema_description:"Name by which the Sentinels know the master. With it address is theirs."`
+	Username string       `yaml:"username" jsonschema_description:"User of the Sentinels' access control lists."`
+	Password trust.Secret `yaml:"password" jsonschema_description:"Password of the Sentinels, where they ask for one."`
 }
-
-// TLSConfig configures TLS.
-type TLSConfig struct {
-	Enabled    bool   `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"Use TLS."`
-	CAFile     string `yaml:"ca_file" jsonschema_description:"PEM file with the authorities to trust; by default the system's."`
-	CertFile   string `yaml:"cert_file" jsonschema_description:"PEM file with the client's certificate, for mutual TLS."`
-	KeyFile    string `yaml:"key_file" jsonschema_description:"PEM file with the key of cert_file."`
-	ServerName string `yaml:"server_name" jsonschema_description:"Name to expect in the server's certificate; by default the host of the address."`
-}
-
-// Secret is a text that is never printed, logged or written as YAML or JSON.
-type Secret string
-
-const hidden = "(hidden)"
-
-func (s Secret) String() string               { return hidden }
-func (s Secret) GoString() string             { return hidden }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
-func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // DefaultRedis returns the defaults.
 func DefaultRedis() RedisConfig { return RedisConfig{Address: "localhost:6379", KeyPrefix: "gonomaly"} }
@@ -104,13 +83,7 @@ func (c *RedisConfig) Check() error {
 	if c.KeyPrefix == "" || strings.ContainsAny(c.KeyPrefix, "{}") {
 		wrong("key_prefix", c.KeyPrefix, "a text without braces")
 	}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		wrong("tls.cert_file", c.TLS.CertFile, "cert_file and key_file together")
-	}
-	if off := (TLSConfig{}); !c.TLS.Enabled && c.TLS != off {
-		wrong("tls.enabled", false, "true, or no other key under tls: without it nothing is encrypted")
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.TLS.Check())...)
 }
 
 // addresses are the parts of Address.
@@ -156,7 +129,7 @@ func (c *RedisConfig) Client(reg prometheus.Registerer) (redis.UniversalClient, 
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}, // of Redis Enterprise only
 	}
 	if c.TLS.Enabled {
-		t, err := c.TLS.client()
+		t, err := c.TLS.Client()
 		if err != nil {
 			return nil, err
 		}
@@ -188,25 +161,3 @@ func (c *RedisConfig) credentials(context.Context) (username, password string, e
 
 // quiet stops the library from printing on standard error what it also returns: an error is logged once, where it stops.
 var quiet = sync.OnceFunc(logging.Disable)
-
-func (c *TLSConfig) client() (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(filepath.Clean(c.CAFile))
-		if err != nil {
-			return nil, fmt.Errorf("read tls.ca_file: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &invalid.Value{Name: "tls.ca_file", Value: c.CAFile, Want: "a PEM file with certificates"}
-		}
-	}
-	if c.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read tls.cert_file and tls.key_file: %w", err)
-		}
-		t.Certificates = []tls.Certificate{pair}
-	}
-	return t, nil
-}

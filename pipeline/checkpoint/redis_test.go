@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/gonomaly/gonomaly/internal/trust"
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
@@ -267,7 +268,7 @@ func TestDamagedPointer(t *testing.T) {
 }
 
 func TestRedisConfig(t *testing.T) {
-	c := RedisConfig{Address: "", DB: -1, KeyPrefix: "{a}", Password: "hunter2", TLS: TLSConfig{Enabled: true, CertFile: "x"}, Sentinel: SentinelConfig{Password: "hunter2"}}
+	c := RedisConfig{Address: "", DB: -1, KeyPrefix: "{a}", Password: "hunter2", TLS: trust.TLS{Enabled: true, CertFile: "x"}, Sentinel: SentinelConfig{Password: "hunter2"}}
 	_, err := c.Client(nil)
 	for _, want := range []string{"address is", "db is -1, want ≥ 0", "key_prefix is {a}", "tls.cert_file is"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -296,14 +297,14 @@ func TestRedisOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		password Secret
-		tls      TLSConfig
+		password trust.Secret
+		tls      trust.TLS
 		want     string
 	}{
-		{"hunter2", TLSConfig{Enabled: true, CAFile: ca}, ""},
-		{"wrong", TLSConfig{Enabled: true, CAFile: ca}, "WRONGPASS"},
-		{"hunter2", TLSConfig{Enabled: true}, "certificate"},
-		{"hunter2", TLSConfig{Enabled: true, CAFile: ca, ServerName: "other.test"}, "certificate"},
+		{"hunter2", trust.TLS{Enabled: true, CAFile: ca}, ""},
+		{"wrong", trust.TLS{Enabled: true, CAFile: ca}, "WRONGPASS"},
+		{"hunter2", trust.TLS{Enabled: true}, "certificate"},
+		{"hunter2", trust.TLS{Enabled: true, CAFile: ca, ServerName: "other.test"}, "certificate"},
 	} {
 		config := RedisConfig{Address: m.Addr(), Username: "gonomaly", Password: c.password, KeyPrefix: "gonomaly", TLS: c.tls}
 		client, err := config.Client(nil)

@@ -24,6 +24,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/gonomaly/gonomaly/internal/local"
+	"github.com/gonomaly/gonomaly/internal/trust"
 )
 
 // Installation is a Redis in one of the ways in which it is run. A client of Config has the rights that docs/redis.md lists; Admin is asked
@@ -158,7 +159,7 @@ func startTLS() (*Installation, error) {
 	c := DefaultRedis()
 	c.Address, c.Username = fmt.Sprintf("127.0.0.1:%d", ports[0]), TestUser
 	c.PasswordFile = file("password")
-	c.TLS = TLSConfig{Enabled: true, CAFile: file("ca.pem"), CertFile: file("client.pem"), KeyFile: file("client.key"), ServerName: "redis.test"}
+	c.TLS = trust.TLS{Enabled: true, CAFile: file("ca.pem"), CertFile: file("client.pem"), KeyFile: file("client.key"), ServerName: "redis.test"}
 	return &Installation{Config: c, Admin: admin, Servers: []*local.Redis{r}}, errors.Join(
 		os.WriteFile(c.PasswordFile, []byte(TestPassword+"\n"), 0o600), Grant(context.Background(), admin, TestUser, AllRights()...))
 }

@@ -3,14 +3,9 @@ package kafka
 
 import (
 	"cmp"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,13 +14,14 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
+	"github.com/gonomaly/gonomaly/internal/trust"
 )
 
 // Config says how to reach a cluster.
 type Config struct {
 	Brokers  []string   `yaml:"brokers" jsonschema:"required,minItems=1" jsonschema_description:"Addresses host:port of some of the brokers; one entry may hold several with commas between them."`
 	ClientID string     `yaml:"client_id" jsonschema:"default=gonomaly" jsonschema_description:"Name of this client in the brokers' logs and quotas."`
-	TLS      TLSConfig  `yaml:"tls" jsonschema_description:"TLS to the brokers."`
+	TLS      trust.TLS  `yaml:"tls" jsonschema_description:"TLS to the brokers."`
 	SASL     SASLConfig `yaml:"sasl" jsonschema_description:"Authentication at the brokers."`
 
 	DialTimeout   time.Duration `yaml:"dial_timeout" jsonschema:"default=5s" jsonschema_description:"How long a connection to a broker may take to open, > 0."`
@@ -46,31 +42,12 @@ const maxResponse = 64 << 20
 // Options are what a client is made with, for callers that do not name the client's library.
 type Options = []kgo.Opt
 
-// TLSConfig configures TLS.
-type TLSConfig struct {
-	Enabled    bool   `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"Use TLS."`
-	CAFile     string `yaml:"ca_file" jsonschema_description:"PEM file with the authorities to trust; by default the system's."`
-	CertFile   string `yaml:"cert_file" jsonschema_description:"PEM file with the client's certificate, for mutual TLS."`
-	KeyFile    string `yaml:"key_file" jsonschema_description:"PEM file with the key of cert_file."`
-	ServerName string `yaml:"server_name" jsonschema_description:"Name to expect in the brokers' certificates; by default the host of their address."`
-}
-
 // SASLConfig configures authentication.
 type SASLConfig struct {
-	Mechanism string `yaml:"mechanism" jsonschema:"enum=plain,enum=scram-sha-256,enum=scram-sha-512" jsonschema_description:"SASL mechanism; none means no authentication."`
-	Username  string `yaml:"username" jsonschema_description:"User name."`
-	Password  Secret `yaml:"password" jsonschema_description:"Password; best given as a variable, such as ${KAFKA_PASSWORD:?}."`
+	Mechanism string       `yaml:"mechanism" jsonschema:"enum=plain,enum=scram-sha-256,enum=scram-sha-512" jsonschema_description:"SASL mechanism; none means no authentication."`
+	Username  string       `yaml:"username" jsonschema_description:"User name."`
+	Password  trust.Secret `yaml:"password" jsonschema_description:"Password; best given as a variable, such as ${KAFKA_PASSWORD:?}."`
 }
-
-// Secret is a text that neither logs nor dumps show.
-type Secret string
-
-const hidden = "********"
-
-func (s Secret) String() string               { return hidden }
-func (s Secret) GoString() string             { return hidden }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
-func (s Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // SASL mechanisms.
 const (
@@ -92,12 +69,7 @@ func (c Config) Check() error {
 			}
 		}
 	}
-	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		errs = append(errs, &invalid.Value{Name: "tls.cert_file", Value: c.TLS.CertFile, Want: "cert_file and key_file together"})
-	}
-	if t := c.TLS; !t.Enabled && (t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "") {
-		errs = append(errs, &invalid.Value{Name: "tls.enabled", Value: false, Want: "true where other keys of tls are set"})
-	}
+	errs = append(errs, c.TLS.Check())
 	if c.DialTimeout < 0 {
 		errs = append(errs, &invalid.Value{Name: "dial_timeout", Value: c.DialTimeout, Want: "> 0"})
 	}
@@ -141,7 +113,7 @@ func (c Config) Options() (Options, error) {
 		kgo.MaxDecompressBatchBytes(cmp.Or(c.MaxBatchBytes, defaultMaxBatch)), kgo.BrokerMaxReadBytes(maxResponse),
 	}
 	if c.TLS.Enabled {
-		t, err := c.TLS.config()
+		t, err := c.TLS.Client()
 		if err != nil {
 			return nil, err
 		}
@@ -157,26 +129,4 @@ func (c Config) Options() (Options, error) {
 		opts = append(opts, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()))
 	}
 	return opts, nil
-}
-
-func (c TLSConfig) config() (*tls.Config, error) {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(filepath.Clean(c.CAFile))
-		if err != nil {
-			return nil, fmt.Errorf("read tls.ca_file: %w", err)
-		}
-		t.RootCAs = x509.NewCertPool()
-		if !t.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &invalid.Value{Name: "tls.ca_file", Value: c.CAFile, Want: "a PEM file with certificates"}
-		}
-	}
-	if c.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read tls.cert_file and tls.key_file: %w", err)
-		}
-		t.Certificates = []tls.Certificate{cert}
-	}
-	return t, nil
 }

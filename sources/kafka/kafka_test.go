@@ -18,6 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
+	"github.com/gonomaly/gonomaly/internal/trust"
 )
 
 func TestConfigIsChecked(t *testing.T) {
@@ -31,7 +32,7 @@ func TestConfigIsChecked(t *testing.T) {
 	for name, bad := range map[string]func(*Config){
 		"brokers":         func(c *Config) { c.Brokers = nil },
 		"brokers[1]":      func(c *Config) { c.Brokers = []string{"a:1", "b"} },
-		"tls.cert_file":   func(c *Config) { c.TLS = TLSConfig{Enabled: true, CertFile: "x"} },
+		"tls.cert_file":   func(c *Config) { c.TLS = trust.TLS{Enabled: true, CertFile: "x"} },
 		"tls.enabled":     func(c *Config) { c.TLS.CAFile = "x" },
 		"sasl.mechanism":  func(c *Config) { c.SASL = SASLConfig{Mechanism: "gssapi", Username: "u", Password: "p"} },
 		"sasl.username":   func(c *Config) { c.SASL = SASLConfig{Mechanism: "plain", Username: "u"} },
@@ -88,7 +89,7 @@ func TestSASL(t *testing.T) {
 	t.Cleanup(cluster.Close)
 	for _, c := range []struct {
 		mechanism, user string
-		password        Secret
+		password        trust.Secret
 		ok              bool
 	}{{"scram-sha-256", "u", "right", true}, {"plain", "v", "right", true}, {"scram-sha-256", "u", "wrong", false}, {"plain", "v", "wrong", false}} {
 		opts, err := Config{Brokers: cluster.ListenAddrs(), SASL: SASLConfig{Mechanism: c.mechanism, Username: c.user, Password: c.password}}.Options()

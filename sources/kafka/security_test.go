@@ -24,6 +24,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/gonomaly/gonomaly/internal/trust"
 )
 
 // What is refused at the door is counted, by which of the two doors; what works, and a broker that is not there, is not.
@@ -62,11 +64,11 @@ func TestAuthenticationFailures(t *testing.T) {
 		"a wrong password, PLAIN": {Config{Brokers: refuses.ListenAddrs(), SASL: SASLConfig{mechanismPlain, "v", "wrong"}}, false, true},
 		"a broker that hangs up":  {Config{Brokers: passwords, SASL: SASLConfig{mechanismPlain, "v", "wrong"}}, false, false},
 		"nobody there":            {Config{Brokers: []string{"127.0.0.1:1"}, SASL: SASLConfig{mechanismPlain, "v", "right"}}, false, false},
-		"the right authority":     {Config{Brokers: encrypted, TLS: TLSConfig{Enabled: true, CAFile: ca}}, false, false},
-		"another authority":       {Config{Brokers: encrypted, TLS: TLSConfig{Enabled: true, CAFile: others}}, true, false},
-		"another name":            {Config{Brokers: encrypted, TLS: TLSConfig{Enabled: true, CAFile: ca, ServerName: "elsewhere"}}, true, false},
-		"no client certificate":   {Config{Brokers: mutual, TLS: TLSConfig{Enabled: true, CAFile: ca}}, true, false},
-		"TLS with who has none":   {Config{Brokers: passwords, TLS: TLSConfig{Enabled: true, CAFile: ca}}, false, false},
+		"the right authority":     {Config{Brokers: encrypted, TLS: trust.TLS{Enabled: true, CAFile: ca}}, false, false},
+		"another authority":       {Config{Brokers: encrypted, TLS: trust.TLS{Enabled: true, CAFile: others}}, true, false},
+		"another name":            {Config{Brokers: encrypted, TLS: trust.TLS{Enabled: true, CAFile: ca, ServerName: "elsewhere"}}, true, false},
+		"no client certificate":   {Config{Brokers: mutual, TLS: trust.TLS{Enabled: true, CAFile: ca}}, true, false},
+		"TLS with who has none":   {Config{Brokers: passwords, TLS: trust.TLS{Enabled: true, CAFile: ca}}, false, false},
 	} {
 		for kind, wrap := range map[string]func(Options, *Metrics) Options{
 			"observed": func(o Options, m *Metrics) Options { return Observed(o, m, "test", slog.New(slog.DiscardHandler)) }, "guarded": Guarded,
