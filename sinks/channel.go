@@ -21,7 +21,7 @@ type Channel struct {
 	next          map[string]int64
 	subscriptions map[string][]chan record
 	closed        bool
-	unread        sync.WaitGroup // subscriptions that are not at their end
+	unread        sync.WaitGroup // subscriptions that are neither at their end nor cut off
 }
 
 const channelSize = 1024
@@ -64,11 +64,13 @@ func (c *Channel) Subscribe(ctx context.Context, topic string) (<-chan *message.
 	c.subscriptions[topic] = append(c.subscriptions[topic], in)
 	go func() {
 		defer close(out)
+		ended := sync.OnceFunc(c.unread.Done)
+		defer ended()
 		for {
 			select {
 			case r, ok := <-in:
 				if !ok {
-					c.unread.Done()
+					ended()
 					<-ctx.Done() // the router takes an earlier end for a failure
 					return
 				}

@@ -13,8 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/gonomaly/gonomaly/pipeline"
 )
 
 func TestRedisFailsAtRandom(t *testing.T) {
@@ -353,41 +351,6 @@ func TestQueuesAreBounded(t *testing.T) {
 	}
 	cancel()
 	_ = s.Close()
-}
-
-// Without Kafka the same router is fed in the process, and ends when all is delivered.
-func TestChannel(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	c := NewChannel()
-	sinks := []SinkConfig{{Kind: "redis", Params: Kinds["redis"]()}, {Kind: "stdout", Params: Kinds["stdout"]()}}
-	r, err := NewRouter(Options{
-		Sinks: sinks, Topics: []Topic{{Name: topic}}, Env: w.env, Channel: c, Metrics: w.metrics, Log: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	go func() { done <- r.Run(t.Context()) }()
-	<-r.Running()
-	for i := range 1500 {
-		a := alert(i)
-		w.ids = append(w.ids, a.ID)
-		if err := c.Write(t.Context(), []pipeline.Message{{Topic: topic, Key: []byte(a.Key), Value: data(t, a)}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_ = c.Close()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if got := w.stdout.ids(t); !slices.Equal(got, w.ids) {
-		t.Errorf("%d lines, want %d in order", len(got), len(w.ids))
-	}
-	w.wantOnce()
-	if err := c.Write(t.Context(), nil); err == nil {
-		t.Error("wrote to a closed channel")
-	}
 }
 
 func TestAlertSchemaSurvives(t *testing.T) {
