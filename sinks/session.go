@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -43,8 +44,12 @@ func (n *session) connect(options []kgo.Opt) (err error) {
 	n.client, err = kgo.NewClient(append(slices.Clone(options),
 		kgo.ConsumeTopics(n.topic),
 		kgo.AdjustFetchOffsetsFn(n.assign),
-		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { n.release(gone[n.topic], true) }),
-		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { n.release(gone[n.topic], false) }),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+			n.release(n.these(gone[n.topic]...), true)
+		}),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+			n.release(n.these(gone[n.topic]...), false)
+		}),
 	)...)
 	if err == nil {
 		n.admin = kadm.NewClient(n.client)
@@ -70,7 +75,7 @@ func (n *session) assign(ctx context.Context, offsets map[string]map[int32]kgo.O
 		return nil, err
 	}
 	for i, offset := range offsets[n.topic] {
-		n.release([]int32{i}, false)
+		n.release(n.these(i), false)
 		committed := max(0, offset.EpochOffset().Offset)
 		p := newPartition(n, pipeline.Partition{Topic: n.topic, TopicID: id, ID: i}, committed)
 		if sink, ok := n.member.sink.(Positioned); ok {
@@ -157,10 +162,8 @@ func (n *session) awaitRoom() bool {
 }
 
 func (n *session) queued() (sum int) {
-	for _, id := range n.owned() {
-		if p := n.partition(id); p != nil {
-			sum += p.queued()
-		}
+	for _, p := range n.owned() {
+		sum += p.queued()
 	}
 	return sum
 }
@@ -182,13 +185,18 @@ func (n *session) keepHouse() {
 			n.readEnds()
 			n.checkPositions()
 		}
-		for _, id := range n.owned() {
-			if p := n.partition(id); p != nil {
-				lag, oldest := p.lag()
-				n.member.metrics.lag.WithLabelValues(n.labels(id)...).Set(float64(lag))
-				n.member.metrics.oldest.WithLabelValues(n.labels(id)...).Set(oldest.Seconds())
-			}
-		}
+		n.tellLag()
+	}
+}
+
+// tellLag has the metrics tell how far partitions are behind. The lock keeps one that is let go meanwhile from being told of for ever.
+func (n *session) tellLag() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, p := range n.partitions {
+		lag, oldest := p.lag()
+		n.member.metrics.lag.WithLabelValues(n.labels(id)...).Set(float64(lag))
+		n.member.metrics.oldest.WithLabelValues(n.labels(id)...).Set(oldest.Seconds())
 	}
 }
 
@@ -219,11 +227,7 @@ func (n *session) checkPositions() {
 	}
 	ctx, cancel := context.WithTimeout(n.ctx, askTimeout)
 	defer cancel()
-	for _, id := range n.owned() {
-		p := n.partition(id)
-		if p == nil {
-			continue
-		}
+	for _, p := range n.owned() {
 		confirmed := p.confirmed()
 		position, err := n.member.position(ctx, sink, p.id)
 		if err != nil {
@@ -245,13 +249,11 @@ func (n *session) checkPositions() {
 
 // commit tells the group what is acknowledged. It tries once: what is not committed now will be by the next call, or is delivered
 // again.
-func (n *session) commit(ids []int32) {
+func (n *session) commit(partitions []*partition) {
 	offsets := map[int32]kgo.EpochOffset{}
-	for _, id := range ids {
-		if p := n.partition(id); p != nil {
-			if offset, changed := p.toCommit(); changed {
-				offsets[id] = kgo.EpochOffset{Epoch: -1, Offset: offset}
-			}
+	for _, p := range partitions {
+		if offset, changed := p.toCommit(); changed {
+			offsets[p.id.ID] = kgo.EpochOffset{Epoch: -1, Offset: offset}
 		}
 	}
 	if len(offsets) == 0 {
@@ -292,24 +294,22 @@ func attempt(ctx context.Context, f func()) {
 }
 
 // release lets partitions go, after the alerts under way.
-func (n *session) release(ids []int32, commit bool) {
+func (n *session) release(gone []*partition, commit bool) {
 	var wg sync.WaitGroup
-	for _, id := range ids {
-		if p := n.partition(id); p != nil {
-			wg.Go(p.stop)
-		}
+	for _, p := range gone {
+		wg.Go(p.stop)
 	}
 	wg.Wait()
 	if commit {
-		n.commit(ids)
+		n.commit(gone)
 	}
 	defer signal(n.taken)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, id := range ids {
-		delete(n.partitions, id)
-		n.member.metrics.lag.DeleteLabelValues(n.labels(id)...)
-		n.member.metrics.oldest.DeleteLabelValues(n.labels(id)...)
+	for _, p := range gone {
+		delete(n.partitions, p.id.ID)
+		n.member.metrics.lag.DeleteLabelValues(n.labels(p.id.ID)...)
+		n.member.metrics.oldest.DeleteLabelValues(n.labels(p.id.ID)...)
 	}
 }
 
@@ -319,12 +319,13 @@ func (n *session) partition(id int32) *partition {
 	return n.partitions[id]
 }
 
-func (n *session) owned() []int32 {
+func (n *session) owned() []*partition {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var ids []int32
-	for id := range n.partitions {
-		ids = append(ids, id)
-	}
-	return ids
+	return slices.Collect(maps.Values(n.partitions))
+}
+
+// these are the partitions with these numbers, of those that are owned.
+func (n *session) these(ids ...int32) []*partition {
+	return slices.DeleteFunc(n.owned(), func(p *partition) bool { return !slices.Contains(ids, p.id.ID) })
 }
