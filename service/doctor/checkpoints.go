@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -41,10 +43,12 @@ func (f *facts) stored(out *findings, s *config.Stream, topic string) {
 	var none, damaged, above []string
 	var failed error
 	total, stored, farthest, oldest := 0, 0, int64(0), time.Duration(0)
-	for l, has := range f.states {
+	logs := slices.SortedFunc(maps.Keys(f.states), func(a, b pipeline.Log) int { return cmp.Compare(a.ID, b.ID) })
+	for _, l := range logs {
 		if l.Group != s.Group || l.Topic != topic {
 			continue
 		}
+		has := f.states[l]
 		total++
 		at, committed := f.kafka.Groups[s.Group].Committed[topic][l.ID]
 		at = max(at, f.later[s.Group].Committed[topic][l.ID])
@@ -72,9 +76,6 @@ func (f *facts) stored(out *findings, s *config.Stream, topic string) {
 	if total == 0 {
 		return // the topic is not there, which is told
 	}
-	slices.Sort(none)
-	slices.Sort(damaged)
-	slices.Sort(above)
 	if failed != nil {
 		_, remedy := checkpoint.Reason(failed)
 		if remedy == "" {

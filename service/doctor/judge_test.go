@@ -209,6 +209,15 @@ func TestOneFact(t *testing.T) {
 				f.states[l] = standing{Standing: checkpoint.Standing{Offset: 4999, Pieces: 1}}
 			}
 		}, Warning, "0 (at 4999, committed is 4990), 1 (at 4999"},
+		"checkpoints are gone": {func(f *facts) {
+			offsets := map[int32]int64{}
+			for id := range int32(12) {
+				offsets[id] = 5000
+				f.states[pipeline.Log{Group: "gonomaly.machines", Partition: pipeline.Partition{Topic: "machines", TopicID: "3f2a", ID: id}}] =
+					standing{err: pipeline.ErrNoCheckpoint}
+			}
+			f.kafka.Groups["gonomaly.machines"].Committed["machines"] = offsets
+		}, Warning, "none of partitions 0, 1, 2, 3, 4 and 7 more"},
 		"checkpoints of what was committed since": {func(f *facts) {
 			for l := range f.states {
 				f.states[l] = standing{Standing: checkpoint.Standing{Offset: 4999, Pieces: 1}}
