@@ -149,15 +149,6 @@ func newEnv(c *config.Config, reg prometheus.Registerer) (sinks.Env, error) {
 	return env, nil
 }
 
-// newTracer is nil where the configuration and the environment ask for none.
-func newTracer(c *config.Config, o Options, m *metrics) (*tracing.Tracer, error) {
-	env := o.Env
-	if env == nil {
-		env = func(string) (string, bool) { return "", false }
-	}
-	return tracing.New(tracing.Options{Config: c.Tracing, Env: env, Version: o.Build.Version, Instance: c.Instance, Metrics: m.tracing, Log: o.Log})
-}
-
 // newRunning makes all parts and starts none.
 func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
 	r := &running{o: o, metrics: m, told: recent.New(time.Now().UTC()), failed: make(chan error, 1)}
@@ -165,7 +156,10 @@ func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registr
 	if r.env, err = newEnv(c, reg); err != nil {
 		return nil, err
 	}
-	if r.tracer, err = newTracer(c, o, m); err != nil {
+	r.tracer, err = tracing.New(tracing.Options{
+		Config: c.Tracing, Env: o.Env, Version: o.Build.Version, Instance: c.Instance, Metrics: m.tracing, Log: o.Log,
+	})
+	if err != nil {
 		return nil, err
 	}
 	switch c.Checkpoints.Store {

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/tracing"
 	"github.com/gonomaly/gonomaly/service/recent"
 	"github.com/gonomaly/gonomaly/sinks"
 )
@@ -28,8 +29,8 @@ type Options struct {
 	Sinks  []sinks.SinkConfig             // besides those of the configuration
 	Log    *slog.Logger
 	Level  *slog.LevelVar
-	Build  Build                       // for the metrics
-	Env    func(string) (string, bool) // looks up the variables of OpenTelemetry; nil for none
+	Build  Build       // for the metrics
+	Env    tracing.Env // for the variables of OpenTelemetry
 
 	// Serving, if set, is called once the HTTP port is open.
 	Serving func(net.Addr)

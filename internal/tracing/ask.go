@@ -20,8 +20,8 @@ type Asked struct {
 
 // Ask has the collector take an export without a span in it, as a Tracer would send one with some: to the same address, with the same headers and
 // certificates.
-func Ask(ctx context.Context, c Config, env func(string) (string, bool)) (a Asked) {
-	if a.Target = c.Target(env); a.Target == "" {
+func Ask(ctx context.Context, c Config, env Env) (a Asked) {
+	if a.Target = c.target(env); a.Target == "" {
 		return a
 	}
 	a.GRPC = c.Endpoint == "" && speaksGRPC(env)

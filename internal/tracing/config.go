@@ -43,19 +43,25 @@ func (c Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// Target is where traces go, by the configuration or else by the variables of OpenTelemetry; "" for nowhere.
-func (c Config) Target(env func(string) (string, bool)) string {
-	get := func(name string) string {
-		value, _ := env(name)
-		return value
+// Env looks up a variable of the environment; nil has none.
+type Env func(name string) (value string, set bool)
+
+func (e Env) get(name string) (value string) {
+	if e != nil {
+		value, _ = e(name)
 	}
-	switch base := get("OTEL_EXPORTER_OTLP_ENDPOINT"); {
-	case strings.EqualFold(get("OTEL_SDK_DISABLED"), "true"), get("OTEL_TRACES_EXPORTER") == "none":
+	return value
+}
+
+// target is where traces go, by the configuration or else by the variables of OpenTelemetry; "" for nowhere.
+func (c Config) target(env Env) string {
+	switch base := env.get("OTEL_EXPORTER_OTLP_ENDPOINT"); {
+	case strings.EqualFold(env.get("OTEL_SDK_DISABLED"), "true"), env.get("OTEL_TRACES_EXPORTER") == "none":
 		return ""
 	case c.Endpoint != "":
 		return strings.TrimSuffix(strings.TrimRight(c.Endpoint, "/"), path) + path
-	case get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "":
-		return get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") // as it is, says OpenTelemetry
+	case env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "":
+		return env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") // as it is, says OpenTelemetry
 	case base != "":
 		return strings.TrimRight(base, "/") + path
 	}

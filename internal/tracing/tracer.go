@@ -20,7 +20,7 @@ import (
 // Options make a Tracer.
 type Options struct {
 	Config   Config
-	Env      func(string) (string, bool)
+	Env      Env
 	Version  string // of the program
 	Instance string // of the process; "" has none
 	Metrics  *Metrics
@@ -37,7 +37,7 @@ type Tracer struct {
 
 // New returns a Tracer, or nil where there is nowhere to send traces to. It connects to nothing yet.
 func New(o Options) (*Tracer, error) {
-	target := o.Config.Target(o.Env)
+	target := o.Config.target(o.Env)
 	if target == "" {
 		return nil, nil //nolint:nilnil // which is the one that does nothing
 	}
@@ -90,9 +90,9 @@ func exporting(target string, headers map[string]string, again otlptracehttp.Ret
 }
 
 // speaksGRPC says whether the environment asks for what we do not speak.
-func speaksGRPC(env func(string) (string, bool)) bool {
+func speaksGRPC(env Env) bool {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"} {
-		if protocol, _ := env(name); protocol != "" {
+		if protocol := env.get(name); protocol != "" {
 			return protocol == "grpc"
 		}
 	}

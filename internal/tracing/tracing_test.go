@@ -22,8 +22,6 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
-func nothing(string) (string, bool) { return "", false }
-
 func variables(pairs ...string) func(string) (string, bool) {
 	return func(name string) (string, bool) {
 		i := slices.Index(pairs, name)
@@ -51,7 +49,7 @@ func TestTarget(t *testing.T) {
 		{"http://c:4318", []string{"OTEL_SDK_DISABLED", "TRUE"}, ""},
 		{"http://c:4318", []string{"OTEL_TRACES_EXPORTER", "none"}, ""},
 	} {
-		if got := (Config{Endpoint: c.endpoint}).Target(variables(c.env...)); got != c.want {
+		if got := (Config{Endpoint: c.endpoint}).target(variables(c.env...)); got != c.want {
 			t.Errorf("Target of %q with %q = %q, want %q", c.endpoint, c.env, got, c.want)
 		}
 	}
@@ -116,7 +114,7 @@ func newWorld(t *testing.T, change ...func(*Config)) *world {
 		f(&c)
 	}
 	var err error
-	if w.Tracer, err = New(Options{Config: c, Env: nothing, Version: "v1", Metrics: w.metrics, Log: slog.New(slog.NewTextHandler(&w.log, nil))}); err != nil {
+	if w.Tracer, err = New(Options{Config: c, Version: "v1", Metrics: w.metrics, Log: slog.New(slog.NewTextHandler(&w.log, nil))}); err != nil {
 		t.Fatal(err)
 	}
 	return w
@@ -262,7 +260,7 @@ func TestHeadersFile(t *testing.T) {
 		t.Errorf("the collector was sent %v", h)
 	}
 	write("X-Scope: a\nsecret without a name\n")
-	_, err := New(Options{Config: Config{Endpoint: "http://c", HeadersFile: file}, Env: nothing})
+	_, err := New(Options{Config: Config{Endpoint: "http://c", HeadersFile: file}})
 	if err == nil || !strings.Contains(err.Error(), "line 2 of tracing.headers_file "+file) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("New with a bad file: %v", err)
 	}
@@ -270,7 +268,7 @@ func TestHeadersFile(t *testing.T) {
 
 // Off is nil, and costs nothing.
 func TestOff(t *testing.T) {
-	off, err := New(Options{Config: Config{Sample: 1}, Env: nothing})
+	off, err := New(Options{Config: Config{Sample: 1}})
 	if off != nil || err != nil || off.Pipeline() != nil || off.Close(t.Context()) != nil {
 		t.Fatalf("New without a target = %v, %v", off, err)
 	}
