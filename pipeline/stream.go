@@ -99,9 +99,12 @@ func AlertTopic(topics []string) string { return topics[0] + ".alerts" }
 func (s *Stream) Fields() []string { return s.plan.fields }
 
 // Outputs are the topics that the stream writes to.
-func (s *Stream) Outputs() []string {
-	outputs := []string{s.plan.config.Alert.Topic}
-	for _, t := range s.o.Topics {
+func (s *Stream) Outputs() []string { return s.plan.config.Outputs(s.o.Topics) }
+
+// Outputs are the topics that a stream over these topics writes to, that of the alerts first.
+func (c *Config) Outputs(topics []string) []string {
+	outputs := []string{c.Alert.Topic}
+	for _, t := range topics {
 		outputs = append(outputs, DeadLetterTopic(t))
 	}
 	return outputs

@@ -97,7 +97,7 @@ func topics(f *facts) []Finding {
 		if f.running() {
 			level, remedy = Bad, "run made it when it began, and it is gone: restart the instance, which makes it anew"
 		}
-		for _, name := range outputs(s) {
+		for _, name := range s.Outputs(s.Topics) {
 			if !told[name] {
 				told[name] = true
 				f.topic(&out, name, remedy, level)

@@ -23,11 +23,11 @@ import (
 // Options make an examination.
 type Options struct {
 	Config   *config.Config
-	URLs     []string                    // of instances
-	Version  string                      // of this binary
-	Revision string                      // that it was made of
-	Each     time.Duration               // that one question may take
-	Env      func(string) (string, bool) // looks up a variable of the environment; nil has none
+	URLs     []string      // of instances
+	Version  string        // of this binary
+	Revision string        // that it was made of
+	Each     time.Duration // that one question may take
+	Env      tracing.Env   // for the variables of OpenTelemetry
 }
 
 // facts are what was found, before it is judged.
@@ -96,11 +96,7 @@ func gather(ctx context.Context, o Options) *facts {
 	asking.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, o.Each)
 		defer cancel()
-		env := o.Env
-		if env == nil {
-			env = func(string) (string, bool) { return "", false }
-		}
-		f.collector = tracing.Ask(ctx, o.Config.Tracing, env)
+		f.collector = tracing.Ask(ctx, o.Config.Tracing, o.Env)
 	})
 	asking.Wait()
 	return f
@@ -119,7 +115,7 @@ func questions(c *config.Config, each time.Duration) kafka.Questions {
 		for _, t := range s.Topics {
 			add(t)
 		}
-		for _, t := range outputs(s) {
+		for _, t := range s.Outputs(s.Topics) {
 			add(t)
 		}
 		q.Groups = append(q.Groups, kafka.GroupQuestion{Name: s.Group, Topics: s.Topics, Consumer: s.GroupProtocol == sources.Consumer})
@@ -132,15 +128,6 @@ func questions(c *config.Config, each time.Duration) kafka.Questions {
 		q.KIP848 = q.KIP848 || s.GroupProtocol == sources.Consumer
 	}
 	return q
-}
-
-// outputs are the topics that a stream writes.
-func outputs(s *config.Stream) []string {
-	all := []string{s.Alert.Topic}
-	for _, t := range s.Topics {
-		all = append(all, pipeline.DeadLetterTopic(t))
-	}
-	return all
 }
 
 func purposes(c *config.Config) checkpoint.Purposes {

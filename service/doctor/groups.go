@@ -44,7 +44,7 @@ func rights(f *facts) []Finding {
 			}
 			check("topic", name, f.kafka.Topics[name].Operations, wants...)
 		}
-		for _, name := range outputs(s) {
+		for _, name := range s.Outputs(s.Topics) {
 			check("topic", name, f.kafka.Topics[name].Operations, "write", "describe")
 		}
 		check("group", s.Group, f.kafka.Groups[s.Group].Operations, "read", "describe")
