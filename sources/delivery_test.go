@@ -74,24 +74,9 @@ func TestAtLeastOnce(t *testing.T) {
 			b.quit(w.TB)
 			return p
 		}},
-		"refused offsets": {false, func(w *world, p *process) *process {
-			w.refuse(kmsg.OffsetCommit, 3, func(req kmsg.Request) kmsg.Response { return refusedPlainOffsets(req, kerr.RebalanceInProgress) })()
-			p.outcomes("aborted")
-			p.later()
-			return p
-		}},
-		"offsets refused for good": {false, func(w *world, p *process) *process {
-			w.refuse(kmsg.OffsetCommit, 2, func(req kmsg.Request) kmsg.Response { return refusedPlainOffsets(req, kerr.GroupAuthorizationFailed) })()
-			p.outcomes("failed")
-			p.later()
-			return p
-		}},
-		"refused alerts": {false, func(w *world, p *process) *process {
-			w.refuse(kmsg.Produce, 6, func(req kmsg.Request) kmsg.Response { return refusedRecords(req, kerr.TopicAuthorizationFailed) })()
-			p.outcomes("aborted")
-			p.later()
-			return p
-		}},
+		"refused offsets":          {false, afterRefusals(kmsg.OffsetCommit, 3, refusedPlainOffsets, kerr.RebalanceInProgress, "aborted")},
+		"offsets refused for good": {false, afterRefusals(kmsg.OffsetCommit, 2, refusedPlainOffsets, kerr.GroupAuthorizationFailed, "failed")},
+		"refused alerts":           {false, afterRefusals(kmsg.Produce, 6, refusedRecords, kerr.TopicAuthorizationFailed, "aborted")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, input)

@@ -186,22 +186,7 @@ func TestRealLogs(t *testing.T) {
 	w.eventually("the large record is stepped over", stepped(1))
 	w.write(strings.Repeat("0", 90<<20), append(large, kgo.ProducerBatchCompression(kgo.ZstdCompression()))...)
 	w.eventually("the bomb is stepped over", stepped(2))
-	if _, err := w.admin.CreatePartitions(t.Context(), 2, input); err != nil {
-		t.Fatal(err)
-	}
-	w.eventually("the new partitions have records", func() error {
-		w.client.ForceMetadataRefresh()
-		ends, err := w.admin.ListEndOffsets(t.Context(), input)
-		if err != nil {
-			return err
-		}
-		for id := range int32(partitions + 2) {
-			if end, ok := ends.Lookup(input, id); !ok || end.Offset == 0 {
-				return fmt.Errorf("partition %d has none", id)
-			}
-		}
-		return nil
-	})
+	w.grow(2)
 	p.client(t).ForceMetadataRefresh()
 	stop()
 	w.caughtUp()

@@ -42,22 +42,7 @@ func TestPartitionsAreAdded(t *testing.T) {
 			w.produce(100)
 			w.caughtUp()
 			stop := w.feed()
-			if _, err := w.admin.CreatePartitions(t.Context(), 3, input); err != nil {
-				t.Fatal(err)
-			}
-			w.eventually("the new partitions have records", func() error {
-				w.client.ForceMetadataRefresh()
-				ends, err := w.admin.ListEndOffsets(t.Context(), input)
-				if err != nil {
-					return err
-				}
-				for id := range int32(partitions + 3) {
-					if end, ok := ends.Lookup(input, id); !ok || end.Offset == 0 {
-						return fmt.Errorf("partition %d has none", id)
-					}
-				}
-				return nil
-			})
+			w.grow(3)
 			if c.restart {
 				p.kill()
 				w.start("a", change)

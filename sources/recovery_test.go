@@ -87,36 +87,11 @@ func TestAlertsEqualAReplay(t *testing.T) {
 			<-p.done
 			return next
 		},
-		"refused offsets": func(w *world, p *process) *process {
-			w.refuse(kmsg.TxnOffsetCommit, 3, func(req kmsg.Request) kmsg.Response { return refusedOffsets(req, kerr.RebalanceInProgress) })()
-			p.outcomes("aborted")
-			p.later()
-			return p
-		},
-		"offsets refused for good": func(w *world, p *process) *process {
-			w.refuse(kmsg.TxnOffsetCommit, 2, func(req kmsg.Request) kmsg.Response { return refusedOffsets(req, kerr.GroupAuthorizationFailed) })()
-			p.outcomes("failed")
-			p.later()
-			return p
-		},
-		"refused commits": func(w *world, p *process) *process {
-			w.refuse(kmsg.EndTxn, 3, func(req kmsg.Request) kmsg.Response { return refusedCommit(req, kerr.UnknownServerError) })()
-			p.outcomes("aborted")
-			p.later()
-			return p
-		},
-		"commits refused for good": func(w *world, p *process) *process {
-			w.refuse(kmsg.EndTxn, 2, func(req kmsg.Request) kmsg.Response { return refusedCommit(req, kerr.InvalidProducerEpoch) })()
-			p.outcomes("failed")
-			p.later()
-			return p
-		},
-		"refused alerts": func(w *world, p *process) *process {
-			w.refuse(kmsg.Produce, 6, func(req kmsg.Request) kmsg.Response { return refusedRecords(req, kerr.TopicAuthorizationFailed) })()
-			p.outcomes("aborted")
-			p.later()
-			return p
-		},
+		"refused offsets":          afterRefusals(kmsg.TxnOffsetCommit, 3, refusedOffsets, kerr.RebalanceInProgress, "aborted"),
+		"offsets refused for good": afterRefusals(kmsg.TxnOffsetCommit, 2, refusedOffsets, kerr.GroupAuthorizationFailed, "failed"),
+		"refused commits":          afterRefusals(kmsg.EndTxn, 3, refusedCommit, kerr.UnknownServerError, "aborted"),
+		"commits refused for good": afterRefusals(kmsg.EndTxn, 2, refusedCommit, kerr.InvalidProducerEpoch, "failed"),
+		"refused alerts":           afterRefusals(kmsg.Produce, 6, refusedRecords, kerr.TopicAuthorizationFailed, "aborted"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, input)
@@ -267,6 +242,16 @@ func refusedCommit(req kmsg.Request, err *kerr.Error) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.EndTxnResponse)
 	resp.ErrorCode = err.Code
 	return resp
+}
+
+// afterRefusals has brokers refuse some requests with an error, after which the process goes on.
+func afterRefusals(key kmsg.Key, n int64, answer func(kmsg.Request, *kerr.Error) kmsg.Response, with *kerr.Error, outcome string) func(*world, *process) *process {
+	return func(w *world, p *process) *process {
+		w.refuse(key, n, func(req kmsg.Request) kmsg.Response { return answer(req, with) })()
+		p.outcomes(outcome)
+		p.later()
+		return p
+	}
 }
 
 func refusedOffsets(req kmsg.Request, err *kerr.Error) kmsg.Response {

@@ -183,6 +183,27 @@ func eventually(t testing.TB, what string, check func() error) {
 	t.Fatalf("%s: not so: %v", what, err)
 }
 
+// grow adds partitions to the input, and waits until the feed has written to each of them.
+func (w *world) grow(more int) {
+	w.Helper()
+	if _, err := w.admin.CreatePartitions(w.Context(), more, input); err != nil {
+		w.Fatal(err)
+	}
+	w.eventually("the new partitions have records", func() error {
+		w.client.ForceMetadataRefresh()
+		ends, err := w.admin.ListEndOffsets(w.Context(), input)
+		if err != nil {
+			return err
+		}
+		for id := range int32(partitions + more) {
+			if end, ok := ends.Lookup(input, id); !ok || end.Offset == 0 {
+				return fmt.Errorf("partition %d has none", id)
+			}
+		}
+		return nil
+	})
+}
+
 // replay folds the whole input, as a process would that nothing disturbs.
 func (w *world) replay() map[string]bool {
 	w.Helper()
