@@ -19,8 +19,8 @@ type event[D any] struct {
 	Data            *D        `json:"data"`
 }
 
-// ContentType is the media type of an alert on the wire.
-const ContentType = "application/cloudevents+json; charset=UTF-8"
+// contentType is the media type of an alert on the wire.
+const contentType = "application/cloudevents+json; charset=UTF-8"
 
 // eventType is the CloudEvents type of an alert's kind; its version changes when a reader of the old one would misread the new.
 func eventType(k Kind) string { return "io.gonomaly.alert." + string(k) + ".v1" }

@@ -357,7 +357,7 @@ func (w *Worker) tell(a *Alert) {
 	})
 }
 
-var alertHeaders = []Header{{Key: "content-type", Value: []byte(ContentType)}}
+var alertHeaders = []Header{{Key: "content-type", Value: []byte(contentType)}}
 
 func (w *Worker) trace(s series, p point, v *verdict, t Trace) {
 	t.Offset, t.Key, t.Time, t.X, t.Wanted = w.record.Offset, w.name(s.id, true), p.time, p.x, v.wanted

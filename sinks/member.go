@@ -187,7 +187,7 @@ func (m *member) traced(b *batch, r *record, outcome string, cause error, attemp
 // setAside writes the next record of b to the dead-letter topic.
 func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause error) error {
 	r, attempts := &b.records[b.done], m.tracer.Attempts()
-	topic := DeadLetterTopic(b.partition.Topic, m.name)
+	topic := deadLetterTopic(b.partition.Topic, m.name)
 	err := m.retry(ctx, b.partition.Topic, "dead letters", func(ctx context.Context) error {
 		letter := deadLetter(b.partition, r, m.name, outcome, cause.Error())
 		letter.SetContext(ctx)

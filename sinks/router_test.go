@@ -211,7 +211,7 @@ func TestRefusedAndUnreadable(t *testing.T) {
 	})
 	letters := map[string]*kgo.Record{}
 	admin := kadm.NewClient(w.client)
-	dead := DeadLetterTopic(topic, "picky")
+	dead := deadLetterTopic(topic, "picky")
 	topics, err := admin.ListTopics(t.Context(), dead)
 	if err != nil || topics[dead].Err != nil {
 		t.Fatal(err, topics[dead].Err)

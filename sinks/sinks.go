@@ -123,8 +123,8 @@ func legalName(s string) bool {
 	return s != ""
 }
 
-// DeadLetterTopic is where the alerts of topic go that a sink refuses.
-func DeadLetterTopic(topic, sink string) string { return topic + "." + sink + ".dead-letters" }
+// deadLetterTopic is where the alerts of topic go that a sink refuses.
+func deadLetterTopic(topic, sink string) string { return topic + "." + sink + ".dead-letters" }
 
 // Group is a sink's consumer group for the alerts of the stream whose own group is given.
 func Group(stream, sink string) string { return stream + ".sink." + sink }

@@ -183,7 +183,7 @@ func TestText(t *testing.T) {
 		"2026-03-01 12:30:00 machines m-00 anomaly open temp 93.1 (expected 61 … 70): temp is high": a,
 		"2026-03-01 12:30:00 taxi drift open: two lines [2J":                                        bare,
 	} {
-		if got := Text(a); got != want {
+		if got := line(a); got != want {
 			t.Errorf("Text = %q, want %q", got, want)
 		}
 	}

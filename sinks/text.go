@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/pipeline"
@@ -29,7 +30,7 @@ func checkFormat(format string) error {
 func lines(format string, ds []*Delivery) (b []byte) {
 	for _, d := range ds {
 		if format == formatText {
-			b = append(b, Text(&d.Alert)...)
+			b = append(b, line(&d.Alert)...)
 		} else {
 			b = append(b, d.Data...)
 		}
@@ -38,11 +39,11 @@ func lines(format string, ds []*Delivery) (b []byte) {
 	return b
 }
 
-// Text returns an alert as one line for a person, with the field that has the largest share in it:
+// line returns an alert as one line for a person, with the field that has the largest share in it:
 //
 //	2026-03-01 12:30:00 machines m-07 anomaly open temp 93.1 (expected 61 … 70): reason
-func Text(a *pipeline.Alert) string {
-	words := []string{a.Time.UTC().Format("2006-01-02 15:04:05"), a.Stream}
+func line(a *pipeline.Alert) string {
+	words := []string{a.Time.UTC().Format(time.DateTime), a.Stream}
 	if a.Key != "" {
 		words = append(words, a.Key)
 	}

@@ -29,8 +29,8 @@ type File struct {
 	Progress func(rows, done, size int64)   // where not nil, told after each batch how many rows are behind, and what FileReader.Progress says
 }
 
-// Partition is the partition that Run passes to its handler.
-func (f *File) Partition() pipeline.Partition {
+// partition is the one that Run passes to its handler.
+func (f *File) partition() pipeline.Partition {
 	if f.Topic != "" {
 		return pipeline.Partition{Topic: f.Topic}
 	}
@@ -40,7 +40,7 @@ func (f *File) Partition() pipeline.Partition {
 // Run drives h over all records that it wants, and returns nil at the end of the file, or where ctx is done. The partition is
 // revoked in any case.
 func (f *File) Run(ctx context.Context, h pipeline.Handler) error {
-	p := f.Partition()
+	p := f.partition()
 	from, err := h.Assign(ctx, p, -1)
 	if err != nil {
 		return fmt.Errorf("assign %v: %w", p, err)

@@ -19,8 +19,8 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
 
-// FileStdin is the path that stands for standard input.
-const FileStdin = "-"
+// stdin is the path that stands for standard input.
+const stdin = "-"
 
 // fileMaxLine is the longest line of JSON, in bytes: what decode.Config.MaxBytes may be at most.
 const fileMaxLine = 100 << 20
@@ -51,7 +51,7 @@ type FileReader struct {
 // names one, Timestamp is negative, which is none: a file has no clock to hold an event time against, so that MaxAhead does not apply. What
 // guards a file against a date that is off is the worker's bound on the jump of the watermark.
 func OpenFile(path string, d decode.Config) (*FileReader, error) {
-	if path == FileStdin {
+	if path == stdin {
 		return NewFileReader("stdin", os.Stdin, d)
 	}
 	f, err := os.Open(filepath.Clean(path))

@@ -144,7 +144,7 @@ func largest(x, y float32) float32 {
 // narrow keeps a finite number finite.
 func narrow(x float64) float32 { return float32(min(max(x, -math.MaxFloat32), math.MaxFloat32)) }
 
-func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format("2006-01-02 15:04:05") }
+func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.DateTime) }
 
 // Size of one panel of a report in the units of its SVG, which are about pixels.
 const (

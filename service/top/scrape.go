@@ -1,5 +1,5 @@
 // Package top shows how running instances of Gonomaly do, from what their HTTP ports say: a Scrape is one look at one instance, a View what
-// two looks at each of them come to, and Text is a View for people. Program keeps it on a terminal.
+// two looks at each of them come to, and Text is a View for people. Run keeps it on a terminal.
 package top
 
 import (

@@ -72,7 +72,7 @@ func TestText(t *testing.T) {
 		"told":      {v, Layout{Stream: "pay", Most: 1, Told: 3, Brief: true}},
 		"one-look":  {one.view(at), Layout{}},
 		"nobody":    {newLooks(nil).view(at), Layout{}},
-		"no-answer": {Look([]Scrape{{URL: third, Err: errors.New("no such host")}}, nil, at), Layout{}},
+		"no-answer": {look([]Scrape{{URL: third, Err: errors.New("no such host")}}, nil, at), Layout{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.Paint = Plain
@@ -174,7 +174,7 @@ func TestToldByNobody(t *testing.T) {
 	if err := new(Scrape).told(t.Context(), broken.URL); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("of one that lists no alerts: %v, want that they cannot be read", err)
 	}
-	v := Look([]Scrape{recorded(t, first, "first.before.prom", at)}, nil, at)
+	v := look([]Scrape{recorded(t, first, "first.before.prom", at)}, nil, at)
 	if got := text(v, Layout{Told: 5, Paint: Plain}); strings.Contains(got, "INCIDENTS") || strings.Contains(got, "LAST ALERTS") {
 		t.Errorf("where nobody lists them it shows\n%s", got)
 	}

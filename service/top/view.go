@@ -111,8 +111,8 @@ var troubles = []struct {
 	{"gonomaly_sink_rewinds_total", "rewinds of sink", "sink", nil},
 }
 
-// Look makes a View of what instances said last, and before that: before lacks those that are asked for the first time.
-func Look(now []Scrape, before map[string]*Scrape, at time.Time) View {
+// look makes a View of what instances said last, and before that: before lacks those that are asked for the first time.
+func look(now []Scrape, before map[string]*Scrape, at time.Time) View {
 	v := View{At: at}
 	streams, sinks, troubles, keys := map[string]Stream{}, map[string]Sink{}, map[string]Trouble{}, map[[2]string]recent.Key{}
 	for i := range now {

@@ -54,7 +54,7 @@ func (l *looks) view(at time.Time) View {
 			before[u] = all[0]
 		}
 	}
-	return Look(now, before, at)
+	return look(now, before, at)
 }
 
 // ask looks at all instances at once.

@@ -33,8 +33,8 @@ type Produced struct {
 	Elapsed    time.Duration `json:"elapsed"`
 }
 
-// Limit is how many events Run writes at most: math.MaxInt64 where nothing but time or the end of the sequence stops it.
-func (p *Producer) Limit() int64 {
+// limit is how many events Run writes at most: math.MaxInt64 where nothing but time or the end of the sequence stops it.
+func (p *Producer) limit() int64 {
 	limit := int64(math.MaxInt64)
 	if p.Events > 0 {
 		limit = p.Events
@@ -80,7 +80,7 @@ func (p *Producer) Run(ctx context.Context, opts []kgo.Opt, events iter.Seq[Even
 
 // feed calls write for each event when it is due.
 func (p *Producer) feed(ctx context.Context, start time.Time, events iter.Seq[Event], write func(Event)) {
-	n, limit, bounded := int64(0), p.Limit(), p.For > 0 && p.Rate == 0
+	n, limit, bounded := int64(0), p.limit(), p.For > 0 && p.Rate == 0
 	for e := range events {
 		if n >= limit || ctx.Err() != nil || bounded && time.Since(start) >= p.For {
 			return

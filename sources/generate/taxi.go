@@ -18,9 +18,8 @@ import (
 var taxi []byte
 
 const (
-	TaxiKey    = "nyc_taxi"            // the key of all events of the series
-	TaxiEvents = 10320                 // how many there are
-	TaxiLayout = "2006-01-02 15:04:05" // how they write their time, in UTC
+	TaxiKey    = "nyc_taxi" // the key of all events of the series
+	TaxiEvents = 10320      // how many there are
 )
 
 // Taxi is how many passengers New York's taxis carried in each half-hour from July 2014 to January 2015:
@@ -52,7 +51,7 @@ func taxiEvent(rows *sources.FileReader) (Event, error) {
 	if err := json.Unmarshal(r.Value, &row); err != nil {
 		return Event{}, err
 	}
-	at, err := time.Parse(TaxiLayout, row.Timestamp)
+	at, err := time.Parse(time.DateTime, row.Timestamp)
 	return Event{Key: []byte(TaxiKey), Value: r.Value, Time: at.UnixNano()}, err
 }
 

@@ -17,7 +17,7 @@ func TestTaxi(t *testing.T) {
 		if err := json.Unmarshal(e.Value, &row); err != nil {
 			t.Fatal(err)
 		}
-		if row.Timestamp != at.Format(TaxiLayout) || e.Time != at.UnixNano() || string(e.Key) != TaxiKey {
+		if row.Timestamp != at.Format(time.DateTime) || e.Time != at.UnixNano() || string(e.Key) != TaxiKey {
 			t.Fatalf("event %d: %+v at %d, want it at %v", n, row, e.Time, at)
 		}
 		at = at.Add(30 * time.Minute)
