@@ -163,13 +163,14 @@ const requestsWindow = time.Minute
 // maxInterval is the longest interval between points that is believed.
 const maxInterval = 1000 * time.Hour
 
-// coolDown is the time that 75 points take, where the interval between them is known.
+// coolDown is the time that 75 points take, where the interval between them is known, but no longer than 12 hours: of hourly points those are
+// three days, and what happens on the second is another incident to whoever is called. Of points that are hours apart it is six.
 func coolDown(interval time.Duration) string {
 	const points = 75 // as long as the default of alert.cool_down
 	if interval <= 0 || interval > maxInterval {
 		return "75 points"
 	}
-	d := points * interval
+	d := min(points*interval, max(12*time.Hour, 6*interval))
 	if d = d.Round(time.Millisecond); d > time.Minute {
 		d = d.Round(time.Second)
 	}

@@ -80,13 +80,14 @@ func TestCreateRefuses(t *testing.T) {
 func TestCoolDown(t *testing.T) {
 	for interval, want := range map[time.Duration]string{
 		0:                       "75 points",
-		30 * time.Minute:        "37h30m", // 75 half-hours
+		30 * time.Minute:        "12h", // 24 points, not 75
 		time.Minute:             "1h15m",
-		time.Hour:               "75h",
+		9 * time.Minute:         "11h15m",
+		time.Hour:               "12h",
 		100 * time.Millisecond:  "7.5s",
 		time.Second:             "1m15s",
 		6368 * time.Millisecond: "7m58s", // 477.6 s
-		24 * time.Hour:          "1800h",
+		24 * time.Hour:          "144h",
 	} {
 		if got := coolDown(interval); got != want {
 			t.Errorf("coolDown(%v) = %q, want %q", interval, got, want)
@@ -96,7 +97,7 @@ func TestCoolDown(t *testing.T) {
 
 // Points of raw events are windows: with thousands of events a second an incident is not over after as many milliseconds.
 func TestCoolDownOfRequests(t *testing.T) {
-	for interval, want := range map[time.Duration]string{time.Millisecond: "cool_down: 1h15m ", time.Hour: "cool_down: 75h ", 0: "cool_down: 75 points "} {
+	for interval, want := range map[time.Duration]string{time.Millisecond: "cool_down: 1h15m ", time.Hour: "cool_down: 12h ", 0: "cool_down: 75 points "} {
 		g := sample.Guess{Format: "json", Values: []string{"v"}, Interval: interval}
 		if text, err := Create("requests", CreateOptions{Guess: g}); err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("with an event every %v: %v, want %s in\n%s", interval, err, want, text)

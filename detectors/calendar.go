@@ -13,8 +13,16 @@ import (
 
 // calendar learns what is usual at each hour of the day and at each hour of the week: a moving mean of the values of each.
 type calendar struct {
-	mean   [dayHours + weekHours]float32 // of the hours of the day, then of those of the week
-	visits [dayHours + weekHours]uint8   // saturate at calendarMemory
+	mean   [dayHours + weekHours]float32     // of the hours of the day, then of those of the week
+	halves [(dayHours + weekHours) / 2]uint8 // of a byte, for the visits of an hour and the next, which saturate at calendarMemory
+}
+
+// visits is the number of visits to an hour.
+func (c *calendar) visits(hour int) uint8 { return c.halves[hour/2] >> (hour % 2 * 4) & 15 }
+
+func (c *calendar) visited(hour int, visits uint8) {
+	shift := hour % 2 * 4
+	c.halves[hour/2] = c.halves[hour/2]&^(15<<shift) | visits<<shift
 }
 
 // calendarMemory is the number of visits to an hour that its mean remembers: about a week of days, two months of weeks.
@@ -89,28 +97,49 @@ func (c *calendar) expect(day, week int, x, other float64) float64 {
 	week += dayHours
 	d, w := float64(c.mean[day]), float64(c.mean[week])
 	switch {
-	case c.visits[day] == 0 && c.visits[week] == 0:
+	case c.visits(day) == 0 && c.visits(week) == 0:
 		return other
-	case c.visits[week] == 0:
+	case c.visits(week) == 0:
 		return d
-	case c.visits[day] > 0 && math.Abs(x-d) < math.Abs(x-w):
+	case c.visits(day) > 0 && math.Abs(x-d) < math.Abs(x-w):
 		return d
 	}
 	return w
 }
 
-func (c *calendar) learn(day, week int, x float64) {
+// ofWeek is the mean of an hour of the week, where that was visited.
+func (c *calendar) ofWeek(week int) (mean float64, ok bool) {
+	return float64(c.mean[dayHours+week]), c.visits(dayHours+week) > 0
+}
+
+// days says that each day of the week was visited.
+func (c *calendar) days() bool {
+	for day := range weekDays {
+		first := (dayHours + day*dayHours) / 2
+		if !slices.ContainsFunc(c.halves[first:first+dayHours/2], func(visits uint8) bool { return visits > 0 }) {
+			return false
+		}
+	}
+	return true
+}
+
+// learn takes in x. In the mean of the hour of the week, which was visited before, it has at most the weight rate.
+func (c *calendar) learn(day, week int, x, rate float64) {
 	for _, hour := range [...]int{day, dayHours + week} {
-		visits := min(c.visits[hour]+1, calendarMemory)
-		c.mean[hour] += float32((x - float64(c.mean[hour])) / float64(visits))
-		c.visits[hour] = visits
+		visits := min(c.visits(hour)+1, calendarMemory)
+		weight := 1 / float64(visits)
+		if hour >= dayHours && visits > 1 {
+			weight = min(weight, rate)
+		}
+		c.mean[hour] += float32((x - float64(c.mean[hour])) * weight)
+		c.visited(hour, visits)
 	}
 }
 
 // move makes zero of x.
 func (c *calendar) move(x float32) {
 	for hour := range c.mean {
-		if c.visits[hour] > 0 {
+		if c.visits(hour) > 0 {
 			c.mean[hour] -= x
 		}
 	}
@@ -118,17 +147,19 @@ func (c *calendar) move(x float32) {
 
 func (c *calendar) append(b []byte) []byte {
 	for hour, mean := range c.mean {
-		b = append(appendFloat32(b, mean), c.visits[hour])
+		b = append(appendFloat32(b, mean), c.visits(hour))
 	}
 	return b
 }
 
 func (c *calendar) read(r *reader) {
 	for hour := range c.mean {
-		c.mean[hour], c.visits[hour] = r.float32(-wide, wide), r.uint8()
-		if c.visits[hour] > calendarMemory {
-			r.fail("an hour with %d visits, want at most %d", c.visits[hour], calendarMemory)
+		c.mean[hour] = r.float32(-wide, wide)
+		visits := r.uint8()
+		if visits > calendarMemory {
+			r.fail("an hour with %d visits, want at most %d", visits, calendarMemory)
 		}
+		c.visited(hour, min(visits, calendarMemory))
 	}
 }
 

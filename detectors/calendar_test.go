@@ -45,15 +45,15 @@ func TestCalendarLearns(t *testing.T) {
 	if got := c.expect(3, 27, 10, 7); got != 7 {
 		t.Errorf("before any visit expect = %v, want the other, 7", got)
 	}
-	c.learn(3, 27, 8)
-	c.learn(3, 27, 16)
+	c.learn(3, 27, 8, 1)
+	c.learn(3, 27, 16, 1)
 	if got := c.expect(3, 27, 10, 7); got != 12 {
 		t.Errorf("expect = %v, want 12", got)
 	}
 	for range 6 {
-		c.learn(3, 27, 12)
+		c.learn(3, 27, 12, 1)
 	}
-	c.learn(3, 27, 20)
+	c.learn(3, 27, 20, 1)
 	if got := c.expect(3, 27, 10, 7); got != 13 {
 		t.Errorf("expect = %v, want 13", got)
 	}
@@ -63,11 +63,11 @@ func TestCalendarLearns(t *testing.T) {
 func TestCalendarTakesTheNearer(t *testing.T) {
 	var c calendar
 	const hour, friday, saturday = 12, 24 + 12, 48 + 12
-	c.learn(hour, friday, 100)
+	c.learn(hour, friday, 100, 1)
 	if got := c.expect(hour, saturday, 10, 7); got != 100 {
 		t.Errorf("with only the day known expect = %v, want 100", got)
 	}
-	c.learn(hour, saturday, 20)
+	c.learn(hour, saturday, 20, 1)
 	for x, want := range map[float64]float64{10: 20, 90: 60} { // the day's mean is 60 by now
 		if got := c.expect(hour, saturday, x, 7); got != want {
 			t.Errorf("expect of %v = %v, want %v", x, got, want)

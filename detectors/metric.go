@@ -96,14 +96,18 @@ func (d *Metric) Shares(p Point, shares []float64) {
 const bandOfMean = 5
 
 // Expect returns what the calendar expects at p's time, of the two means it knows the one nearer to p, and a band of five times the
-// departures' mean size on either side of it. Of a counter it is where that increase would have brought it.
+// departures' mean size at such an hour on either side of it, but not below zero where no value was. Of a counter it is where that increase would have brought it.
 func (d *Metric) Expect(p Point, field int) (expected, low, high float64, ok bool) {
 	f := &d.fields[field]
 	day, week := d.clock.hours(p.Time)
-	expected = f.origin + f.calendar.expect(day, week, d.counters.value(p, field)-f.origin, f.local)
-	half := max(bandOfMean*f.departure, f.floor())
+	expected = f.origin + f.expect(day, week, d.counters.value(p, field)-f.origin)
+	half := max(bandOfMean*f.departure/f.rhythm.weight(week), f.floor())
+	low, high = expected-half, expected+half
+	if low < 0 && f.positive() {
+		low = min(0, expected)
+	}
 	at := func(x float64) float64 { return d.counters.at(p, field, x) }
-	return at(expected), at(expected - half), at(expected + half), f.row > 0 && d.counters.count(p)
+	return at(expected), at(low), at(high), f.row > 0 && d.counters.count(p)
 }
 
 // Reason names the channel that contributes most to the field's score.
@@ -169,9 +173,12 @@ func ofEach(decades float64, k int) float64 {
 	return -math.Log10(-math.Expm1(math.Log1p(-math.Pow(10, -max(decades, 0))) / float64(k)))
 }
 
-const metricVersion = 2
+const (
+	metricVersion = 3
+	withoutRhythm = 2 // the version before, which can be read as well
+)
 
-// AppendBinary appends version and the fields' states: 1.2 KB each at first, up to 7.6 KB when they have learned.
+// AppendBinary appends version and the fields' states: 1.4 KB each at first, up to 7.8 KB when they have learned.
 func (d *Metric) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, metricVersion)
 	for i := range d.fields {
@@ -182,9 +189,13 @@ func (d *Metric) AppendBinary(b []byte) ([]byte, error) {
 
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *Metric) UnmarshalBinary(b []byte) error {
-	r := newReader(b, metricVersion)
+	version := byte(metricVersion)
+	if len(b) > 0 && b[0] == withoutRhythm {
+		version = withoutRhythm
+	}
+	r := newReader(b, version)
 	for i := range d.fields {
-		d.fields[i].read(r)
+		d.fields[i].read(r, version)
 	}
 	d.counters.read(r)
 	return r.end()

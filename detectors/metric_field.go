@@ -58,7 +58,8 @@ type metricField struct {
 	trend
 	calendar   calendar
 	values     [long]float32 // the last ones, by row modulo long
-	departures [long]float32
+	departures [long]float32 // times the weights of their hours
+	rhythm     rhythm
 	opinions   [len(members)]opinion
 	sizes      [2]tail // of the size channels
 	runs       tail    // of the lengths of runs that are over
@@ -71,6 +72,15 @@ type opinion struct {
 	tails    [memories]tail
 	held     [channels]float32 // decayed surprises, in decades
 }
+
+// positive says that no remembered value is below zero, but for what the differences from the origin lack in digits.
+func (f *metricField) positive() bool {
+	m := &f.opinions[1].memories[0]
+	return m.n > 0 && f.origin+float64(m.value[0]) >= -digits*math.Abs(f.origin)
+}
+
+// digits is the relative error of a float32.
+const digits = 1e-7
 
 // trend is a field's moving averages.
 type trend struct {
@@ -117,34 +127,36 @@ func (t *trend) trust() float64 {
 
 // look is all that a point makes of a field, before anything is learned.
 type look struct {
-	day, week int
 	given     float64 // the point's value
 	x         float64 // the same from the origin
 	next      trend
 	departure float64
+	weight    float64 // of the departure, by its hour
 	floor     float64
 	score     float64
 	feature   [channels]float64               // what the channels look at
 	number    [len(members)][channels]float32 // whose rank counts
 	held      [len(members)][channels]float32 // surprises of the numbers, or what is left of earlier ones
 	place     [len(members)][memories]uint8   // of the features in the memories
+	day, week uint8
 }
 
 // look computes a point's score and what learn needs of it, into f.last.
 func (f *metricField) look(day, week int, x float64) *look {
 	l := &f.last
-	if l.given == x && l.day == day && l.week == week && l.next.row == f.row+1 {
+	if l.given == x && int(l.day) == day && int(l.week) == week && l.next.row == f.row+1 {
 		return l
 	}
-	*l = look{day: day, week: week, given: x}
+	*l = look{day: uint8(day), week: uint8(week), given: x} //nolint:gosec // hours
 	before := f.trend
 	if x = clip(x, widest); f.row == 0 {
 		before.origin = x
 	}
 	l.x = x - before.origin
 	if f.row > 0 {
-		l.departure = clip(l.x-f.calendar.expect(day, week, l.x, f.local), wide)
+		l.departure = clip(l.x-f.expect(day, week, l.x), wide)
 	}
+	l.weight = f.rhythm.weight(week)
 	l.floor = f.floor()
 	l.next = before.after(l.x, l.departure)
 	f.features(l)
@@ -196,7 +208,7 @@ func (f *metricField) ready(ch *channel) bool  { return f.row >= settle+uint64(c
 // features are the means of the newest rows, their sizes, and the run's length.
 func (f *metricField) features(l *look) {
 	l.feature[0], l.feature[1], l.feature[2] = f.means(&f.values, l.x)
-	l.feature[3], l.feature[4], l.feature[5] = f.means(&f.departures, l.departure)
+	l.feature[3], l.feature[4], l.feature[5] = f.means(&f.departures, clip(l.departure*l.weight, wide))
 	l.feature[6], l.feature[7] = math.Abs(l.feature[3]), math.Abs(l.feature[5])
 	l.feature[8] = float64(l.next.run)
 }
@@ -220,30 +232,44 @@ func (f *metricField) tail(member, channel int) *tail {
 	return &f.sizes[channel-memories]
 }
 
+// expect is what is usual for x's hours.
+func (f *metricField) expect(day, week int, x float64) float64 {
+	if mean, ok := f.calendar.ofWeek(week); ok && f.rhythm.weekly {
+		return mean
+	}
+	return f.calendar.expect(day, week, x, f.local)
+}
+
 func (f *metricField) learn(day, week int, x float64) {
 	l := f.look(day, week, x)
+	known := f.rhythm.window(f.row)
 	for c := range memories + len(f.sizes) {
 		ch := &watched[c]
 		if !f.filled(ch) {
 			continue
 		}
+		window := uint16(horizon)
+		if ch.kind != ofValue {
+			window = known
+		}
 		for m := range members {
 			if f.ready(ch) && (c < memories || m == 0) { // the tails of sizes are shared
-				f.tail(m, c).learn(l.number[m][c], f.row)
+				f.tail(m, c).learn(l.number[m][c], f.row, window)
 			}
 			if c < memories {
-				f.opinions[m].memories[c].learn(int(l.place[m][c]), l.feature[c], l.floor, f.row, members[m].life)
+				f.opinions[m].memories[c].learn(int(l.place[m][c]), l.feature[c], l.floor, f.row, window, members[m].life)
 			}
 		}
 	}
 	if f.row > 0 && l.next.run == 0 {
-		f.runs.learn(float32(f.run), f.row)
+		f.runs.learn(float32(f.run), f.row, horizon)
 	}
 	for m := range members {
 		f.opinions[m].held = l.held[m]
 	}
-	f.calendar.learn(day, week, l.x)
-	f.values[f.row%long], f.departures[f.row%long] = float32(l.x), float32(l.departure)
+	f.rhythm.learn(&f.calendar, f.row, week, l.x, l.departure, f.departure, l.floor)
+	f.calendar.learn(day, week, l.x, f.rhythm.rate(f.row))
+	f.values[f.row%long], f.departures[f.row%long] = float32(l.x), float32(l.feature[memories/2])
 	f.trend = l.next
 	if f.row == settle {
 		f.center()
@@ -285,6 +311,7 @@ func (f *metricField) append(b []byte) []byte {
 	for i := range long {
 		b = appendFloat32(appendFloat32(b, f.values[i]), f.departures[i])
 	}
+	b = f.rhythm.append(b)
 	b = f.calendar.append(b)
 	for m := range f.opinions {
 		o := &f.opinions[m]
@@ -300,13 +327,17 @@ func (f *metricField) append(b []byte) []byte {
 	return f.runs.append(b)
 }
 
-func (f *metricField) read(r *reader) {
+// read reads what append wrote, or wrote before there was a rhythm.
+func (f *metricField) read(r *reader, version byte) {
 	f.trend = trend{
 		row: r.count(), run: r.count(), origin: r.float64(-wide, wide), previous: r.float64(-wide, wide), local: r.float64(-wide, wide), mean: r.float64(-wide, wide),
 		deviation: r.float64(0, 4*wide), spread: r.float64(0, 4*wide), departure: r.float64(0, 4*wide),
 	}
 	for i := range long {
 		f.values[i], f.departures[i] = r.float32(-wide, wide), r.float32(-wide, wide)
+	}
+	if f.rhythm = (rhythm{}); version > withoutRhythm {
+		f.rhythm.read(r)
 	}
 	f.calendar.read(r)
 	for m := range f.opinions {

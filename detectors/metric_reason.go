@@ -16,6 +16,9 @@ func (f *metricField) reason(l *look) string {
 		return "nothing about it is surprising"
 	}
 	ch, amount := watched[best], short(l.feature[best])
+	if ch.kind == ofDeparture || ch.kind == ofSize {
+		amount = short(l.feature[best] / l.weight) // as it would be at this hour
+	}
 	switch {
 	case ch.kind == ofValue && ch.scale == 1:
 		return "no such value is known, the nearest is " + f.nearestKnown(best, l)
@@ -66,6 +69,8 @@ func (f *metricField) nearestKnown(c int, l *look) string {
 	known := float64(m.value[i])
 	if watched[c].kind == ofValue {
 		known += f.origin
+	} else {
+		known /= l.weight
 	}
 	return short(known)
 }

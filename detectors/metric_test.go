@@ -108,7 +108,7 @@ func TestMetricRun(t *testing.T) {
 	d := newMetric(t)
 	f := &d.fields[0]
 	for row := range uint64(100) {
-		f.runs.learn(0, row)
+		f.runs.learn(0, row, horizon)
 	}
 	f.trend = trend{row: 100, run: 19}
 	if got, want := f.look(0, 0, 0).score, 0.5*(math.Log(101)+20)/math.Ln10*6/8.5; !near(got, want, 1e-6) {
@@ -163,7 +163,7 @@ func TestMetricReason(t *testing.T) {
 		"the last 16 points are 250 away from the usual for their hours, farther than ever before",
 		"it has not changed for 8 points",
 	} {
-		l := look{next: trend{run: 7}}
+		l := look{next: trend{run: 7}, weight: 1}
 		l.feature[c] = 250
 		for m := range members {
 			l.held[m][c] = 3

@@ -48,9 +48,9 @@ func (m *memory) nearest(at int, x float64) (distance float64, index int) {
 	return distance, index
 }
 
-// learn takes in x, whose place is at: a value within floor of a remembered one is a visit to that. A life of 0 is none, else rows per
-// visit.
-func (m *memory) learn(at int, x, floor float64, row uint64, life int) {
+// learn takes in x, whose place is at: a value within floor of a remembered one is a visit to that. What was used longer ago than window, at most
+// horizon, is forgotten. A life of 0 is none, else rows per visit.
+func (m *memory) learn(at int, x, floor float64, row uint64, window uint16, life int) {
 	now := uint16(row) //nolint:gosec // modulo 2^16 on purpose
 	if distance, i := m.nearest(at, x); i >= 0 && distance <= floor {
 		m.used[i] = now
@@ -58,7 +58,7 @@ func (m *memory) learn(at int, x, floor float64, row uint64, life int) {
 	} else {
 		m.insert(at, float32(x), now)
 	}
-	m.age(now, life)
+	m.age(now, window, life)
 }
 
 func (m *memory) insert(i int, x float32, now uint16) {
@@ -95,7 +95,7 @@ func (m *memory) thin(now uint16) {
 }
 
 // age looks at one entry, the next in turn, and forgets it where its time is over. The last two stay.
-func (m *memory) age(now uint16, life int) {
+func (m *memory) age(now, window uint16, life int) {
 	if m.n <= 2 {
 		for i := range m.n {
 			m.used[i] = now - min(now-m.used[i], horizon+1) // older is as old, lest the row comes round
@@ -103,9 +103,9 @@ func (m *memory) age(now uint16, life int) {
 		return
 	}
 	m.next = (m.next + 1) % m.n
-	limit := horizon
+	limit := int(window)
 	if life > 0 {
-		limit = min(horizon, life*int(m.visits[m.next]))
+		limit = min(limit, life*int(m.visits[m.next]))
 	}
 	if int(now-m.used[m.next]) > limit {
 		m.forget(int(m.next))

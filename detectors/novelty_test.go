@@ -9,7 +9,7 @@ import (
 // remember feeds values at rows 0, 1, 2…, and returns the next row.
 func remember(m *memory, floor float64, life int, xs ...float64) (row uint64) {
 	for _, x := range xs {
-		m.learn(m.place(x), x, floor, row, life)
+		m.learn(m.place(x), x, floor, row, horizon, life)
 		row++
 	}
 	return row
@@ -81,7 +81,7 @@ func TestMemoryForgets(t *testing.T) {
 		row := remember(&m, 0.1, c.life, 2, 2, 2, 1)
 		for range c.rows / 2 {
 			for _, x := range []float64{3, 4} {
-				m.learn(m.place(x), x, 0.1, row, c.life)
+				m.learn(m.place(x), x, 0.1, row, horizon, c.life)
 				row++
 			}
 		}
@@ -96,14 +96,14 @@ func TestMemoryKeepsTwo(t *testing.T) {
 	var m memory
 	row := remember(&m, 0.1, 0, 1, 2)
 	for range 70000 {
-		m.learn(m.place(2), 2, 0.1, row, 0)
+		m.learn(m.place(2), 2, 0.1, row, horizon, 0)
 		row++
 	}
 	if want := []float32{1, 2}; !slices.Equal(m.held(), want) {
 		t.Fatalf("remembered %v, want %v", m.held(), want)
 	}
 	for range 5 {
-		m.learn(m.place(3), 3, 0.1, row, 0)
+		m.learn(m.place(3), 3, 0.1, row, horizon, 0)
 		row++
 	}
 	if want := []float32{2, 3}; !slices.Equal(m.held(), want) {

@@ -2,7 +2,7 @@ package detectors
 
 import "math"
 
-// tail keeps the largest of the last horizon numbers given to it, and tells how surprising a further one is by its rank among them,
+// tail keeps the largest of the last horizon numbers, or of fewer, given to it, and tells how surprising a further one is by its rank among them,
 // whatever their distribution: for that nothing but ranks counts.
 //
 // A moving window and not a decay, because the rate at which noise surprises must not grow as the tail fades.
@@ -54,11 +54,11 @@ func (t *tail) excess(x float64, ranks int, least float64) float64 {
 	return (x - float64(t.top[0])) / mean
 }
 
-// learn takes in x ≥ 0.
-func (t *tail) learn(x float32, row uint64) {
+// learn takes in x ≥ 0. What is older than window, at most horizon, counts no longer.
+func (t *tail) learn(x float32, row uint64, window uint16) {
 	now := uint16(row) //nolint:gosec // modulo 2^16 on purpose
-	t.age(now)
-	t.seen = min(t.seen+1, horizon)
+	t.age(now, window)
+	t.seen = min(t.seen+1, window)
 	if t.n == kept && x <= t.top[kept-1] {
 		return
 	}
@@ -71,12 +71,12 @@ func (t *tail) learn(x float32, row uint64) {
 }
 
 // age looks at one entry, the next in turn, and drops it when it has left the window.
-func (t *tail) age(now uint16) {
+func (t *tail) age(now, window uint16) {
 	if t.n == 0 {
 		return
 	}
 	t.next = (t.next + 1) % t.n
-	if i := int(t.next); now-t.born[i] > horizon {
+	if i := int(t.next); now-t.born[i] > window {
 		copy(t.top[i:t.n-1], t.top[i+1:t.n])
 		copy(t.born[i:t.n-1], t.born[i+1:t.n])
 		t.n--

@@ -12,7 +12,7 @@ func TestSurprise(t *testing.T) {
 		if got := s.surprise(100, 16, 0, beyond); got != 0 {
 			t.Errorf("among %d numbers 100 surprises by %v, want 0", i, got)
 		}
-		s.learn(float32(16-i), i)
+		s.learn(float32(16-i), i, horizon)
 	}
 	for _, c := range []struct{ x, nats float64 }{
 		{0, 0},
@@ -34,7 +34,7 @@ func TestSurprise(t *testing.T) {
 func TestSurpriseOfConstant(t *testing.T) {
 	var s tail
 	for i := range uint64(1000) {
-		s.learn(3, i)
+		s.learn(3, i, horizon)
 	}
 	if got := s.surprise(3, 32, 0, beyond); got != 0 {
 		t.Errorf("surprise(3) = %v, want 0", got)
@@ -47,16 +47,16 @@ func TestSurpriseOfConstant(t *testing.T) {
 // A record is one for a horizon, and no longer.
 func TestTailForgets(t *testing.T) {
 	var s tail
-	s.learn(1000, 0)
+	s.learn(1000, 0, horizon)
 	row := uint64(1)
 	for ; row < horizon; row++ {
-		s.learn(float32(row%100), row)
+		s.learn(float32(row%100), row, horizon)
 	}
 	if s.top[0] != 1000 {
 		t.Fatalf("the greatest is %v, want 1000", s.top[0])
 	}
 	for range 100 {
-		s.learn(float32(row%100), row)
+		s.learn(float32(row%100), row, horizon)
 		row++
 	}
 	if s.top[0] != 99 || s.seen != horizon {
