@@ -20,8 +20,8 @@ const (
 	weekDays = weekHours / dayHours
 	// enters is the ratio of the misses under which the week comes to matter, leaves the one from which on it no longer does. With weekends like
 	// other days it is about 1, with a third of the values at weekends .2 to .5.
-	enters     = 0.45
-	leaves     = 0.65
+	enters     = 0.4
+	leaves     = 0.5
 	sizeWeeks  = 3  // that the sizes of departures are means over, of which the first is what all hours have in common
 	weekMemory = 8  // weeks that an hour of the week remembers where the week matters, however many points it has
 	apart      = 4  // bounds how many times smaller or larger departures may be at an hour than on average, and one of them than its hour's mean
