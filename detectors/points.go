@@ -38,6 +38,7 @@ func (c *PointsConfig) New(fields int) (Detector, error) {
 		config: *c, random: rand.NewPCG(c.Seed, 0),
 		rows:   newRows(fields),
 		shifts: shifts{fields: make([]shift, fields), raw: make([]float64, fields), decades: make([]float64, fields), past: newExcursions(runsEnd)},
+		past:   newExcursions(runsEnd),
 		point:  make([]float64, fields), memo: newMemo(fields),
 	}
 	for j := range d.shifts.fields {
@@ -52,7 +53,8 @@ func (c *PointsConfig) New(fields int) (Detector, error) {
 // As a row it is seen in four views: the nearest of the remembered points, in many small samples; the tails of the fields; the
 // gaps between their common values; their covariance. What is odder than three deviations is not learned, so that a burst of alike anomalies stays odd,
 // until it has lasted. A change of level counts by Student's law with degrees of freedom from the field's own correlation time.
-// Both are held against their own past, by the rank among the largest of the last 20,000 points.
+// Both are held against their own past, by the rank among the largest of the last 20,000 points, and what either claims against that of both: two that
+// are right once in a thousand points each are wrong together.
 //
 // Small samples: Ting, Washio, Wells, Aryal (2017), "Defying the Gravity of Learning Curve: A Characteristic of Nearest Neighbour Anomaly
 // Detectors", Machine Learning 106, section 3. Tails summed over fields: Li, Zhao, Botta, Ionescu, Hu (2020), "COPOD: Copula-Based Outlier Detection",
@@ -63,6 +65,7 @@ type Points struct {
 	random *rand.PCG
 	rows   rows
 	shifts shifts
+	past   excursions // of what either of them claims
 
 	// Scratch.
 	point []float64 // the point's values, bounded
@@ -74,16 +77,12 @@ type Points struct {
 type sight struct {
 	row   glance
 	level float64 // decades by which the fields have left their levels
+	odder float64 // the row's, or the level's where it can be claimed to be rare, see leastClaim
+	score float64 // the same, held against the past of both
 }
 
-// score takes up a change of level only where it can be claimed to be rare; see leastClaim.
-func (s *sight) score() float64 {
-	score := s.row.calm
-	if s.shifted() {
-		score = max(score, s.level)
-	}
-	return min(score, MaxScore)
-}
+// unclaimed is what a point is worth at least that one part claims, but the past of both knows to be common: more than nearly all that neither does.
+const unclaimed = 2.9
 
 // shifted says that a change of level counts.
 func (s *sight) shifted() bool { return s.level >= leastClaim }
@@ -91,7 +90,7 @@ func (s *sight) shifted() bool { return s.level >= leastClaim }
 // Score returns decades, 0 to MaxScore.
 func (d *Points) Score(p Point) (score float64, ok bool) {
 	s := d.look(p)
-	return s.score(), d.rows.n >= untotalled
+	return s.score, d.rows.n >= untotalled
 }
 
 // Left implements Detector.
@@ -106,9 +105,20 @@ func (d *Points) look(p Point) *sight {
 		d.point[j] = clip(x, widest)
 		d.rows.x[j] = float32(d.point[j])
 	}
-	d.seen = sight{row: d.rows.look(d.point), level: d.shifts.look(d.point)}
-	return &d.seen
+	s := &d.seen
+	*s = sight{row: d.rows.look(d.point), level: d.shifts.look(d.point)}
+	s.odder = min(s.row.calm, MaxScore)
+	if s.shifted() {
+		s.odder = min(max(s.odder, s.level), MaxScore)
+	}
+	if s.score = s.odder; s.claims() {
+		s.score = min(s.odder, max(d.past.surprise(s.odder, max(float64(min(d.shifts.n, horizon)), 2*youngStream)), unclaimed))
+	}
+	return s
 }
+
+// claims says that a part has it that the point is rare.
+func (s *sight) claims() bool { return s.odder >= leastClaim }
 
 // harmonicMean combines p-values that may depend on each other, all in decades, by their harmonic mean: Wilson (2019), "The Harmonic
 // Mean p-Value for Combining Dependent Tests", PNAS 116(4). Where the least of them is not rare enough to count it stands for all.
@@ -132,6 +142,11 @@ const decadesThatMatter = 3 // below the most: a thousandth of it
 func (d *Points) Learn(p Point) {
 	s := d.look(p)
 	d.rows.learn(d.point, &s.row, &d.config, d.random)
+	claimed := 0.0
+	if s.claims() {
+		claimed = s.odder
+	}
+	d.past.learn(claimed, d.shifts.n)
 	d.shifts.learn(d.point)
 	d.memo.forget()
 }
@@ -150,23 +165,30 @@ func (d *Points) Decades(score float64) float64 { return min(max(score, 0), MaxS
 // ScoreAt is its inverse.
 func (d *Points) ScoreAt(decades float64) float64 { return min(max(decades, 0), MaxScore) }
 
-const pointsVersion = 2
+const pointsVersion = 3
 
-// AppendBinary appends version, the generator, the rows and the shifts: with 8 fields 10 KB.
+// AppendBinary appends version, the generator, the rows, the shifts and the past of both: with 8 fields 10 KB.
 func (d *Points) AppendBinary(b []byte) ([]byte, error) {
 	b, err := d.random.AppendBinary(append(b, pointsVersion))
 	if err != nil {
 		return nil, err
 	}
-	return d.shifts.append(d.rows.append(b)), nil
+	return d.past.append(d.shifts.append(d.rows.append(b))), nil
 }
 
-// UnmarshalBinary restores what AppendBinary wrote.
+// UnmarshalBinary restores what AppendBinary wrote, or did in version 2, which had no past of both.
 func (d *Points) UnmarshalBinary(b []byte) error {
 	d.memo.forget()
-	r := newReader(b, pointsVersion)
+	version := byte(pointsVersion)
+	if len(b) > 0 && b[0] == pointsVersion-1 {
+		version = b[0]
+	}
+	r := newReader(b, version)
 	r.generator(d.random)
 	d.rows.read(r)
 	d.shifts.read(r)
+	if d.past = newExcursions(runsEnd); version == pointsVersion {
+		d.past.read(r)
+	}
 	return r.end()
 }

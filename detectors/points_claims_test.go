@@ -29,6 +29,10 @@ func claimed(t *testing.T, fields, series, from, to int, draw func(r *rand.Rand,
 // rarely is 1 in 2 % of the points and else 0.
 func rarely(r *rand.Rand, _ float64) float64 { return math.Floor(r.Float64() + 0.02) }
 
+func anExponential(r *rand.Rand, _ float64) float64 { return r.ExpFloat64() }
+
+func aPareto(r *rand.Rand, _ float64) float64 { return 1 / (1 - r.Float64()) }
+
 func aNormal(r *rand.Rand, _ float64) float64 { return r.NormFloat64() }
 
 // About one ordinary point in a thousand is claimed to be as rare as that.
@@ -40,6 +44,9 @@ func TestPointsClaims(t *testing.T) {
 	}{
 		"normal, six fields":            {6, 1, 0, 20_000, aNormal, 0.2, 2},
 		"normal, one field":             {1, 8, 0, 10_000, aNormal, 0.1, 3},
+		"exponential, one field":        {1, 6, 10_000, 30_000, anExponential, 0.4, 1.6}, // 3.0 while the guard never gave way and both parts claimed
+		"1/x, one field":                {1, 6, 10_000, 30_000, aPareto, 0.4, 2},         // 24
+		"1/x, five fields":              {5, 2, 10_000, 30_000, aPareto, 0.4, 2},         // 2.5, most of them the points after a spike
 		"a random walk in eight fields": {8, 8, 0, 10_000, func(r *rand.Rand, before float64) float64 { return before + r.NormFloat64() }, 0, 3},
 		"1 in 2 %, eight fields":        {8, 8, 0, 10_000, rarely, 0.1, 20}, // some 60 while a field that had never moved could not learn how far it does
 	} {

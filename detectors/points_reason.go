@@ -137,7 +137,10 @@ func (d *Points) Held() (score float64, by Hold) {
 	if !d.memo.holds || d.rows.n < untotalled {
 		return 0, ""
 	}
-	if past := &d.rows.past; s.row.decades > s.row.calm && past.among(s.row.decades) {
+	if s.odder > s.score && d.past.among(s.odder) {
+		score, by = s.odder, Habit
+	}
+	if past := &d.rows.past; s.row.decades > score && s.row.decades > s.row.calm && past.among(s.row.decades) {
 		score, by = min(s.row.decades, MaxScore), Unproven
 		if past.n > 0 && float64(past.top[0]) >= s.row.decades {
 			by = Habit

@@ -120,7 +120,7 @@ func (r *rows) look(x []float64) (g glance) {
 		g.decades = z * math.Log10E
 	}
 	g.calm = humble(g.decades)
-	if past := min(g.decades, r.past.rank(g.decades, float64(min(r.seen, horizon)))); past >= leastClaim {
+	if past := r.past.rank(g.decades, float64(min(r.seen, horizon))); past >= leastClaim { // where values are bounded, more than the law's decades
 		g.calm = max(g.calm, past)
 	}
 	return g

@@ -60,7 +60,7 @@ func (s *shifts) surprise(j int, x float64) (decades float64, scale int) {
 	floor := f.floor()
 	for k, length := range shiftScales {
 		d := &f.fast[k]
-		now := d.fast + s.rate(length)*(x-d.fast) - f.slow
+		now := nearer(d.fast+s.rate(length)*(x-d.fast)-f.slow, x-f.slow)
 		variance := max(d.variance, floor)
 		tau := max(length, 2*variance/max(d.steps, math.SmallestNonzeroFloat64))
 		nu := max(1, points/(4*tau)-1)
@@ -74,6 +74,15 @@ func (s *shifts) surprise(j int, x float64) (decades float64, scale int) {
 		decades = min(decades, f.past.surprise(decades, n))
 	}
 	return decades, scale
+}
+
+// nearer is the departure of a mean as far as the newest value bears it out: after a spike the value is back, and what its means are still away by is
+// no news.
+func nearer(mean, value float64) float64 {
+	if mean < 0 {
+		return -nearer(-mean, -value)
+	}
+	return min(mean, max(value, 0))
 }
 
 // look returns the decades by which the fields of x have left their levels, held against how often they have done so.

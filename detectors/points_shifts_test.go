@@ -41,3 +41,32 @@ func TestPointsShiftLearnsANewWidth(t *testing.T) {
 		}
 	}
 }
+
+// A mean counts no farther than the newest value bears it out.
+func TestNearer(t *testing.T) {
+	for _, c := range []struct{ mean, value, want float64 }{
+		{2, 5, 2}, {2, 1, 1}, {2, 0, 0}, {2, -3, 0}, {-2, -5, -2}, {-2, -1, -1}, {-2, 3, 0}, {0, 4, 0},
+	} {
+		if got := nearer(c.mean, c.value); got != c.want {
+			t.Errorf("nearer(%v, %v) = %v, want %v", c.mean, c.value, got, c.want)
+		}
+	}
+}
+
+// One value of a hundred deviations is told of, and the ordinary ones after it are no change of level, though their means are still away.
+func TestPointsAfterASpike(t *testing.T) {
+	d := newPoints(t, 1)
+	r := rand.New(rand.NewPCG(4, 0))
+	learn(d, gauss(3000, 1, 0, r))
+	spike := Point{X: []float64{100}}
+	if s := d.look(spike); !s.shifted() {
+		t.Errorf("a spike is no change of level: %v decades", s.level)
+	}
+	d.Learn(spike)
+	for i, p := range gauss(20, 1, 0, r) {
+		if s := d.look(p); s.shifted() && p.X[0] < 1 {
+			t.Errorf("point %d after the spike, %v, is a change of level by %v decades", i+1, p.X[0], s.level)
+		}
+		d.Learn(p)
+	}
+}

@@ -299,6 +299,22 @@ func TestPointsReasons(t *testing.T) {
 	t.Errorf("a level that moved by two deviations scores %v after 60 points", score)
 }
 
+// A state of version 2 ends without the past of both parts, and goes on with none.
+func TestPointsVersionBefore(t *testing.T) {
+	d := newPoints(t, 2)
+	learn(d, gauss(200, 2, 0, rand.New(rand.NewPCG(6, 0))))
+	now := state(t, d)
+	end := len(now) - len(d.past.append(nil))
+	restored := newPoints(t, 2)
+	restored.past.learn(5, 0)
+	if err := restored.UnmarshalBinary([]byte("\x02" + now[1:end])); err != nil {
+		t.Fatal(err)
+	}
+	if restored.past != newExcursions(runsEnd) || state(t, restored)[:end] != now[:end] {
+		t.Errorf("the state of version 2 is read as another one, with a past of %+v", restored.past)
+	}
+}
+
 func TestPointsAreSmall(t *testing.T) {
 	d := newPoints(t, 8)
 	learn(d, gauss(3000, 8, 0, rand.New(rand.NewPCG(5, 0))))

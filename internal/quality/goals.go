@@ -50,6 +50,8 @@ var goals = map[string][]goal{
 	"tails": {
 		{"tails.least", "alarms that come for each asked for: the least of all laws and rates", "", 0, .5, "%.2f"},
 		{"tails.inverse_of_most", "1 over the most of all", "", 0, .5, "%.2f"},
+		{"tails.points.least", "rows of independent fields, `points`: the least of all", "", 0, .5, "%.2f"},
+		{"tails.points.inverse_of_most", "1 over the most of all of these", "", 0, .5, "%.2f"},
 	},
 	"charts": {
 		{"charts.worst", "standard errors from the exact run length: the most of all, negated", "", 0, -3, "%.1f"},

@@ -2,6 +2,7 @@ package quality
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -121,10 +122,17 @@ func scoresOf(s *scored, l law, r *rand.Rand, decades float64) stream {
 }
 
 func valuesOf(s *scored, l law, r *rand.Rand, decades float64) stream {
-	p := detectors.Point{X: make([]float64, 1)}
+	return rowsOf(1, s, l, r, decades)
+}
+
+// rowsOf are of so many independent fields.
+func rowsOf(fields int, s *scored, l law, r *rand.Rand, decades float64) stream {
+	p := detectors.Point{X: make([]float64, fields)}
 	return func() bool {
 		p.Time += int64(time.Minute)
-		p.X[0] = l.draw(r)
+		for j := range p.X {
+			p.X[j] = l.draw(r)
+		}
 		fired, _ := s.next(p, decades)
 		return fired
 	}
@@ -167,22 +175,68 @@ func askTails(ctx context.Context, r *Report) error {
 					}
 					got = append(got, observed(s.of(d, l, rand.New(rand.NewPCG(seed, 0)), decades), decades)) //nolint:gosec // draws
 				}
-				slices.Sort(got)
-				middle := (got[tailSeeds/2-1] + got[tailSeeds/2]) / 2
-				row = append(row, fmt.Sprintf("%.2f (%.2f–%.2f)", middle, got[0], got[tailSeeds-1]))
-				if !l.few {
-					r.lowest("tails.least", middle)
-					r.lowest("tails.inverse_of_most", 1/middle)
-				}
+				row = append(row, r.observed("tails", l, got))
 			}
 			rows = append(rows, row)
 		}
 		r.Table(header, rows)
 	}
-	if r.Data == "" {
-		return nil
+	r.Text("The same of rows of independent fields, as a stream of `kind: points` scores them.\n")
+	if err := askTailsOfPoints(ctx, r, 3); err != nil || r.Data == "" {
+		return err
+	}
+	if err := askTailsOfPoints(ctx, r, 4); err != nil {
+		return err
 	}
 	return askTailsOfData(ctx, r)
+}
+
+// observed is a cell of the table: the median over the seeds of how many times the alarms came that were asked for, and their range.
+func (r *Report) observed(name string, l law, got []float64) string {
+	slices.Sort(got)
+	middle := (got[tailSeeds/2-1] + got[tailSeeds/2]) / 2
+	if !l.few {
+		r.lowest(name+".least", middle)
+		r.lowest(name+".inverse_of_most", 1/middle)
+	}
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", middle, got[0], got[tailSeeds-1])
+}
+
+// tailFields are the numbers of fields of the rows.
+var tailFields = []int{1, 2, 5}
+
+func askTailsOfPoints(ctx context.Context, r *Report, decades float64) error {
+	got := make([][][]float64, len(tailLaws)) // by law, number of fields and seed
+	for i := range got {
+		for range tailFields {
+			got[i] = append(got[i], make([]float64, tailSeeds))
+		}
+	}
+	asked := fmt.Sprintf("1 in %.0f", math.Pow(10, decades))
+	if err := r.inParallel(ctx, len(tailLaws)*len(tailFields)*tailSeeds, func(ctx context.Context, n int) (string, error) {
+		seed, field, i := n%tailSeeds, n/tailSeeds%len(tailFields), n/tailSeeds/len(tailFields)
+		d, err := newScored("points", tailFields[field])
+		if err != nil || ctx.Err() != nil {
+			return "", errors.Join(err, ctx.Err())
+		}
+		random := rand.New(rand.NewPCG(uint64(seed), 0)) //nolint:gosec // draws, and seed ≥ 0
+		got[i][field][seed] = observed(rowsOf(tailFields[field], d, tailLaws[i], random, decades), decades)
+		return fmt.Sprintf("rows: %s, %s, %d fields", asked, tailLaws[i].name, tailFields[field]), nil
+	}); err != nil {
+		return err
+	}
+	header, rows := []string{asked}, make([][]string, len(tailLaws))
+	for _, fields := range tailFields {
+		header = append(header, fmt.Sprintf("fields: %d", fields))
+	}
+	for i, l := range tailLaws {
+		rows[i] = []string{l.name}
+		for field := range tailFields {
+			rows[i] = append(rows[i], r.observed("tails.points", l, got[i][field]))
+		}
+	}
+	r.Table(header, rows)
+	return nil
 }
 
 // lowest keeps the lowest of several values as a figure.
