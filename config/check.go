@@ -23,6 +23,10 @@ type checker struct {
 	aliased  int                   // values reached through an alias
 }
 
+func newChecker(file string, env func(string) (string, bool)) *checker {
+	return &checker{file: file, env: env, at: map[string]*yaml.Node{}, told: map[string]bool{}}
+}
+
 // maxAliased bounds what aliases expand to: a few lines of YAML can stand for billions of values.
 const maxAliased = 10000
 

@@ -27,6 +27,7 @@ type CreateOptions struct {
 	Guess    sample.Guess // of what a sample of the records tells; its zero value means that there is none
 	Exclude  []string     // fields to leave out
 	Detector string       // kind of the detector; empty for the one that suits
+	Kafka    string       // section of LoadKafka; empty for brokers without TLS and passwords
 }
 
 //go:embed templates/*.yaml
@@ -96,8 +97,8 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
-		Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Example string
-	}{guess, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), example}); err != nil {
+		Kafka, Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Example string
+	}{guess, o.Kafka, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), example}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil

@@ -5,8 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // mostProblems is how many problems are told: more than anybody reads.
@@ -15,6 +13,14 @@ const mostProblems = 1000
 // Load reads and checks the configuration in the file at path, with variables from the environment. Whatever is wrong with the
 // content comes back as Problems.
 func Load(path string) (*Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data, os.LookupEnv)
+}
+
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(filepath.Clean(path))
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -24,7 +30,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration %s: %w", path, err)
 	}
-	return Parse(path, data, os.LookupEnv)
+	return data, nil
 }
 
 // Parse checks the configuration in data; name stands for it in Problems, and env looks variables up.
@@ -33,7 +39,7 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	if problem != "" {
 		return nil, Problems{{File: name, Line: line, Column: column, Message: problem}}
 	}
-	c := &checker{file: name, env: env, at: map[string]*yaml.Node{}, told: map[string]bool{}}
+	c := newChecker(name, env)
 	checked := c.value(Schema(), root, "", false)
 	if c.aliased > maxAliased {
 		return nil, Problems{{File: name, Line: 1, Column: 1, Message: fmt.Sprintf("the file's aliases stand for more than %d values; write the values out", maxAliased)}}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/gonomaly/gonomaly/internal/bench"
 	"github.com/gonomaly/gonomaly/internal/quality"
-	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
 func newBench() *cobra.Command {
@@ -92,7 +91,7 @@ how many times as much the medians are, and from the least to the most that the 
 
 // newBenchRaw is the part of bench path that has to be a process of its own.
 func newBenchRaw() *cobra.Command {
-	var brokers []string
+	var cluster cluster
 	var topic string
 	var events int64
 	c := &cobra.Command{
@@ -104,9 +103,9 @@ func newBenchRaw() *cobra.Command {
 			if topic == "" || events < 1 {
 				return usageError{errors.New("which topic, and how much of it? Say --topic and --events")}
 			}
-			opts, err := kafka.Config{Brokers: brokers}.Options()
+			opts, _, err := cluster.options(c)
 			if err != nil {
-				return usageError{fmt.Errorf("--%w", err)}
+				return err
 			}
 			read, err := bench.Raw(c.Context(), opts, topic, events)
 			if err != nil {
@@ -116,7 +115,7 @@ func newBenchRaw() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&brokers, "brokers", defaultBrokers(), "brokers, host:port")
+	cluster.flags(f)
 	f.StringVar(&topic, "topic", "", "`TOPIC` to read")
 	f.Int64Var(&events, "events", 0, "how many records to read")
 	return c

@@ -20,7 +20,8 @@ const sampleWait = 10 * time.Second
 
 func newCreate() *cobra.Command {
 	var from, detector string
-	var brokers, excluded []string
+	var excluded []string
+	var cluster cluster
 	c := &cobra.Command{
 		Use:   "create metrics|requests|points",
 		Short: "Print a configuration to start from, filled in from your data",
@@ -31,10 +32,12 @@ func newCreate() *cobra.Command {
   points     values that are judged together: ordinary one by one, odd as a combination
 
 With --from it looks at the first records of a file (CSV, JSON lines, gzipped or not) or of a topic, and fills in where time, key and
-values stand. The file takes brokers, Redis, topic, group, alerts topic and instance from KAFKA_BROKERS, REDIS_ADDR, GONOMALY_TOPIC,
+values stand. Where the topic's brokers want TLS or a password, --kafka names a file with the section kafka of a configuration, which is
+taken over: gonomaly schema config has its keys. The file printed takes brokers, Redis, topic, group, alerts topic and instance from KAFKA_BROKERS, REDIS_ADDR, GONOMALY_TOPIC,
 GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
 		Example: `  gonomaly create metrics > gonomaly.yaml
   gonomaly create metrics --from orders > gonomaly.yaml          a topic
+  gonomaly create metrics --from orders --kafka kafka.yaml       where brokers want TLS or a password
   gonomaly create points --from data.csv.gz --exclude label      a file, but for a field
   gonomaly create metrics --detector ewma`,
 		ValidArgs: config.Kinds(),
@@ -45,10 +48,13 @@ GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
 			if len(args) > 1 && len(excluded) == 0 {
 				return usageError{errors.New("one kind at a time: " + strings.Join(args, " "))}
 			}
-			o := config.CreateOptions{Exclude: append(excluded, args[1:]...), Detector: detector} // --exclude a b c
+			opts, section, err := cluster.options(c)
+			if err != nil {
+				return err
+			}
+			o := config.CreateOptions{Exclude: append(excluded, args[1:]...), Detector: detector, Kafka: section} // --exclude a b c
 			if from != "" {
-				var err error
-				if o.Guess, o.Topic, err = look(c.Context(), from, brokers); err != nil {
+				if o.Guess, o.Topic, err = look(c.Context(), from, opts); err != nil {
 					return err
 				}
 			}
@@ -64,30 +70,18 @@ GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
 	f.StringVar(&from, "from", "", "`FILE|TOPIC` to look at")
 	f.StringSliceVar(&excluded, "exclude", nil, "`FIELD`s to leave out, for example a label")
 	f.StringVar(&detector, "detector", "", "`KIND` of the detector, instead of the one that suits")
-	f.StringSliceVar(&brokers, "brokers", defaultBrokers(), "brokers of the topic")
+	cluster.flags(f)
 	return c
 }
 
 // look samples a file if there is one of that name, else a topic, which it returns too.
-func look(ctx context.Context, from string, brokers []string) (g sample.Guess, topic string, err error) {
+func look(ctx context.Context, from string, opts kafka.Options) (g sample.Guess, topic string, err error) {
 	if _, err := os.Stat(from); err == nil || from == "-" || strings.ContainsAny(from, `/\`) {
 		g, err = sample.File(from, sample.Rows)
 		return g, "", err
-	}
-	opts, err := kafka.Config{Brokers: brokers}.Options()
-	if err != nil {
-		return sample.Guess{}, "", usageError{fmt.Errorf("--%w", err)}
 	}
 	if g, err = sample.Topic(ctx, opts, from, sample.Rows, sampleWait); err != nil {
 		return sample.Guess{}, "", fmt.Errorf("there is no file %s, and as a topic: %w", from, err)
 	}
 	return g, from, nil
-}
-
-// defaultBrokers are those of KAFKA_BROKERS, or the local one.
-func defaultBrokers() []string {
-	if b := os.Getenv("KAFKA_BROKERS"); b != "" {
-		return strings.Split(b, ",")
-	}
-	return []string{"localhost:9092"}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 func newProduce() *cobra.Command {
-	var brokers []string
+	var cluster cluster
 	var input string
 	var partitions int32
 	var p generate.Producer
@@ -41,9 +41,9 @@ go to one partition, in order.`,
 			if err := checkProduce(&p, input); err != nil {
 				return usageError{err}
 			}
-			opts, err := kafka.Config{Brokers: brokers}.Options()
+			opts, _, err := cluster.options(c)
 			if err != nil {
-				return usageError{fmt.Errorf("--%w", err)}
+				return err
 			}
 			events, failed, err := eventsOf(input, fleet)
 			if err != nil {
@@ -60,7 +60,7 @@ go to one partition, in order.`,
 		},
 	}
 	f := c.Flags()
-	f.StringSliceVar(&brokers, "brokers", defaultBrokers(), "brokers, host:port")
+	cluster.flags(f)
 	f.StringVar(&p.Topic, "topic", "", "`TOPIC` to write to")
 	f.Int32Var(&partitions, "partitions", 4, "partitions of the topic, if it is to be created")
 	f.Float64Var(&p.Rate, "rate", 0, "events a second; 0 for as fast as possible")

@@ -82,8 +82,11 @@ func (c Config) Check() error {
 			errs = append(errs, &invalid.Value{Name: "sasl.mechanism", Value: "empty", Want: "plain, scram-sha-256 or scram-sha-512 with a user name"})
 		}
 	case mechanismPlain, mechanismSHA256, mechanismSHA512:
-		if c.SASL.Username == "" || c.SASL.Password == "" {
-			errs = append(errs, &invalid.Value{Name: "sasl.username", Value: c.SASL.Username, Want: "a user name and a password"})
+		if c.SASL.Username == "" {
+			errs = append(errs, &invalid.Value{Name: "sasl.username", Value: "", Want: "a user name and a password"})
+		}
+		if c.SASL.Password == "" {
+			errs = append(errs, &invalid.Value{Name: "sasl.password", Value: "", Want: "a user name and a password"})
 		}
 	default:
 		errs = append(errs, &invalid.Value{Name: "sasl.mechanism", Value: c.SASL.Mechanism, Want: "plain, scram-sha-256 or scram-sha-512"})

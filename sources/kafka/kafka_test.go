@@ -35,7 +35,8 @@ func TestConfigIsChecked(t *testing.T) {
 		"tls.cert_file":   func(c *Config) { c.TLS = trust.TLS{Enabled: true, CertFile: "x"} },
 		"tls.enabled":     func(c *Config) { c.TLS.CAFile = "x" },
 		"sasl.mechanism":  func(c *Config) { c.SASL = SASLConfig{Mechanism: "gssapi", Username: "u", Password: "p"} },
-		"sasl.username":   func(c *Config) { c.SASL = SASLConfig{Mechanism: "plain", Username: "u"} },
+		"sasl.username":   func(c *Config) { c.SASL = SASLConfig{Mechanism: "plain", Password: "p"} },
+		"sasl.password":   func(c *Config) { c.SASL = SASLConfig{Mechanism: "plain", Username: "u"} },
 		"dial_timeout":    func(c *Config) { c.DialTimeout = -time.Second },
 		"max_batch_bytes": func(c *Config) { c.MaxBatchBytes = 7 },
 	} {
