@@ -31,6 +31,7 @@ type plan struct {
 	rate     float64              // of false alarms, per point; see Worker.rateOf
 	valid    []bounds             // of each field that has a valid range
 	needRate bool                 // samples before the last are needed for counters
+	doubtful int64                // event times below it may be read in a wrong unit
 
 	seriesBytes int64 // about what a series holds, its key apart
 	capacity    int   // most series that there is room for
@@ -48,6 +49,9 @@ func newPlan(stream string, c Config) (*plan, error) {
 		}
 		p.fields = c.Window.fields(p.fields)
 		p.needRate = slices.Contains(c.Window.Aggregate, aggRate)
+	}
+	if c.Decode.Time.Unit != "" {
+		p.doubtful = decode.Doubtful
 	}
 	forecasts, wrong := p.makeModels()
 	errs = append(errs, wrong...)

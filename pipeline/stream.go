@@ -42,6 +42,7 @@ type Stream struct {
 	unsaved    map[Partition]error // what the last checkpoint of a partition failed with
 	aside      uint64              // records set aside since that was said
 	saidAside  time.Time
+	misread    string // see Misread
 }
 
 // partition is an assigned partition.
@@ -173,6 +174,10 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	if n := w.counts.Outcomes[DeadLettered] - part.counted.Outcomes[DeadLettered]; n > 0 {
 		s.tellAside(p, n, messages)
 	}
+	if w.misread > 0 {
+		s.tellMisread(p, w.misread)
+		w.misread = 0
+	}
 	m.bytes.WithLabelValues(s.name).Add(float64(bytes))
 	m.sums.moving.RLock()
 	m.received.WithLabelValues(s.name).Add(float64(received))
@@ -215,6 +220,25 @@ func (s *Stream) tellAside(p Partition, n uint64, messages []Message) {
 		s.aside, s.saidAside = 0, time.Now()
 		return
 	}
+}
+
+// tellMisread says, once, that event times seem to be read in a wrong unit: all is well but for windows that last for months.
+func (s *Stream) tellMisread(p Partition, at int64) {
+	doubt := s.plan.config.Decode.Time.Doubt(at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if doubt == "" || s.misread != "" {
+		return
+	}
+	s.misread = doubt
+	s.log.Warn("event times seem to be read in a wrong unit: correct decode.time", "partition", p.String(), "time", doubt)
+}
+
+// Misread says of an event time, the first of them, that it seems to have been read in a wrong unit; "" where none was.
+func (s *Stream) Misread() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.misread
 }
 
 // Position is the next offset the partition's state wants. See Handler.

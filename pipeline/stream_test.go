@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
 
 // store is a Checkpoints in memory that fails when it is told to, and remembers what was saved.
@@ -384,4 +385,31 @@ func TestRecordsSetAsideAreSaid(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Event times that are read in a wrong unit are said to be, once; those of a right one are not.
+func TestTimesInAWrongUnitAreSaid(t *testing.T) {
+	for unit, want := range map[string]int{"ms": 1, "s": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			var said bytes.Buffer
+			p := newPlayOf(t, &store{}, settings["records"], func(o *pipeline.Options) {
+				o.Log = slog.New(slog.NewTextHandler(&said, nil))
+				o.Config.Decode.Time = decode.Time{Field: "at", Unit: unit, Zone: "UTC"}
+			})
+			for i := range p.records {
+				p.records[i].Value, p.records[i].Control = fmt.Appendf(nil, `{"at":%d,"key":"m","v":1,"w":1}`, 1714979289+i/10), false
+				p.records[i].Timestamp = 1714979289e9
+			}
+			p.assign()
+			for i := range int64(3) {
+				p.commit(10 * (i + 1))
+			}
+			if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+				t.Error(err)
+			}
+			if got := strings.Count(said.String(), "in seconds, unit: s, it is 2024-05-06T07:08:09Z"); got != want || strings.Contains(said.String(), "set aside") {
+				t.Errorf("in %s it is said %d times, want %d:\n%s", unit, got, want, &said)
+			}
+		})
+	}
 }

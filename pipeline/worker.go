@@ -105,6 +105,7 @@ type Worker struct {
 
 	// Horizon is the event time, Unix nanoseconds, beyond which a record counts as one of the future; 0 for none. Nothing else hangs on it.
 	Horizon int64
+	misread int64 // an event time that is likely to be read in a wrong unit; 0 for none
 	timing  timing
 	took    [stages]time.Duration // since the metrics were told
 
@@ -194,6 +195,9 @@ func (w *Worker) apply(r *Record) Outcome {
 	}
 	if w.Horizon > 0 && w.sample.Time > w.Horizon && !w.silent {
 		w.counts.Future++
+	}
+	if w.sample.Time < w.doubtful {
+		w.misread = w.sample.Time
 	}
 	w.advance(w.sample.Time)
 	for w.crowded() {

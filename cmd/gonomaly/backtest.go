@@ -99,7 +99,11 @@ func summarize(w io.Writer, files []backtest.File, out string) error {
 		if f.Learning > 0 {
 			learning = fmt.Sprintf("; %d of %d series were learning to the end", f.Learning, f.Series)
 		}
-		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s%s\n", f.Path, f.Rows, f.Points, f.Alerts, learning, refused); err != nil {
+		misread := ""
+		if f.Misread != "" {
+			misread = "; times seem to be read in a wrong unit: " + f.Misread
+		}
+		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s%s%s\n", f.Path, f.Rows, f.Points, f.Alerts, learning, refused, misread); err != nil {
 			return err
 		}
 		rows += f.Rows

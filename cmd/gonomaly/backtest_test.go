@@ -26,3 +26,12 @@ func TestBar(t *testing.T) {
 		}
 	}
 }
+
+// A wrong unit of the time is told: all that would show it are dates of 1970.
+func TestBacktestSaysThatTheUnitIsWrong(t *testing.T) {
+	config := write(t, "g.yaml", "streams: [{name: a, topics: [a], decode: {format: json, time: {field: ts, unit: ms}, values: [v]}, detectors: [{kind: ewma}]}]\n")
+	out := must(t, "backtest", "-c", config, "--input", write(t, "a.jsonl", `{"ts":1767225600,"v":1}`), "--out", t.TempDir())
+	if want := "1 rows, 1 points, 0 alerts; 1 of 1 series were learning to the end; times seem to be read in a wrong unit: ts is 1767225600, which in milliseconds is 1970-01-21T"; !strings.Contains(out, want) {
+		t.Errorf("backtest prints %s, want %s", out, want)
+	}
+}

@@ -35,7 +35,7 @@ with what to do about it:
   clocks       of Redis and of instances against this machine's; records dated ahead
   disk         where files are written: is there room
   versions     this binary and the running ones, the file and what is in force
-  instances    named with --url: do they answer, are they ready, and why not; can they decode what they read
+  instances    named with --url: do they answer, are they ready, and why not; can they decode what they read, and its times
   probes       where they are on: do those of the instances return, and when did the last
   tracing      where it is on: does the collector take traces
 

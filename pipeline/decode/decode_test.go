@@ -88,7 +88,10 @@ func TestBadRecords(t *testing.T) {
 			"time_out_of_range: ts is 1714979889001, want at most 10m0s after the record's timestamp 2024-05-06T07:08:09Z"},
 		{machines, `{"machine":"m","ts":-1}`, "time_out_of_range: ts is -1, want milliseconds since 1970"},
 		{machines, `{"machine":"m","ts":"soon"}`, `time_out_of_range: ts is "soon", want milliseconds since 1970`},
-		{rfc, `{"k":"m","t":1714979289}`, "wrong_type: t is 1714979289, want RFC 3339 such as 2006-01-02T15:04:05Z"},
+		{rfc, `{"k":"m","t":1714979289}`, "wrong_type: t is 1714979289, want RFC 3339 such as 2006-01-02T15:04:05Z, or its unit in the configuration"},
+		{seconds, `{"k":"m","x":1,"t":1714979289000}`, "time_out_of_range: t is 1714979289000, want seconds since 1970; in milliseconds, unit: ms, it is 2024-05-06T07:08:09Z"},
+		{seconds, `{"k":"m","x":1,"t":1714979289000000.5}`, "time_out_of_range: t is 1714979289000000.5, want seconds since 1970; in microseconds, unit: us, it is 2024-05-06T07:08:09Z"},
+		{seconds, `{"k":"m","x":1,"t":41714979289000}`, "time_out_of_range: t is 41714979289000, want seconds since 1970"},
 		{rfc, `{"k":"m","t":"2024-02-30T00:00:00Z"}`, `time_out_of_range: t is "2024-02-30T00:00:00Z", want RFC 3339 such as 2006-01-02T15:04:05Z`},
 		{rfc, `{"k":"m","t":"2031-01-01T00:00:00Z"}`,
 			`time_out_of_range: t is "2031-01-01T00:00:00Z", want at most 10m0s after the record's timestamp 2024-05-06T07:08:09Z`},
@@ -146,6 +149,30 @@ func TestRecordsKeyAndTimestamp(t *testing.T) {
 	err := d.Decode(nil, []byte(`{"x":1}`), -1, &s)
 	if want := "time_out_of_range: timestamp is -1, want nanoseconds since 1970"; err == nil || err.Error() != want {
 		t.Errorf("no timestamp: %v, want %s", err, want)
+	}
+}
+
+// A time in a unit that is too fine is of January 1970, which is no time that anybody measures.
+func TestDoubt(t *testing.T) {
+	const now = 1714979289 // 2024-05-06T07:08:09Z
+	for _, c := range []struct {
+		unit string
+		ns   int64
+		want string
+	}{
+		{"ms", now * 1e6, "ts is 1714979289, which in milliseconds is 1970-01-20T20:22:59Z; in seconds, unit: s, it is 2024-05-06T07:08:09Z"},
+		{"us", now * 1e3, "ts is 1714979289, which in microseconds is 1970-01-01T00:28:34Z; in seconds, unit: s, it is 2024-05-06T07:08:09Z"},
+		{"ns", now * 1e3, "ts is 1714979289000, which in nanoseconds is 1970-01-01T00:28:34Z; in milliseconds, unit: ms, it is 2024-05-06T07:08:09Z"},
+		{"ns", now * 1e6, "ts is 1714979289000000, which in nanoseconds is 1970-01-20T20:22:59Z; in microseconds, unit: us, it is 2024-05-06T07:08:09Z"},
+		{"ms", now * 1e9, ""},              // in the right unit
+		{"ms", 86400e9, ""},                // the second day of a clock that begins at 0: in seconds it is of 1972
+		{"s", 86400e9, ""},                 // the same in seconds
+		{"ms", 0, ""}, {"", now * 1e6, ""}, // text, or the record's timestamp
+		{"ms", -1, ""}, {"ms", Doubtful, ""},
+	} {
+		if got := (Time{Field: "ts", Unit: c.unit}).Doubt(c.ns); got != c.want {
+			t.Errorf("Doubt(%d) in %q = %q, want %q", c.ns, c.unit, got, c.want)
+		}
 	}
 }
 

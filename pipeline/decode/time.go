@@ -99,8 +99,13 @@ func (f *fields) eventTime(timestamp int64) (int64, error) {
 		at, err := time.ParseInLocation(f.clock.layout, view(f.text(t)), f.clock.zone)
 		ns, ok = nanoseconds(at)
 		ok = ok && err == nil
+	case t.kind == number && f.clock.layout == "":
+		return 0, t.refuse(WrongType, f.clock.want+", or its unit in the configuration")
 	default:
 		return 0, t.refuse(WrongType, f.clock.want)
+	}
+	if !ok && f.clock.layout == numeric && t.kind == number && t.number.complete {
+		return 0, t.refuse(BadTime, f.clock.want+inAnother(t.number.n, t.number.places, f.clock.power))
 	}
 	if !ok {
 		return 0, t.refuse(BadTime, f.clock.want)
@@ -111,6 +116,39 @@ func (f *fields) eventTime(timestamp int64) (int64, error) {
 	}
 	return ns, nil
 }
+
+// Doubtful bounds the times, Unix nanoseconds, that Doubt may have something to say of: all of 1970. Seconds read as milliseconds are of January.
+const Doubtful = int64(365 * 24 * time.Hour)
+
+// Doubt says of a time, Unix nanoseconds, that was read from a number in a wrong unit, by all appearances: it is of 1970, and in another unit
+// it would be of 2000 to 2100. Of any other time it is "".
+func (t Time) Doubt(ns int64) string {
+	u, ok := units[t.Unit]
+	if !ok || ns < 0 || ns >= Doubtful {
+		return ""
+	}
+	n := uint64(ns) / tens[u.power]
+	another := inAnother(n, 0, u.power)
+	if another == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s is %d, which in %s is %s%s", t.Field, n, u.name, time.Unix(0, ns).UTC().Format(time.RFC3339), another)
+}
+
+// inAnother says in which unit, if in any, n × 10^-places is a time between 2000 and 2100.
+func inAnother(n uint64, places, not int) string {
+	for name, u := range units {
+		if ns, ok := scale(n, u.power-places, false); ok && u.power != not && ns >= year2000 && ns < year2100 {
+			return fmt.Sprintf("; in %s, unit: %s, it is %s", u.name, name, time.Unix(0, ns).UTC().Format(time.RFC3339))
+		}
+	}
+	return ""
+}
+
+const (
+	year2000 int64 = 946684800e9
+	year2100 int64 = 4102444800e9
+)
 
 // nanoseconds is t in Unix nanoseconds, ok where it is not before 1970 and fits.
 func nanoseconds(t time.Time) (ns int64, ok bool) {

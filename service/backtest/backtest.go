@@ -49,6 +49,7 @@ type File struct {
 	Alerts  int    // that opened or escalated an incident
 	Refused int    // rows that could not be decoded
 	Why     string // the first of them was refused
+	Misread string // of an event time that seems to be read in a wrong unit, or ""
 
 	Series   int // keys that were taken in
 	Learning int // of them that never had a score
@@ -143,7 +144,7 @@ func play(ctx context.Context, o Options, f *File, alerts *output, progress func
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return errors.Join(err, w.discard())
 	}
-	f.Rows = reader.Rows()
+	f.Rows, f.Misread = reader.Rows(), stream.Misread()
 	return w.close(f.Rows)
 }
 

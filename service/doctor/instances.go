@@ -114,8 +114,22 @@ func instances(f *facts) []Finding {
 			out.good("%s is ready", s.URL)
 		}
 		setAside(s, &out)
+		misread(f.config, s, &out)
 	}
 	return out.all
+}
+
+// misread tells of streams whose event times are of 1970, and would be of this century in another unit.
+func misread(c *config.Config, s *top.Scrape, out *findings) {
+	newest := map[string]float64{} // of each stream, seconds
+	s.Each("gonomaly_watermark_timestamp_seconds", func(l map[string]string, n float64) { newest[l["stream"]] = max(newest[l["stream"]], n) })
+	for i := range c.Streams {
+		stream := &c.Streams[i]
+		if doubt := stream.Decode.Time.Doubt(int64(newest[stream.Name] * 1e9)); doubt != "" {
+			out.warn("correct unit of decode.time in the configuration; what was learned is learned anew", "%s seems to read times of %s in a wrong unit: at its watermark %s",
+				s.URL, stream.Name, doubt)
+		}
+	}
 }
 
 // setAside tells of streams that cannot decode more than a record now and then: what is wrong is decode, or whoever writes the topic.

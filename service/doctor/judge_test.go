@@ -25,7 +25,7 @@ instance: gonomaly-0
 streams:
   - name: machines
     topics: [machines]
-    decode: {format: json, key: k, values: [x]}
+    decode: {format: json, key: k, time: {field: ts, unit: ms}, values: [x]}
     detectors: [{kind: ewma}]
 sinks: [{kind: redis}, {kind: file, path: /var/lib/gonomaly/alerts.jsonl}]
 `
@@ -79,6 +79,7 @@ gonomaly_config_info{stream="machines",hash="`+c.Streams[0].Hash()+`"} 1
 gonomaly_checkpoint_age_seconds{stream="machines",topic="machines",partition="0"} 4.2
 gonomaly_records_received_total{stream="machines"} 8000
 gonomaly_dead_letters_total{stream="machines",reason="not_json"} 7
+gonomaly_watermark_timestamp_seconds{stream="machines",topic="machines",partition="0"} 1767225600
 `)},
 	}
 	for id := range int32(2) {
@@ -147,6 +148,8 @@ gonomaly_dead_letters_total{stream="machines",reason="missing_field"} 7990
 gonomaly_dead_letters_total{stream="machines",reason="not_json"} 10
 gonomaly_dead_letters_total{stream="machines",reason="too_deep"} 0
 gonomaly_dead_letters_total{stream="old",reason="bad_time"} 2
+gonomaly_watermark_timestamp_seconds{stream="machines",topic="machines",partition="0"} 1767225.6
+gonomaly_watermark_timestamp_seconds{stream="old",topic="old",partition="0"} 1767225.6
 `)
 	f.instances[0].Ready, f.instances[0].Says = false, []string{"stream machines: not a member of the group yet"}
 	f.instances[0].Clock = now.Add(5 * time.Second)
