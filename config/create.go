@@ -97,8 +97,8 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
-		Kafka, Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Example string
-	}{guess, o.Kafka, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), example}); err != nil {
+		Kafka, Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Silence, Example string
+	}{guess, o.Kafka, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), silence(kind, interval), example}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil
@@ -176,6 +176,14 @@ func coolDown(interval time.Duration) string {
 		d = d.Round(time.Second)
 	}
 	return pipeline.Span{Time: d}.Plain()
+}
+
+// silence is the time that ten windows of requests take; a series of few records is given more. Of other kinds nobody is told unasked.
+func silence(kind string, interval time.Duration) string {
+	if kind != "requests" {
+		return ""
+	}
+	return pipeline.Span{Time: 10 * max(requestsWindow, min(interval, maxInterval)).Round(time.Second)}.Plain()
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)

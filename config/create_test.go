@@ -105,6 +105,21 @@ func TestCoolDownOfRequests(t *testing.T) {
 	}
 }
 
+// A service that stops is told by what create writes, and of other kinds nobody is told unasked.
+func TestSilenceOfRequests(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{0: 10 * time.Minute, time.Second: 10 * time.Minute, 5 * time.Minute: 50 * time.Minute} {
+		for kind, want := range map[string]time.Duration{"requests": want, "metrics": 0, "points": 0} {
+			text, err := Create(kind, CreateOptions{Guess: sample.Guess{Format: "json", Values: []string{"v"}, Interval: interval}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c, err := Parse("created", text, nothing); err != nil || c.Streams[0].Alert.Silence != want {
+				t.Errorf("%s with an event every %v: %v, want the silence %v in\n%s", kind, interval, err, want, text)
+			}
+		}
+	}
+}
+
 // How often a person is disturbed for nothing stands beside the rate in points, in a time.
 func TestPaceOfFalseAlarms(t *testing.T) {
 	for _, c := range []struct {

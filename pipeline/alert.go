@@ -8,12 +8,12 @@ type Alert struct {
 	Trace    string `json:"-"` // the CloudEvent's traceparent; "" without tracing
 	Stream   string `json:"stream" jsonschema_description:"Stream that raised the alert."`
 	Key      string `json:"key" jsonschema_description:"Series the alert is about; empty where a stream has one series only."`
-	Kind     Kind   `json:"kind" jsonschema:"enum=anomaly,enum=drift" jsonschema_description:"What was found: an anomaly, or a drift (a lasting change of distribution)."`
+	Kind     Kind   `json:"kind" jsonschema:"enum=anomaly,enum=drift,enum=silence" jsonschema_description:"What was found: an anomaly, a drift (a lasting change of distribution), or a silence (no record of the key)."`
 	Status   Status `json:"status" jsonschema:"enum=open,enum=update,enum=resolve" jsonschema_description:"Where the incident stands: opened, escalated (as many times as surprising as when last told as alert.escalate says), or over."`
 	Incident string `json:"incident" jsonschema_description:"Id of the alert that opened the incident."`
 	Revision int    `json:"revision" jsonschema:"minimum=0" jsonschema_description:"0 for open, then one more with each alert of the incident."`
 
-	Time     time.Time           `json:"event_time" jsonschema_description:"Event time of the point; of a window, its end. For a resolve, when the quiet time was over."`
+	Time     time.Time           `json:"event_time" jsonschema_description:"Event time of the point; of a window, its end. For a resolve, when the quiet time was over. Of a silence, when it had lasted for as long as is asked for, or was over."`
 	Opened   time.Time           `json:"opened" jsonschema_description:"Event time at which the incident opened."`
 	Window   *WindowBounds       `json:"window,omitempty" jsonschema_description:"Event-time window of the point, in streams with windows."`
 	Values   map[string]float64  `json:"values,omitempty" jsonschema_description:"The point: each field's value."`
@@ -37,9 +37,10 @@ type Kind string
 const (
 	Anomaly Kind = "anomaly"
 	Drift   Kind = "drift"
+	Silence Kind = "silence"
 )
 
-var kinds = [...]Kind{Anomaly, Drift}
+var kinds = [...]Kind{Anomaly, Drift, Silence}
 
 // Status is where an incident stands.
 type Status string

@@ -52,13 +52,14 @@ type DriftConfig struct {
 
 // AlertConfig says when an alert is raised.
 type AlertConfig struct {
-	FalseAlarms  Rate         `yaml:"false_alarms" jsonschema:"default=1 per 10000 points" jsonschema_description:"How many false alarms are wanted: 1 per 10000 points; 1 per day, for each key; or 1 per day per partition, for all its keys together. A limit of time follows the pace of a key's points."`
-	Direction    Direction    `yaml:"direction" jsonschema:"enum=both,enum=up,enum=down,default=both" jsonschema_description:"Alert on values above what was expected, below, or both."`
-	MinDeviation Deviation    `yaml:"min_deviation" json:",omitzero" jsonschema_description:"Alert only where the field that deviates most is so far from what was expected."`
-	ValidRange   []ValidRange `yaml:"valid_range" json:",omitempty" jsonschema_description:"Values that are valid. Others raise an alert, whatever the detectors say, and in warm-up too."`
-	CoolDown     Span         `yaml:"cool_down" jsonschema:"default=75 points" jsonschema_description:"Quiet time, or quiet points, after which an incident is over, for example 15m or 75 points."`
-	Escalate     float64      `yaml:"escalate" jsonschema:"minimum=1,default=2" jsonschema_description:"An open incident is told again when it is so many times as surprising, in decades, as when it was last told."`
-	Topic        string       `yaml:"topic" jsonschema_description:"Topic for alerts; by default the first input topic with .alerts."`
+	FalseAlarms  Rate          `yaml:"false_alarms" jsonschema:"default=1 per 10000 points" jsonschema_description:"How many false alarms are wanted: 1 per 10000 points; 1 per day, for each key; or 1 per day per partition, for all its keys together. A limit of time follows the pace of a key's points."`
+	Direction    Direction     `yaml:"direction" jsonschema:"enum=both,enum=up,enum=down,default=both" jsonschema_description:"Alert on values above what was expected, below, or both."`
+	MinDeviation Deviation     `yaml:"min_deviation" json:",omitzero" jsonschema_description:"Alert only where the field that deviates most is so far from what was expected."`
+	ValidRange   []ValidRange  `yaml:"valid_range" json:",omitempty" jsonschema_description:"Values that are valid. Others raise an alert, whatever the detectors say, and in warm-up too."`
+	CoolDown     Span          `yaml:"cool_down" jsonschema:"default=75 points" jsonschema_description:"Quiet time, or quiet points, after which an incident is over, for example 15m or 75 points."`
+	Silence      time.Duration `yaml:"silence" json:",omitzero" jsonschema:"default=0s" jsonschema_description:"Tell of a key without a record for so long, in event time, while others of its partition have some; 0s tells of none. At least twice as long as a key is silent by itself. Keys in warm-up are not told of. It is told up to an eighth of that later."`
+	Escalate     float64       `yaml:"escalate" jsonschema:"minimum=1,default=2" jsonschema_description:"An open incident is told again when it is so many times as surprising, in decades, as when it was last told."`
+	Topic        string        `yaml:"topic" jsonschema_description:"Topic for alerts; by default the first input topic with .alerts."`
 }
 
 // Deviation is a distance from what was expected. All that is set has to be reached.

@@ -17,14 +17,18 @@ func (i *incident) open() bool { return i != nil }
 func (i *incident) quietFrom(coolDown Span) int64 { return i.fired + int64(coolDown.Time) }
 
 // incidents are those of one series.
-type incidents struct{ anomaly, drift *incident }
+type incidents struct{ anomaly, drift, silence *incident }
 
 // of is where the incident of a kind is kept.
 func (i *incidents) of(k Kind) **incident {
-	if k == Drift {
+	switch k {
+	case Drift:
 		return &i.drift
+	case Silence:
+		return &i.silence
+	default:
+		return &i.anomaly
 	}
-	return &i.anomaly
 }
 
 func (i *incident) append(b []byte) []byte {

@@ -63,7 +63,7 @@ func newPlan(stream string, c Config) (*plan, error) {
 		errs = append(errs, &invalid.Value{Name: "max_series", Value: c.MaxSeries, Want: "≥ 1"})
 	}
 	if least := c.leastIdle(); c.Idle != 0 && c.Idle < least {
-		errs = append(errs, &invalid.Value{Name: "idle", Value: c.Idle, Want: fmt.Sprintf("0s, or %v or more: the cool-down, and a window with its lateness", least)})
+		errs = append(errs, &invalid.Value{Name: "idle", Value: c.Idle, Want: fmt.Sprintf("0s, or %v or more: the cool-down, a window with its lateness, and the silence that is told, with an eighth", least)})
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
@@ -149,6 +149,9 @@ func checkIncidents(a AlertConfig) (errs []error) {
 	if s := a.CoolDown; (s.Time > 0) == (s.Points > 0) {
 		errs = append(errs, &invalid.Value{Name: "alert.cool_down", Value: s, Want: "a time or a number of points"})
 	}
+	if s := a.Silence; s < 0 || s > 0 && s < time.Second {
+		errs = append(errs, &invalid.Value{Name: "alert.silence", Value: s, Want: "0s, or 1s or more"})
+	}
 	if !(a.Escalate >= 1) {
 		errs = append(errs, &invalid.Value{Name: "alert.escalate", Value: a.Escalate, Want: "≥ 1"})
 	}
@@ -160,7 +163,7 @@ const maxVote = 1e6
 
 // leastIdle is how long a silent series has something under way: an incident that its cool-down ends, a window that is open.
 func (c *Config) leastIdle() time.Duration {
-	least := c.Alert.CoolDown.Time
+	least := max(c.Alert.CoolDown.Time, c.Alert.Silence+c.Alert.Silence/silenceLooks)
 	if c.Window != nil {
 		least = max(least, c.Window.Every+c.Window.Lateness)
 	}

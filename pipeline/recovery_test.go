@@ -17,7 +17,7 @@ var settings = map[string]string{
 	"records": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
 detectors: [{kind: ewma, half_life: 30}, {kind: ewma, half_life: 5, values: [w]}]
 drift: [{kind: page_hinkley, on: values}, {kind: page_hinkley, on: scores}]
-alert: {false_alarms: 1 per 200 points, cool_down: 7m}`,
+alert: {false_alarms: 1 per 200 points, silence: 6m, cool_down: 7m}`,
 	"windows": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
 window: {every: 3m, aggregate: [count, sum, mean, min, max, stddev, p50, p99, rate], lateness: 1m}
 detectors: [{kind: ewma, half_life: 30, warm_up: 10}]

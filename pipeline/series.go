@@ -168,6 +168,9 @@ func (t *table) append(b []byte, s series) ([]byte, error) {
 	if s.disturbed {
 		has |= hasIncidents
 	}
+	if t.incident(s, Silence).open() {
+		has |= hasSilence
+	}
 	if len(s.windows)+len(s.past)+len(s.before) > 0 {
 		has |= hasSamples
 	}
@@ -184,6 +187,9 @@ func (t *table) append(b []byte, s series) ([]byte, error) {
 	if has&hasIncidents != 0 {
 		b = t.incident(s, Drift).append(t.incident(s, Anomaly).append(b))
 	}
+	if has&hasSilence != 0 {
+		b = t.incident(s, Silence).append(b)
+	}
 	if has&hasSamples == 0 {
 		return b, nil
 	}
@@ -198,7 +204,8 @@ func (t *table) append(b []byte, s series) ([]byte, error) {
 const (
 	hasIncidents = 1 << (iota + 2)
 	hasSamples   // of windows
-	hasAll       = mostFrequent | hasIncidents | hasSamples
+	hasSilence   // beside incidents of the other kinds
+	hasAll       = mostFrequent | hasIncidents | hasSamples | hasSilence
 )
 
 // read reads what append wrote of s but for its key. Its parts are laid out so: for each of them the part of the plan that it is, or none.
@@ -218,10 +225,15 @@ func (t *table) read(r *stateReader, s series, layout []int) {
 		}
 	}
 	if has&hasIncidents != 0 {
-		for _, k := range kinds {
+		for _, k := range []Kind{Anomaly, Drift} {
 			if i := readIncident(r); i != nil {
 				t.sets(s, k, i)
 			}
+		}
+	}
+	if has&hasSilence != 0 {
+		if i := readIncident(r); i != nil {
+			t.sets(s, Silence, i)
 		}
 	}
 	if has&hasSamples == 0 {

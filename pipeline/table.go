@@ -190,7 +190,7 @@ func (t *table) sets(s series, k Kind, i *incident) {
 		t.incidents[s.id] = both
 	}
 	*both.of(k) = i
-	if s.disturbed = both.anomaly != nil || both.drift != nil; !s.disturbed {
+	if s.disturbed = *both != (incidents{}); !s.disturbed {
 		delete(t.incidents, s.id)
 	}
 }

@@ -73,6 +73,7 @@ func (w *Worker) advance(t int64) {
 	if t <= w.watermark {
 		return
 	}
+	begin := w.watermark
 	for len(w.closing) > 0 && w.closing[0].end <= t {
 		due := w.closing[0]
 		w.closing = w.closing[1:]
@@ -100,6 +101,7 @@ func (w *Worker) advance(t int64) {
 	}
 	w.watermark = t
 	w.quiet()
+	w.missed(begin)
 	if idle := int64(w.config.Idle); idle > 0 {
 		for w.silentSince() < t-idle {
 			if s, ok := w.oldest(); ok && s.last < t-idle {
@@ -128,8 +130,8 @@ func (w *Worker) quiet() {
 	for id, both := range w.incidents {
 		for _, k := range kinds {
 			i := *both.of(k)
-			if !i.open() {
-				continue
+			if !i.open() || k == Silence {
+				continue // a silence is over when the key is back
 			}
 			if at := i.quietFrom(coolDown); at <= w.watermark {
 				overs = append(overs, over{at, id, k})

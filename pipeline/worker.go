@@ -54,7 +54,7 @@ const (
 func newCounts() Counts {
 	c := Counts{
 		Reasons: map[decode.Reason]uint64{}, Evicted: map[Eviction]uint64{},
-		Alerts: map[Kind]map[Status]uint64{Anomaly: {}, Drift: {}}, Untold: map[Kind]map[Untold]uint64{Anomaly: {}, Drift: {}},
+		Alerts: map[Kind]map[Status]uint64{Anomaly: {}, Drift: {}, Silence: {}}, Untold: map[Kind]map[Untold]uint64{Anomaly: {}, Drift: {}},
 	}
 	for k, reasons := range reasonsUntold {
 		for _, why := range reasons {
@@ -74,6 +74,7 @@ type Worker struct {
 	// The state.
 	position  int64  // the next offset wanted; -1 before the first record of a worker without state
 	watermark int64  // event time that windows and cool-downs have reached, Unix nanoseconds
+	resumed   int64  // where it was when it last went on after a gap; see missed
 	since     int64  // alerts of records below it were told under another configuration,
 	before    string // of this hash
 	table
@@ -253,6 +254,9 @@ func (w *Worker) lookup(key []byte) (s series, ok bool) {
 	w.touch(s)
 	if s.points > 0 {
 		w.young.came(s.slot, w.sample.Time)
+	}
+	if s.disturbed {
+		w.heard(s)
 	}
 	s.last = max(s.last, w.sample.Time)
 	s.hits.hit(w.misses.age)

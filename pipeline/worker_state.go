@@ -15,10 +15,11 @@ const (
 	oldestWorker  = 4
 )
 
-// A state is whole, or says what has changed since another.
+// A state is whole, or says what has changed since another. Where silence is told, it has besides when the partition had records again.
 const (
 	whole   = 0
 	changed = 1
+	gaps    = 2 // added to one of these
 )
 
 // AppendBinary appends the whole state: its head, and each series in order of its key.
@@ -43,17 +44,23 @@ func (w *Worker) sorted(some iter.Seq[uint32]) []uint32 {
 // tailBytes is the size of what follows the series: their number.
 const tailBytes = 8
 
-// appendHead appends what a state has besides series: version, whether it is whole, position, watermark, since when its configuration
-// tells and which one told before, what the table counts, the keys that are gone since the state that it changes, what the
+// appendHead appends what a state has besides series: version, whether it is whole, position, watermark and when it last went on after a gap, since when
+// its configuration tells and which one told before, what the table counts, the keys that are gone since the state that it changes, what the
 // series have in common, and, where it is whole, the names of a series' parts.
 func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) ([]byte, error) {
 	kind := byte(changed)
 	if isWhole {
 		kind = whole
 	}
+	if w.config.Alert.Silence > 0 {
+		kind += gaps
+	}
 	b = append(b, workerVersion, kind)
 	b = appendInt(b, w.position)
 	b = appendInt(b, w.watermark)
+	if kind >= gaps {
+		b = appendInt(b, w.resumed)
+	}
 	b = appendInt(b, w.since)
 	b = appendText(b, w.before)
 	b = appendInt(b, int64(len(w.misses.counters)))
@@ -109,7 +116,7 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 		return r.err
 	case head[0] < oldestWorker || head[0] > workerVersion:
 		return fmt.Errorf("%w: version %d, want %d or %d", errState, head[0], oldestWorker, workerVersion)
-	case (head[1] == whole) != first || head[1] > changed:
+	case (head[1]%gaps == whole) != first || head[1] > changed+gaps:
 		return fmt.Errorf("%w: a state of kind %d where another is wanted", errState, head[1])
 	}
 	r.version = head[0]
@@ -118,6 +125,9 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 		r.fail("position %d after %d", position, w.position)
 	}
 	w.position, w.watermark = position, r.int()
+	if w.resumed = w.watermark; head[1] >= gaps {
+		w.resumed = r.int()
+	}
 	w.since, w.before = r.int(), r.text()
 	counters := r.take(r.count(1))
 	if len(counters) != sketchBytes(w.capacity) {
