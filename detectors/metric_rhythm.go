@@ -61,7 +61,7 @@ func (r *rhythm) window(row uint64) uint16 {
 	if !r.weekly || row < uint64(r.week) {
 		return horizon
 	}
-	return uint16(min(horizon, max(uint64(r.week), row-uint64(r.week)))) //nolint:gosec // at most horizon
+	return uint16(min(horizon, max(uint64(r.week), row-uint64(r.week))))
 }
 
 // rate is the weight of a point in the mean of its hour of the week, at most.
@@ -80,7 +80,7 @@ func (r *rhythm) learn(c *calendar, row uint64, hour int, x, departure, mean, fl
 		if !entered || c.visits(dayHours+hour) == 0 || !c.days() {
 			return
 		}
-		r.week = uint16(min(row, horizon)) //nolint:gosec // at most horizon
+		r.week = uint16(min(row, horizon))
 		r.misses = [2]float32{float32(mean), float32(mean)}
 		for i := range r.hourly {
 			r.hourly[i] = float32(mean)

@@ -51,7 +51,6 @@ func TestMetricAfterTheFirstWeekend(t *testing.T) {
 		{time.Minute, 100, 1, 1, .85, .95, .5, 4},
 	} {
 		t.Run(c.step.String(), func(t *testing.T) {
-			t.Parallel()
 			var total, told [2][3]float64 // by weekend, and what is left of the orders
 			wrong, weeks := 0.0, 0.0
 			for law := range shopNoise {
