@@ -49,7 +49,7 @@ const (
 	encoded        = 2       // times a whole state is held while it is written
 )
 
-// curves.json is what bench curves --runs 3 --json has measured, on a machine with two cores which Kafka and Redis shared.
+// curves.json is what bench curves --json has measured, on a machine with two cores which Kafka and Redis shared.
 //
 //go:embed curves.json
 var measured []byte
