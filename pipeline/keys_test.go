@@ -100,8 +100,8 @@ func TestKeysOfOneHash(t *testing.T) {
 		for id := range w.all {
 			w.remove(w.series(id))
 		}
-		if w.n != 0 || len(w.byHash) != 0 {
-			t.Errorf("%d series and %d hashes are left, want none", w.n, len(w.byHash))
+		if w.index.n != 0 {
+			t.Errorf("%d series are left, want none", w.index.n)
 		}
 	}
 	if n := w.slots.n; n != len(same) {

@@ -87,7 +87,7 @@ func (y *young) came(s *slot, at int64) {
 
 // Learning is how far the partition's series have come.
 func (w *Worker) Learning() Learning {
-	l := Learning{Series: w.n, Learning: len(w.young.series)}
+	l := Learning{Series: w.index.n, Learning: len(w.young.series)}
 	gap, shingle := w.young.gap, 0
 	if c := w.config.Window; c != nil {
 		gap = max(gap, float64(c.Every)) // a point is a window
@@ -136,7 +136,7 @@ const (
 
 // tellLearning says when a partition begins to learn, and when it has. The worker's turn is held.
 func (s *Stream) tellLearning(part *partition) {
-	young, all := float64(len(part.worker.young.series)), float64(part.worker.n)
+	young, all := float64(len(part.worker.young.series)), float64(part.worker.index.n)
 	s.o.Metrics.learning.WithLabelValues(part.labels...).Set(young)
 	switch {
 	case !part.learning && young > mostLearning*all && part.worker.young.n > 0:
@@ -145,6 +145,6 @@ func (s *Stream) tellLearning(part *partition) {
 		s.log.Info("learning: most series raise no alert yet", "partition", part.p.String(), "series", l.Series, "learning", l.Learning, "ready_about", l.Ready)
 	case part.learning && young < fewLearning*all:
 		part.learning = false
-		s.log.Info("learned: nearly all series can raise alerts", "partition", part.p.String(), "series", part.worker.n, "learning", int(young))
+		s.log.Info("learned: nearly all series can raise alerts", "partition", part.p.String(), "series", part.worker.index.n, "learning", int(young))
 	}
 }

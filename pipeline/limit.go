@@ -137,7 +137,7 @@ func (w *Worker) rateOf(s series) float64 {
 	r := w.config.Alert.FalseAlarms
 	share := r.Alarms * s.pace.mean / float64(r.Every)
 	if r.Partition {
-		share /= float64(w.n)
+		share /= float64(w.index.n)
 	}
 	return min(max(share, rarest), mostOf)
 }

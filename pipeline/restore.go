@@ -30,7 +30,7 @@ func (s *Stream) restore(ctx context.Context, p Partition, committed int64) (*Wo
 			s.log.Warn("the group has no committed offset: going on from the checkpoint, alerts since then may repeat",
 				"partition", p.String(), "offset", kept.offset)
 		}
-		s.log.Info("restored", "partition", p.String(), "checkpoint", kept.offset, "committed", committed, "series", w.n,
+		s.log.Info("restored", "partition", p.String(), "checkpoint", kept.offset, "committed", committed, "series", w.index.n,
 			"bytes", kept.whole+kept.changes, "seconds", time.Since(begin).Seconds())
 		s.o.Metrics.restores.WithLabelValues(s.name, "checkpoint").Inc()
 		return w, kept, kept.offset, nil

@@ -26,7 +26,7 @@ type slot struct {
 
 	// Of the table and of snapshots; no part of the state.
 	id        uint32 // its number
-	next      uint32 // series whose key has the same hash; of a slot without a series, the next such slot
+	next      uint32 // of a slot without a series, the next such slot
 	young     int32  // in table.young, or none
 	born      uint32 // generation in which it was made
 	dirty     uint32 // generation in which it changed last

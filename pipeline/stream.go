@@ -133,7 +133,7 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 	s.mu.Unlock()
 	s.checkRoom()
 	s.o.Metrics.checkpointAge.set(part.labels, time.Now())
-	s.o.Metrics.series.WithLabelValues(part.labels...).Set(float64(w.n))
+	s.o.Metrics.series.WithLabelValues(part.labels...).Set(float64(w.index.n))
 	s.o.Metrics.learning.WithLabelValues(part.labels...).Set(float64(len(w.young.series)))
 	return from, nil
 }
@@ -168,7 +168,7 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	messages := w.Process(records, committed)
 	if w.counts.Outcomes[NotAdmitted] > part.counted.Outcomes[NotAdmitted] && time.Since(part.warned) > warnEvery {
 		part.warned = time.Now()
-		s.log.Warn("keys find no room: the partition holds max_series or max_bytes", "partition", p.String(), "series", w.n, "bytes", w.bytes,
+		s.log.Warn("keys find no room: the partition holds max_series or max_bytes", "partition", p.String(), "series", w.index.n, "bytes", w.bytes,
 			"records", w.counts.Outcomes[NotAdmitted])
 	}
 	if n := w.counts.Outcomes[DeadLettered] - part.counted.Outcomes[DeadLettered]; n > 0 {
@@ -184,7 +184,7 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	m.add(s.name, &w.counts, &part.counted)
 	m.sums.moving.RUnlock()
 	m.addStages(s.name, &w.took)
-	m.series.WithLabelValues(part.labels...).Set(float64(w.n))
+	m.series.WithLabelValues(part.labels...).Set(float64(w.index.n))
 	s.tellLearning(part)
 	if w.watermark > math.MinInt64 {
 		m.watermark.WithLabelValues(part.labels...).Set(float64(w.watermark) / 1e9)

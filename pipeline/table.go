@@ -21,11 +21,10 @@ import (
 // that millions of series are nothing to the garbage collector.
 type table struct {
 	*plan
-	n         int // series
 	bytes     int64
 	seed      maphash.Seed
-	byHash    map[uint32]uint32 // the first series of those whose key has the hash; slot.next is the next
-	free      uint32            // the first slot that has none, or nobody
+	index     index  // of the series, by the hashes of their keys
+	free      uint32 // the first slot that has none, or nobody
 	slots     column[slot]
 	keys      keys
 	states    column[float64]       // where the stream's series are compact, their detector's
@@ -45,7 +44,7 @@ const nobody = math.MaxUint32
 
 func newTable(p *plan) table {
 	t := table{
-		plan: p, seed: maphash.MakeSeed(), byHash: map[uint32]uint32{}, free: nobody,
+		plan: p, seed: maphash.MakeSeed(), index: newIndex(), free: nobody,
 		slots: column[slot]{each: 1}, bodies: column[*body]{each: 1}, incidents: map[uint32]*incidents{},
 	}
 	if p.isCompact() {
@@ -71,16 +70,19 @@ func (t *table) of(s *slot) series {
 
 // find is the series of a key.
 func (t *table) find(key []byte) (s series, ok bool) {
-	id, ok := t.byHash[t.hashOf(key)]
-	for ok {
-		s := t.slots.at(id)
-		if string(t.keys.at(s.key)) == string(key) {
+	hash := t.hashOf(key)
+	for place := hash; ; place++ {
+		e := t.index.at(place)
+		if e == 0 {
+			return series{}, false
+		}
+		if e.hash() != hash {
+			continue
+		}
+		if s := t.slots.at(e.id()); string(t.keys.at(s.key)) == string(key) {
 			return t.of(s), true
 		}
-		id = s.next
-		ok = id != nobody
 	}
-	return series{}, false
 }
 
 func (t *table) hashOf(key []byte) uint32 { return uint32(maphash.Bytes(t.seed, key)) } //nolint:gosec // some of its bits
@@ -100,11 +102,7 @@ func (t *table) add(key []byte) series {
 	}
 	*t.slots.at(id) = slot{id: id, next: nobody, young: none, law: threshold.NewTail()}
 	t.keys.add(key, id, &t.slots)
-	hash := t.hashOf(key)
-	if first, ok := t.byHash[hash]; ok {
-		t.slots.at(id).next = first
-	}
-	t.byHash[hash] = id
+	t.index.add(t.hashOf(key), id)
 	if t.compact != nil {
 		clear(t.states.row(id))
 	} else {
@@ -112,7 +110,6 @@ func (t *table) add(key []byte) series {
 		b.owner = id
 		*t.bodies.at(id) = b
 	}
-	t.n++
 	t.bytes += t.sizeOf(len(key))
 	return t.series(id)
 }
@@ -120,19 +117,7 @@ func (t *table) add(key []byte) series {
 // remove takes s out of all but its seat. Its number is another's from the next add on.
 func (t *table) remove(s series) {
 	key := t.key(s.id)
-	hash := t.hashOf(key)
-	if first := t.byHash[hash]; first != s.id {
-		before := t.slots.at(first)
-		for before.next != s.id {
-			before = t.slots.at(before.next)
-		}
-		before.next = s.next
-	} else if s.next != nobody {
-		t.byHash[hash] = s.next
-	} else {
-		delete(t.byHash, hash)
-	}
-	t.n--
+	t.index.remove(t.hashOf(key), s.id)
 	t.bytes -= t.sizeOf(len(key))
 	t.keys.remove(s.key, &t.slots)
 	t.young.remove(s.slot, &t.slots)
@@ -200,11 +185,11 @@ func (t *table) sizeOf(n int) int64 { return t.seriesBytes + 2*int64(n) }
 
 // room says whether one more series, of a key of n bytes, is within the bounds.
 func (t *table) room(n int) bool {
-	return t.n < t.config.MaxSeries && t.bytes+t.sizeOf(n) <= t.config.MaxBytes
+	return t.index.n < t.config.MaxSeries && t.bytes+t.sizeOf(n) <= t.config.MaxBytes
 }
 
 // crowded says whether there is more than the bounds let in: they were wider under a configuration before.
-func (t *table) crowded() bool { return t.n > t.config.MaxSeries || t.bytes > t.config.MaxBytes }
+func (t *table) crowded() bool { return t.index.n > t.config.MaxSeries || t.bytes > t.config.MaxBytes }
 
 // deserves counts a new key's coming, and says whether it is to take the place of s.
 func (t *table) deserves(key []byte, s series) bool {

@@ -93,7 +93,7 @@ func (w *Worker) advance(t int64) {
 			w.touch(s)
 			in := s.closeWindow(start)
 			w.x = in.appendFields(w.x[:0], len(w.config.Decode.Values), w.config.Window)
-			if len(w.spare) < w.n {
+			if len(w.spare) < w.index.n {
 				w.spare = append(w.spare, in)
 			}
 			w.point(s, point{time: due.end, start: start, x: w.x})

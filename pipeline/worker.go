@@ -148,7 +148,7 @@ func newWorker(p *plan, partition Partition) *Worker {
 func (w *Worker) Position() int64 { return w.position }
 
 // Series is the number of keys held.
-func (w *Worker) Series() int { return w.n }
+func (w *Worker) Series() int { return w.index.n }
 
 // Counts is what was done so far; its maps are the worker's own.
 func (w *Worker) Counts() *Counts { return &w.counts }
@@ -290,7 +290,7 @@ func (w *Worker) evict(s series, why Eviction) {
 	w.leave()
 	w.remove(s)
 	w.counts.Evicted[why]++
-	if w.ghosts += len(s.windows); w.ghosts > 1000+w.n {
+	if w.ghosts += len(s.windows); w.ghosts > 1000+w.index.n {
 		w.sweep()
 	}
 }

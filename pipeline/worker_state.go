@@ -33,7 +33,7 @@ func (w *Worker) AppendBinary(b []byte) ([]byte, error) {
 			return nil, fmt.Errorf("state of series %q: %w", w.key(id), err)
 		}
 	}
-	return appendInt(b, int64(w.n)), nil
+	return appendInt(b, int64(w.index.n)), nil
 }
 
 // sorted are series in order of their keys.
