@@ -83,13 +83,13 @@ func (s *session) keep(o *owned, messages []pipeline.Message, epoch int32) {
 	o.fetched, o.position, o.epoch = true, position, epoch
 	s.tellRestored(o)
 	for _, m := range messages {
-		m, cut := fit(m)
+		m, cut := m.Fit()
 		if cut {
 			s.o.Metrics.cut.WithLabelValues(s.o.Stream).Inc()
 			s.log.Warn("cut a message that is larger than a broker takes", "topic", m.Topic, "partition", o.p.String(), "offset", m.Offset)
 		}
 		o.pending = append(o.pending, m)
-		o.bytes += size(m)
+		o.bytes += m.Size()
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -234,32 +233,6 @@ func TestRecordsBesideAnError(t *testing.T) {
 	}
 }
 
-// A message that a broker would refuse for its size is cut, or it would be refused for ever.
-func TestFit(t *testing.T) {
-	small := pipeline.Message{Topic: "t", Key: []byte("k"), Value: []byte("v")}
-	if got, cut := fit(small); cut || string(got.Value) != "v" {
-		t.Errorf("fit(small) = %v, %v", got, cut)
-	}
-	text := make([]byte, 5<<20)
-	origin := pipeline.Header{Key: "gonomaly.offset", Value: []byte("7")}
-	for name, m := range map[string]pipeline.Message{
-		"value":  {Value: text, Key: []byte("k"), Headers: []pipeline.Header{origin}},
-		"key":    {Value: []byte("v"), Key: text, Headers: []pipeline.Header{origin}},
-		"header": {Value: []byte("v"), Headers: []pipeline.Header{{Key: "x", Value: text}, origin}},
-	} {
-		got, cut := fit(m)
-		if !cut || size(got) > maxMessage+100 {
-			t.Errorf("%s: fit leaves %d bytes, cut %v", name, size(got), cut)
-		}
-		if cap(got.Value) > 2*maxMessage {
-			t.Errorf("%s: what was cut away is still held", name)
-		}
-		if n := len(got.Headers); n < 2 || got.Headers[n-1].Key != "gonomaly.cut" || string(got.Headers[n-1].Value) != fmt.Sprint(len(m.Value)) {
-			t.Errorf("%s: headers %v do not say that it was cut", name, got.Headers)
-		}
-	}
-}
-
 // Records that brokers have lost, fetches that fail, rights that are denied and messages that are cut are counted.
 func TestWhatGoesWrongIsCounted(t *testing.T) {
 	s := unconnected(t)
@@ -273,7 +246,7 @@ func TestWhatGoesWrongIsCounted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s.keep(s.get(at), []pipeline.Message{{Topic: alerts, Value: make([]byte, 2*maxMessage)}}, 0)
+	s.keep(s.get(at), []pipeline.Message{{Topic: alerts, Value: make([]byte, 2<<20)}}, 0)
 	for name, c := range map[string]*prometheus.CounterVec{"losses": s.o.Metrics.losses, "cut": s.o.Metrics.cut} {
 		if n := testutil.ToFloat64(c.WithLabelValues("s")); n != 1 {
 			t.Errorf("%s: %v, want 1", name, n)

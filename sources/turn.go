@@ -226,7 +226,7 @@ func (o *owned) keepFrom(offset int64) {
 	for _, m := range o.pending {
 		if m.Offset >= offset {
 			kept = append(kept, m)
-			o.bytes += size(m)
+			o.bytes += m.Size()
 		}
 	}
 	clear(o.pending[len(kept):])
