@@ -50,7 +50,7 @@ const (
 type member struct {
 	name, kind string
 	sink       Sink
-	letters    message.Publisher
+	letters    letters
 	breaker    *gobreaker.CircuitBreaker[struct{}]
 	health     *health
 	loops      *loops
@@ -60,7 +60,7 @@ type member struct {
 	pace       pace
 }
 
-func newMember(c *SinkConfig, sink Sink, letters message.Publisher, o *Options) *member {
+func newMember(c *SinkConfig, sink Sink, letters letters, o *Options) *member {
 	metrics := o.Metrics
 	m := &member{
 		name: c.ID(), kind: c.Kind, sink: sink, letters: letters, metrics: metrics, tracer: o.Tracer, log: o.Log.With("sink", c.ID()),
@@ -173,11 +173,7 @@ func (m *member) traced(b *batch, r *record, outcome string, cause error, attemp
 	if m.tracer == nil {
 		return pipeline.TraceContext{}
 	}
-	headers := make([]pipeline.Header, len(r.headers))
-	for i, h := range r.headers {
-		headers[i] = pipeline.Header(h)
-	}
-	trace, _ := pipeline.TraceOf(headers)
+	trace, _ := pipeline.TraceOf(r.pipelineHeaders())
 	m.tracer.Delivered(trace, tracing.Delivery{
 		Sink: m.name, Kind: m.kind, Partition: b.partition, Offset: r.offset, Outcome: outcome, Cause: cause, Attempts: attempts, Ended: now,
 	})
@@ -187,11 +183,9 @@ func (m *member) traced(b *batch, r *record, outcome string, cause error, attemp
 // setAside writes the next record of b to the dead-letter topic.
 func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause error) error {
 	r, attempts := &b.records[b.done], m.tracer.Attempts()
-	topic := deadLetterTopic(b.partition.Topic, m.name)
+	letter := deadLetter(b.partition, r, m.name, outcome, cause.Error())
 	err := m.retry(ctx, b.partition.Topic, "dead letters", func(ctx context.Context) error {
-		letter := deadLetter(b.partition, r, m.name, outcome, cause.Error())
-		letter.SetContext(ctx)
-		err := m.letters.Publish(topic, letter)
+		err := m.letters.write(ctx, &letter)
 		attempts.Made(err)
 		return err
 	})
@@ -199,7 +193,7 @@ func (m *member) setAside(ctx context.Context, b *batch, outcome string, cause e
 		return err
 	}
 	b.done++
-	m.log.Error("alert is set aside", "reason", outcome, "error", cause, "topic", topic)
+	m.log.Error("alert is set aside", "reason", outcome, "error", cause, "topic", letter.Topic)
 	m.metrics.deliveries.WithLabelValues(m.name, outcome).Inc()
 	m.traced(b, r, outcome, cause, attempts, time.Now())
 	return nil

@@ -71,26 +71,25 @@ func (b *batch) took(n int) {
 	}
 }
 
-// Metadata of a dead letter: its key, and behind headerPrefix the headers.
-const (
-	metaKey      = "key"
-	headerPrefix = "header."
-)
-
 // deadLetter makes of r what goes to the dead-letter topic: its bytes, key and headers as they were, and headers that say what
-// happened, named as those of the pipeline's dead letters.
-func deadLetter(p pipeline.Partition, r *record, sink, reason, detail string) *message.Message {
-	letter := message.NewMessage(fmt.Sprintf("%v/%d", p, r.offset), r.value)
-	letter.Metadata[metaKey] = string(r.key)
-	for _, h := range r.headers {
-		letter.Metadata[headerPrefix+h.Key] = string(h.Value)
-	}
-	for k, v := range map[string]string{
-		"reason": reason, "detail": detail, "sink": sink,
-		"topic": p.Topic, "partition": strconv.Itoa(int(p.ID)), "offset": strconv.FormatInt(r.offset, 10),
-		"timestamp": strconv.FormatInt(r.timestamp.UnixMilli(), 10),
+// happened, named as those of the pipeline's dead letters; cut where a broker would not take it.
+func deadLetter(p pipeline.Partition, r *record, sink, reason, detail string) pipeline.Message {
+	letter := pipeline.Message{Topic: deadLetterTopic(p.Topic, sink), Key: r.key, Value: r.value, Headers: r.pipelineHeaders()}
+	for _, h := range [...]struct{ key, value string }{
+		{"reason", reason}, {"detail", detail}, {"sink", sink},
+		{"topic", p.Topic}, {"partition", strconv.Itoa(int(p.ID))}, {"offset", strconv.FormatInt(r.offset, 10)},
+		{"timestamp", strconv.FormatInt(r.timestamp.UnixMilli(), 10)},
 	} {
-		letter.Metadata[headerPrefix+"gonomaly."+k] = v
+		letter.Headers = append(letter.Headers, pipeline.Header{Key: "gonomaly." + h.key, Value: []byte(h.value)})
 	}
+	letter, _ = letter.Fit()
 	return letter
+}
+
+func (r *record) pipelineHeaders() []pipeline.Header {
+	headers := make([]pipeline.Header, len(r.headers))
+	for i, h := range r.headers {
+		headers[i] = pipeline.Header(h)
+	}
+	return headers
 }

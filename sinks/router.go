@@ -63,15 +63,15 @@ func NewRouter(o Options) (*Router, error) {
 }
 
 func (r *Router) connect(o Options) error {
-	var letters message.Publisher = logPublisher{o.Log}
+	var letters letters = loggedLetters{o.Log}
 	if o.Channel == nil {
-		p, err := newPublisher(o.Kafka)
+		k, err := newKafkaLetters(o.Kafka)
 		if err != nil {
 			return fmt.Errorf("make dead-letter client: %w", err)
 		}
-		letters = p
+		letters = k
+		r.close = append(r.close, k)
 	}
-	r.close = append(r.close, letters)
 	for _, c := range o.Sinks {
 		if err := c.Check(); err != nil {
 			return fmt.Errorf("sink %s: %w", c.ID(), err)

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -236,6 +237,33 @@ func TestRefusedAndUnreadable(t *testing.T) {
 		if got := header(r, k); got != want {
 			t.Errorf("header %s is %q, want %q", k, got, want)
 		}
+	}
+}
+
+// A record that compression has let in is larger than a broker takes a dead letter: that is cut, and the alerts behind it are delivered.
+func TestUnreadableAndLarge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	large, err := kgo.NewClient(append(w.kafka, kgo.ProducerBatchMaxBytes(8<<20), kgo.ProducerBatchCompression(kgo.ZstdCompression()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer large.Close()
+	tags := []kgo.RecordHeader{{Key: "tag", Value: []byte("a")}, {Key: "tag", Value: []byte("b")}}
+	if err := large.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: make([]byte, 4<<20), Headers: tags}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.produce(20)
+	w.run("stdout")
+	w.eventually(func() bool {
+		return len(w.stdout.ids(t)) == 20 && testutil.ToFloat64(w.metrics.deliveries.WithLabelValues("stdout", unreadable)) == 1
+	})
+	letters := w.read(deadLetterTopic(topic, "stdout"), 0)
+	if len(letters) != 1 || header(letters[0], "gonomaly.cut") != fmt.Sprint(4<<20) || header(letters[0], "gonomaly.reason") != unreadable {
+		t.Fatalf("dead letters %v, want one that says that it was cut", letters)
+	}
+	if got := letters[0].Headers[:2]; letters[0].Key != nil || !slices.EqualFunc(got, tags, func(a, b kgo.RecordHeader) bool { return a.Key == b.Key && bytes.Equal(a.Value, b.Value) }) {
+		t.Errorf("key %q and headers %v, want none and %v, as the record has them", letters[0].Key, got, tags)
 	}
 }
 
