@@ -20,7 +20,10 @@ import (
 // process stands for the alerts topic. Without a sink alerts go to standard output. What cannot be decoded is counted, and the log says why. It returns when
 // everything is read and delivered, or when ctx is done; what is not delivered then is lost, for there is nothing durable about a file.
 func Play(ctx context.Context, c *config.Config, s config.Stream, input string, log *slog.Logger) (err error) {
-	reader, err := sources.OpenFile(input, s.Decode)
+	reader, err := sources.OpenFile(ctx, input, s.Decode)
+	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // stopped before there was anything
+	}
 	if err != nil {
 		return err
 	}

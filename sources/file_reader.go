@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -50,9 +51,11 @@ type FileReader struct {
 // Where Time names no field, a record's Timestamp is one second after that of the row before, from 2000-01-01T00:00:00Z on. Where it
 // names one, Timestamp is negative, which is none: a file has no clock to hold an event time against, so that MaxAhead does not apply. What
 // guards a file against a date that is off is the worker's bound on the jump of the watermark.
-func OpenFile(path string, d decode.Config) (*FileReader, error) {
+//
+// Standard input is read until ctx is done, whose error it then has.
+func OpenFile(ctx context.Context, path string, d decode.Config) (*FileReader, error) {
 	if path == stdin {
-		return NewFileReader("stdin", os.Stdin, d)
+		return NewFileReader("stdin", newInterruptible(ctx, os.Stdin), d)
 	}
 	f, err := os.Open(filepath.Clean(path))
 	if err != nil {

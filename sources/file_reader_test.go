@@ -74,7 +74,7 @@ func TestFileErrorsNameFileAndLine(t *testing.T) {
 			t.Errorf("reading %.20q: %v, want %s", c.in, err, want)
 		}
 	}
-	if _, err := OpenFile(filepath.Join(t.TempDir(), "none.csv"), decode.Config{}); !os.IsNotExist(err) {
+	if _, err := OpenFile(t.Context(), filepath.Join(t.TempDir(), "none.csv"), decode.Config{}); !os.IsNotExist(err) {
 		t.Errorf("OpenFile of a missing file: %v, want it to say so", err)
 	}
 }
@@ -101,7 +101,7 @@ func TestFileHeaderAndProgress(t *testing.T) {
 	if err := os.WriteFile(path, []byte(in), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r, err := OpenFile(path, decode.Config{})
+	r, err := OpenFile(t.Context(), path, decode.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

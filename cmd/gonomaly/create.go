@@ -77,7 +77,7 @@ GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
 // look samples a file if there is one of that name, else a topic, which it returns too.
 func look(ctx context.Context, from string, opts kafka.Options) (g sample.Guess, topic string, err error) {
 	if _, err := os.Stat(from); err == nil || from == "-" || strings.ContainsAny(from, `/\`) {
-		g, err = sample.File(from, sample.Rows)
+		g, err = sample.File(ctx, from, sample.Rows)
 		return g, "", err
 	}
 	if g, err = sample.Topic(ctx, opts, from, sample.Rows, sampleWait); err != nil {

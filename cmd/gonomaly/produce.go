@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -45,7 +46,7 @@ go to one partition, in order.`,
 			if err != nil {
 				return err
 			}
-			events, failed, err := eventsOf(input, fleet)
+			events, failed, err := eventsOf(c.Context(), input, fleet)
 			if err != nil {
 				return err
 			}
@@ -91,7 +92,7 @@ func checkProduce(p *generate.Producer, input string) error {
 }
 
 // eventsOf are the events of a file or of a fleet, and what kept them from the file's end.
-func eventsOf(input string, c generate.FleetConfig) (events iter.Seq[generate.Event], failed func() error, err error) {
+func eventsOf(ctx context.Context, input string, c generate.FleetConfig) (events iter.Seq[generate.Event], failed func() error, err error) {
 	if input == "" {
 		fleet, err := generate.NewFleet(c)
 		if err != nil {
@@ -99,7 +100,7 @@ func eventsOf(input string, c generate.FleetConfig) (events iter.Seq[generate.Ev
 		}
 		return fleet.Events(), func() error { return nil }, nil
 	}
-	file, err := sources.OpenFile(input, decode.Config{})
+	file, err := sources.OpenFile(ctx, input, decode.Config{})
 	if err != nil {
 		return nil, nil, err
 	}

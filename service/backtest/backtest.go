@@ -100,7 +100,7 @@ func Run(ctx context.Context, o Options) ([]File, error) {
 // play takes one file through a stream of its own.
 func play(ctx context.Context, o Options, f *File, alerts *output, progress func(rows, done, size int64)) (err error) {
 	settings := o.Stream.Config
-	reader, err := sources.OpenFile(f.Path, settings.Decode)
+	reader, err := sources.OpenFile(ctx, f.Path, settings.Decode)
 	if err != nil {
 		return err
 	}

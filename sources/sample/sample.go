@@ -4,6 +4,7 @@
 package sample
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,8 +35,8 @@ type Guess struct {
 }
 
 // File looks at up to n records of a file as sources.OpenFile reads it, or of standard input for "-".
-func File(path string, n int) (_ Guess, err error) {
-	r, err := sources.OpenFile(path, decode.Config{})
+func File(ctx context.Context, path string, n int) (_ Guess, err error) {
+	r, err := sources.OpenFile(ctx, path, decode.Config{})
 	if err != nil {
 		return Guess{}, fmt.Errorf("sample: %w", err)
 	}

@@ -71,7 +71,7 @@ func TestFileGuesses(t *testing.T) {
 				in += fmt.Sprintf(c.in+"%[8]s", i, i/3, i%3, i%28+1, i/3%2, i/6, hole, "\n", gap)
 			}
 			c.want.Format, c.want.Rows = "json", 60
-			got, err := File(write(t, in), Rows)
+			got, err := File(t.Context(), write(t, in), Rows)
 			if err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("File: %v\n got %+v\nwant %+v", err, got, c.want)
 			}
@@ -95,7 +95,7 @@ func TestFileOfAFleet(t *testing.T) {
 			in.Write(e.Value)
 			in.WriteByte('\n')
 		}
-		got, err := File(write(t, in.String()), Rows)
+		got, err := File(t.Context(), write(t, in.String()), Rows)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,17 +120,17 @@ func TestFileErrors(t *testing.T) {
 		"no JSON objects and no CSV with a header":                                                  "{1,2\n{3,4\n",
 	} {
 		path := write(t, in)
-		if _, err := File(path, Rows); err == nil || !strings.HasPrefix(err.Error(), "sample "+path) && !strings.HasPrefix(err.Error(), "sample: "+path) || !strings.HasSuffix(err.Error(), want) {
+		if _, err := File(t.Context(), path, Rows); err == nil || !strings.HasPrefix(err.Error(), "sample "+path) && !strings.HasPrefix(err.Error(), "sample: "+path) || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("File of %q: %v, want the path and %s", in, err, want)
 		}
 	}
-	if _, err := File(filepath.Join(t.TempDir(), "none"), Rows); err == nil {
+	if _, err := File(t.Context(), filepath.Join(t.TempDir(), "none"), Rows); err == nil {
 		t.Error("File of nothing: no error")
 	}
 }
 
 func TestBadRecordsAreTold(t *testing.T) {
-	got, err := File(write(t, "{\"v\":1}\n{\"v\":2\nnull\n{\"v\":3}\n"), Rows)
+	got, err := File(t.Context(), write(t, "{\"v\":1}\n{\"v\":2\nnull\n{\"v\":3}\n"), Rows)
 	if err != nil || got.Rows != 2 || !slices.Contains(got.Notes, "2 of 4 records are not json: they would be dead letters") {
 		t.Errorf("File: %+v, %v", got, err)
 	}
@@ -155,7 +155,7 @@ func TestFileFindsCounters(t *testing.T) {
 	if err := os.WriteFile(path, []byte(in), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, err := File(path, Rows)
+	got, err := File(t.Context(), path, Rows)
 	if want := []string{"requests only grows: if it is a counter, say counter: true beside kind: metric"}; err != nil || !slices.Equal(got.Notes, want) {
 		t.Errorf("notes %q, %v, want %q", got.Notes, err, want)
 	}
