@@ -49,7 +49,7 @@ type extras struct {
 	monitors []drift.Monitor // see plan.monitored
 	windows  []*window       // open ones, by start
 	past     []float64       // with window.last: its last samples, oldest first, one after the other
-	before   []float64       // with rate: the sample before this one
+	before   []float64       // with rate: the newest sample
 }
 
 // noExtras are those of all series of a stream that has none. Nothing is ever written to them.

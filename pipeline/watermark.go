@@ -34,10 +34,12 @@ func (w *Worker) aggregate(s series) Outcome {
 		s.windows = append(s.windows, in)
 		w.closeAt(end, s.body)
 	}
-	in.add(w.sample.Values, s.before, c)
-	if w.needRate {
-		s.before = append(s.before[:0], w.sample.Values...)
+	if !w.needRate || w.sample.Time < s.last { // what a counter grew by until a sample that comes late is in that of the one after it
+		in.add(w.sample.Values, nil, c)
+		return Aggregated
 	}
+	in.add(w.sample.Values, s.before, c)
+	s.before = append(s.before[:0], w.sample.Values...)
 	return Aggregated
 }
 

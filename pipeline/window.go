@@ -132,7 +132,7 @@ func (w *window) begin(start int64) {
 	clear(w.increase)
 }
 
-// add takes a sample in. before is the series' sample before it, nil for its first: a counter's increase spans windows.
+// add takes a sample in. before is the series' sample before it, whose counters grow to its, or nil: a counter's increase spans windows.
 func (w *window) add(values, before []float64, c *WindowConfig) {
 	w.count++
 	if before != nil {
