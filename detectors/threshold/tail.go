@@ -133,10 +133,7 @@ func (t *Tail) byLaw(u float64) float64 {
 // Ordinary says whether u lies where nine points in ten do. Their Decades are at most 1, and Learn makes no difference between them.
 func (t *Tail) Ordinary(u float64) bool { return u <= float64(t.t) }
 
-// P returns the estimated probability of a point with at least u decades, in (0, 1].
-func (t *Tail) P(u float64) float64 { return math.Exp(-math.Ln10 * t.Decades(u)) }
-
-// At returns the u for which P is p, in (0, 1]: for a rate of false alarms p it is the limit.
+// At returns the u that a share p of the points reaches, in (0, 1]: for a rate of false alarms p it is the limit.
 func (t *Tail) At(p float64) float64 {
 	d := -math.Log10(max(p, minP))
 	if d <= base {

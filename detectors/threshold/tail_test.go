@@ -9,6 +9,9 @@ import (
 	"github.com/gonomaly/gonomaly/detectors"
 )
 
+// P is the estimated probability of a point with at least u decades, in (0, 1].
+func (t *Tail) P(u float64) float64 { return math.Exp(-math.Ln10 * t.Decades(u)) }
+
 // decades is the nominal law of a deviation z from a normal expectation.
 func decades(z float64) float64 {
 	z = math.Abs(z)
