@@ -22,12 +22,14 @@ func (s *session) fold(ctx context.Context, one share) error {
 		return nil
 	}
 	first, last := *f.Records[0], *f.Records[len(f.Records)-1] // the records themselves are given back as they are processed
-	wanted := max(o.position, o.from)
-	if wanted < 0 && o.committed > 0 { // the state is rebuilt from a log whose start nobody could tell when it was taken over
+	s.mu.Lock()                                                // a commit may be under way beside it
+	wanted, committed := max(o.position, o.from), o.committed
+	s.mu.Unlock()
+	if wanted < 0 && committed > 0 { // the state is rebuilt from a log whose start nobody could tell when it was taken over
 		wanted = 0
 	}
 	if wanted >= 0 && first.Offset > wanted && f.LogStartOffset > wanted {
-		s.gap(o.p, wanted, first.Offset, o.committed)
+		s.gap(o.p, wanted, first.Offset, committed)
 	}
 	var newest time.Time
 	for records := f.Records; len(records) > 0; {
