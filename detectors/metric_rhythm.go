@@ -29,9 +29,10 @@ const (
 )
 
 // weight is how many times larger departures are on average than at an hour of the week: nights and weekends are quiet, and what is odd then
-// is small beside what is not at noon.
+// is small beside what is not at noon. Where the week does not matter, only hours at which next to nothing happens are told from others: what is less
+// than apart times as small counts as it is.
 func (r *rhythm) weight(hour int) float64 {
-	if !r.weekly {
+	if r.week == 0 {
 		return 1
 	}
 	var ofHours, ofDays float64
@@ -41,14 +42,17 @@ func (r *rhythm) weight(hour int) float64 {
 	for _, times := range r.daily {
 		ofDays += float64(times)
 	}
-	all, own := ofHours/dayHours*ofDays/weekDays, r.size(hour)
+	all, own, least := ofHours/dayHours*ofDays/weekDays, r.size(hour), 1./apart
+	if !r.weekly {
+		own, least = apart*own, 1
+	}
 	switch {
 	case all == 0:
 		return 1
 	case all >= apart*own:
 		return apart
 	}
-	return max(all/own, 1./apart)
+	return max(all/own, least)
 }
 
 // size is the mean size of departures at an hour of the week.

@@ -155,6 +155,30 @@ func (s *shop) disturbed(hours int, factor float64) bool {
 	return false
 }
 
+// Where nobody comes at night, five at three o'clock are odd, though at noon they are not.
+func TestMetricQuietNight(t *testing.T) {
+	for _, peak := range []float64{2, 4, 8} {
+		for seed := range uint64(3) {
+			d := newMetric(t)
+			r := rand.New(rand.NewPCG(seed, 1))
+			start := time.Date(2026, 8, 31, 0, 0, 0, 0, time.UTC)
+			at := start
+			for ; at.Before(start.AddDate(0, 0, 10*7)) || at.Hour() != 3; at = at.Add(time.Hour) {
+				x := 0.0
+				if hour := float64(at.Hour()); hour >= 7 {
+					x = poisson(r, peak*math.Pow(math.Sin(math.Pi*(hour-4)/24), 2))
+				}
+				p := Point{Time: at.UnixNano(), X: []float64{x}}
+				d.Score(p)
+				d.Learn(p)
+			}
+			if score, _ := d.Score(Point{Time: at.UnixNano(), X: []float64{5}}); score < d.ScoreAt(-math.Log10(asked)) {
+				t.Errorf("seed %d: where up to %v come an hour, five at night score %v", seed, peak, score)
+			}
+		}
+	}
+}
+
 // Of orders none is expected to be fewer than none, and of what may be below zero that is.
 func TestMetricBandOfCounts(t *testing.T) {
 	for _, c := range []struct{ origin, least float64 }{{0, 0}, {1000, 996}, {-2, -10}} {
