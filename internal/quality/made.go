@@ -181,7 +181,12 @@ func madeRowSet(name string, number uint64) *labelled {
 }
 
 // askMade measures the two default kinds on what is made here.
-func askMade(ctx context.Context, r *Report) error { return r.made(ctx, madeSeeds, madeRows) }
+func askMade(ctx context.Context, r *Report) error {
+	if err := r.made(ctx, madeSeeds, madeRows); err != nil {
+		return err
+	}
+	return r.faultySensors(ctx, faultRuns)
+}
 
 // made asks so many draws of each law, whose series have so many rows.
 func (r *Report) made(ctx context.Context, seeds uint64, long int) error {
