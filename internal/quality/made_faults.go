@@ -108,7 +108,7 @@ func (r *Report) faultySensors(ctx context.Context, runs int) error {
 					if err := ctx.Err(); err != nil {
 						return err
 					}
-					s := faultyRun(law, fault, uint64(n)) //nolint:gosec // not negative
+					s := faultyRun(law, fault, uint64(n))
 					alerts, err := s.alerts(c)
 					if err != nil {
 						return err
