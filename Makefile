@@ -105,7 +105,7 @@ pictures: $(JARS)/.complete ## draw the dashboards and gonomaly top anew into do
 	$(TEST) -tags pictures -run 'TestPictures$$' -v -count=1 -timeout 30m ./internal/boards
 
 monitoring: ## check and test what config/monitoring holds: rules, routes, dashboards; with promtool and amtool
-	cd config/monitoring && promtool check config prometheus.yml && promtool test rules alert_rules_test.yml && amtool check-config alertmanager.yml
+	cd config/monitoring && promtool check config prometheus.yml && promtool test rules alert_rules_test.yml alert_rules_week_test.yml && amtool check-config alertmanager.yml
 	cd config/monitoring && for route in "page severity=critical team=platform" "ticket severity=warning team=platform" "data severity=warning team=data" \
 	  "security severity=warning team=security"; do \
 	  set -- $$route; amtool config routes test --config.file=alertmanager.yml --verify.receivers="$$@" 2> /dev/null || exit 1; \

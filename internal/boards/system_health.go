@@ -59,7 +59,7 @@ func systemHealth() board {
 				queries: one(`max by (stream) (gonomaly_time_lag_seconds{stream})`, "{{stream}}"),
 			},
 			{
-				title: "Records received", unit: "rps", alert: "GonomalyNoScores",
+				title: "Records received", unit: "rps", alert: "GonomalyNoRecords",
 				says:    "Records taken from the topics. Zero with lag: see the loop and the fetch errors. Zero without lag: nobody produces.",
 				queries: one(`sum by (stream) (rate(gonomaly_records_received_total{stream}[rate]))`, "{{stream}}"),
 			},
