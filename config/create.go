@@ -98,7 +98,7 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
 		Kafka, Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Silence, Example string
-	}{guess, o.Kafka, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), silence(kind, interval), example}); err != nil {
+	}{guess, o.Kafka, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), silence(kind, interval, guess.Rest), example}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil
@@ -172,18 +172,31 @@ func coolDown(interval time.Duration) string {
 		return "75 points"
 	}
 	d := min(points*interval, max(12*time.Hour, 6*interval))
-	if d = d.Round(time.Millisecond); d > time.Minute {
-		d = d.Round(time.Second)
+	return pipeline.Span{Time: d.Round(step(d))}.Plain()
+}
+
+// silence is the time that ten windows of requests take, and twice the longest that a series of the sample rested: by night, or as those with
+// few records do. A series of few records is given more. Of other kinds nobody is told unasked.
+func silence(kind string, interval, rest time.Duration) string {
+	if kind != "requests" {
+		return ""
+	}
+	d := max(10*max(requestsWindow, min(interval, maxInterval)), 2*min(rest, maxInterval))
+	if s := step(d); d%s != 0 {
+		d += s - d%s
 	}
 	return pipeline.Span{Time: d}.Plain()
 }
 
-// silence is the time that ten windows of requests take; a series of few records is given more. Of other kinds nobody is told unasked.
-func silence(kind string, interval time.Duration) string {
-	if kind != "requests" {
-		return ""
+// step is the finest unit in which people would say d: about a tenth of it.
+func step(d time.Duration) time.Duration {
+	step := time.Millisecond
+	for _, s := range []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour} {
+		if s <= d/10 {
+			step = s
+		}
 	}
-	return pipeline.Span{Time: 10 * max(requestsWindow, min(interval, maxInterval)).Round(time.Second)}.Plain()
+	return step
 }
 
 var plainWord = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)

@@ -82,11 +82,11 @@ func TestCoolDown(t *testing.T) {
 		0:                       "75 points",
 		30 * time.Minute:        "12h", // 24 points, not 75
 		time.Minute:             "1h15m",
-		9 * time.Minute:         "11h15m",
+		9 * time.Minute:         "11h", // 675 min
 		time.Hour:               "12h",
 		100 * time.Millisecond:  "7.5s",
 		time.Second:             "1m15s",
-		6368 * time.Millisecond: "7m58s", // 477.6 s
+		6368 * time.Millisecond: "8m", // 477.6 s
 		24 * time.Hour:          "144h",
 	} {
 		if got := coolDown(interval); got != want {
@@ -116,6 +116,22 @@ func TestSilenceOfRequests(t *testing.T) {
 			if c, err := Parse("created", text, nothing); err != nil || c.Streams[0].Alert.Silence != want {
 				t.Errorf("%s with an event every %v: %v, want the silence %v in\n%s", kind, interval, err, want, text)
 			}
+		}
+	}
+}
+
+// Nobody is told of each night's rest, nor to the second.
+func TestSilenceIsLongerThanRests(t *testing.T) {
+	for rest, want := range map[time.Duration]string{
+		time.Minute:                     "10m",
+		5*time.Minute + time.Second:     "11m", // twice that is 10m2s
+		170 * time.Minute:               "5h45m",
+		9*time.Hour + time.Millisecond:  "19h",
+		20000 * time.Hour:               "2000h",
+		17*time.Minute + 59*time.Second: "36m",
+	} {
+		if got := silence("requests", time.Minute, rest); got != want {
+			t.Errorf("silence where a series rested for %v = %q, want %q", rest, got, want)
 		}
 	}
 }

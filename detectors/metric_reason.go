@@ -23,7 +23,8 @@ func (f *metricField) reason(l *look) string {
 	case ch.kind == ofValue && ch.scale == 1:
 		return "no such value is known, the nearest is " + f.nearestKnown(best, l)
 	case ch.kind == ofValue:
-		return fmt.Sprintf("the mean of the last %d points is new, the nearest known is %s", ch.scale, f.nearestKnown(best, l))
+		return fmt.Sprintf("the mean of the last %d points, %s, is new, the nearest known is %s",
+			ch.scale, short(l.feature[best]+f.origin), f.nearestKnown(best, l))
 	case ch.kind == ofDeparture && ch.scale == 1:
 		return fmt.Sprintf("it departs from the usual for this hour by %s, the nearest known departure is %s", amount, f.nearestKnown(best, l))
 	case ch.kind == ofDeparture:

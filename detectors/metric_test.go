@@ -154,8 +154,8 @@ func TestMetricReason(t *testing.T) {
 	f := &d.fields[0]
 	for c, want := range [channels]string{
 		"no such value is known, the nearest is 199",
-		"the mean of the last 4 points is new, the nearest known is ",
-		"the mean of the last 16 points is new, the nearest known is ",
+		"the mean of the last 4 points, " + short(250+f.origin) + ", is new, the nearest known is ",
+		"the mean of the last 16 points, " + short(250+f.origin) + ", is new, the nearest known is ",
 		"it departs from the usual for this hour by 250, the nearest known departure is ",
 		"the last 4 points depart from the usual for their hours by 250 on average, the nearest known is ",
 		"the last 16 points depart from the usual for their hours by 250 on average, the nearest known is ",

@@ -183,13 +183,19 @@ func short(x float64) string {
 	return strconv.FormatFloat(rounded, 'f', -1, 64)
 }
 
-// share says how many ordinary points are as surprising, in decades.
+// share says how many ordinary points are as surprising, in decades: with two digits, for more of it is not known.
 func share(surprise float64) string {
 	switch {
 	case surprise >= 9:
 		return "less than 1 ordinary point in a billion"
 	case surprise >= 6:
-		return "about 1 ordinary point in " + short(math.Pow(10, surprise-6)) + " million"
+		return "about 1 ordinary point in " + short(twoDigits(math.Pow(10, surprise-6))) + " million"
 	}
-	return "about 1 ordinary point in " + strconv.FormatFloat(math.Round(math.Pow(10, surprise)), 'f', 0, 64)
+	return "about 1 ordinary point in " + short(twoDigits(math.Round(math.Pow(10, surprise))))
+}
+
+// twoDigits rounds x, which is 1 or more, to two significant digits.
+func twoDigits(x float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(x))-1)
+	return math.Round(x/unit) * unit
 }

@@ -30,6 +30,7 @@ type Guess struct {
 	NumbersAsStrings bool
 
 	Interval time.Duration // median time between two records of a series; 0 where there are no two
+	Rest     time.Duration // the longest
 	Rows     int           // records looked at
 	Notes    []string      // for a person: what was left out or is not certain
 }
@@ -122,7 +123,7 @@ func guess(rows []row) (Guess, error) {
 		return Guess{}, fmt.Errorf("no numeric field in %d records", len(rows))
 	}
 	groups := t.groups(g.Key)
-	g.Interval = interval(times, groups)
+	g.Interval, g.Rest = intervals(times, groups)
 	for _, c := range t.columns {
 		if slices.Contains(g.Values, c.path) && c.isCounter(groups) {
 			g.note("%s only grows: if it is a counter, say counter: true beside kind: metric", c.path)

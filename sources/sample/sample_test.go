@@ -70,12 +70,27 @@ func TestFileGuesses(t *testing.T) {
 				}
 				in += fmt.Sprintf(c.in+"%[8]s", i, i/3, i%3, i%28+1, i/3%2, i/6, hole, "\n", gap)
 			}
-			c.want.Format, c.want.Rows = "json", 60
+			c.want.Format, c.want.Rows, c.want.Rest = "json", 60, c.want.Interval
 			got, err := File(t.Context(), write(t, in), Rows)
 			if err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("File: %v\n got %+v\nwant %+v", err, got, c.want)
 			}
 		})
+	}
+}
+
+// The longest that a series rested, of one whose records come all ten seconds and of one that has a few, is known beside the median.
+func TestRest(t *testing.T) {
+	in := ""
+	for i := range 360 {
+		in += fmt.Sprintf(`{"host":"busy","ts":%d,"v":1}`+"\n", 1767225600+10*i)
+		if i == 3 || i == 9 || i == 300 {
+			in += fmt.Sprintf(`{"host":"calm","ts":%d,"v":1}`+"\n", 1767225600+10*i)
+		}
+	}
+	got, err := File(write(t, in), Rows)
+	if err != nil || got.Interval != 10*time.Second || got.Rest != 2910*time.Second {
+		t.Errorf("interval %v, rest %v, %v, want 10s and the 48m30s from the 9th to the 300th ten seconds", got.Interval, got.Rest, err)
 	}
 }
 

@@ -137,8 +137,8 @@ func parseTime(c cell, how decode.Time) (nanos int64, ok bool) {
 	return 0, false
 }
 
-// interval is the median of the positive differences between a record's time and that of the one before it in its group.
-func interval(times []int64, groups []string) time.Duration {
+// intervals are the median and the longest of the positive differences between a record's time and that of the one before it in its group.
+func intervals(times []int64, groups []string) (median, longest time.Duration) {
 	last := map[string]int64{}
 	var steps []int64
 	for i, at := range times {
@@ -148,8 +148,8 @@ func interval(times []int64, groups []string) time.Duration {
 		last[groups[i]] = at
 	}
 	if len(steps) == 0 {
-		return 0
+		return 0, 0
 	}
 	slices.Sort(steps)
-	return time.Duration(steps[len(steps)/2])
+	return time.Duration(steps[len(steps)/2]), time.Duration(steps[len(steps)-1])
 }
