@@ -30,7 +30,7 @@ type Guess struct {
 	NumbersAsStrings bool
 
 	Interval time.Duration // median time between two records of a series; 0 where there are no two
-	Rest     time.Duration // the longest
+	Rest     time.Duration // the longest, but for one in a thousand
 	Rows     int           // records looked at
 	Notes    []string      // for a person: what was left out or is not certain
 }

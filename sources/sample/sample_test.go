@@ -79,10 +79,17 @@ func TestFileGuesses(t *testing.T) {
 	}
 }
 
-// The longest that a series rested, of one whose records come all ten seconds and of one that has a few, is known beside the median.
+// The longest that a series rested, of one whose records come all ten seconds and of one that has a few, is known beside the median. What has no
+// time, from the first record on, and one that is years off are no rests.
 func TestRest(t *testing.T) {
-	in := ""
-	for i := range 360 {
+	in := `{"host":"busy","ts":null,"v":1}` + "\n"
+	for i := range 1100 {
+		switch i {
+		case 7:
+			in += `{"host":"calm","ts":"soon","v":1}` + "\n"
+		case 305:
+			in += `{"host":"calm","ts":1893456000,"v":1}` + "\n"
+		}
 		in += fmt.Sprintf(`{"host":"busy","ts":%d,"v":1}`+"\n", 1767225600+10*i)
 		if i == 3 || i == 9 || i == 300 {
 			in += fmt.Sprintf(`{"host":"calm","ts":%d,"v":1}`+"\n", 1767225600+10*i)
