@@ -103,7 +103,14 @@ func summarize(w io.Writer, files []backtest.File, out string) error {
 		if f.Misread != "" {
 			misread = "; times seem to be read in a wrong unit: " + f.Misread
 		}
-		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s%s%s\n", f.Path, f.Rows, f.Points, f.Alerts, learning, refused, misread); err != nil {
+		besides := ""
+		if f.Drifts > 0 {
+			besides += fmt.Sprintf(", %d drifts", f.Drifts)
+		}
+		if f.Silent > 0 {
+			besides += fmt.Sprintf(", %d silences", f.Silent)
+		}
+		if _, err := fmt.Fprintf(w, "%s: %d rows, %d points, %d alerts%s%s%s%s\n", f.Path, f.Rows, f.Points, f.Alerts, besides, learning, refused, misread); err != nil {
 			return err
 		}
 		rows += f.Rows

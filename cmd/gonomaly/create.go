@@ -33,8 +33,8 @@ func newCreate() *cobra.Command {
 
 With --from it looks at the first records of a file (CSV, JSON lines, gzipped or not) or of a topic, and fills in where time, key and
 values stand. Where the topic's brokers want TLS or a password, --kafka names a file with the section kafka of a configuration, which is
-taken over: gonomaly schema config has its keys. The file printed takes brokers, Redis, topic, group, alerts topic and instance from KAFKA_BROKERS, REDIS_ADDR, GONOMALY_TOPIC,
-GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
+taken over: gonomaly schema config has its keys. The file printed takes brokers, Redis, topic, group, alerts topic and instance from
+KAFKA_BROKERS, REDIS_ADDR, GONOMALY_TOPIC, GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,
 		Example: `  gonomaly create metrics > gonomaly.yaml
   gonomaly create metrics --from orders > gonomaly.yaml          a topic
   gonomaly create metrics --from orders --kafka kafka.yaml       where brokers want TLS or a password

@@ -4,6 +4,7 @@ package backtest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,6 +48,8 @@ type File struct {
 	Rows    int64
 	Points  int
 	Alerts  int    // that opened or escalated an incident
+	Drifts  int    // that were told
+	Silent  int    // silences that were told
 	Refused int    // rows that could not be decoded
 	Why     string // the first of them was refused
 	Misread string // of an event time that seems to be read in a wrong unit, or ""
@@ -128,6 +131,7 @@ func play(ctx context.Context, o Options, f *File, alerts *output, progress func
 			for i := range messages {
 				if m := &messages[i]; m.Topic == stream.Outputs()[0] {
 					alerts.line(m.Value)
+					f.count(m.Value)
 				} else {
 					f.refuse(m)
 				}
@@ -151,6 +155,21 @@ func play(ctx context.Context, o Options, f *File, alerts *output, progress func
 // topic stands for the file in its alerts.
 func (f *File) topic() string {
 	return strings.TrimSuffix(f.Name, extension(f.Path)) + extension(f.Path)
+}
+
+// count counts an alert that opens something else than an incident of scores, which have a row of their own.
+func (f *File) count(alert []byte) {
+	var a struct{ Data pipeline.Alert }
+	if err := json.Unmarshal(alert, &a); err != nil {
+		panic("an alert that cannot be read: " + err.Error())
+	}
+	switch {
+	case a.Data.Status != pipeline.Open:
+	case a.Data.Kind == pipeline.Drift:
+		f.Drifts++
+	case a.Data.Kind == pipeline.Silence:
+		f.Silent++
+	}
 }
 
 // refuse counts a row that became a dead letter.

@@ -110,6 +110,15 @@ func TestScores(t *testing.T) {
 					t.Errorf("%s has %d rows and %d points, want %d and %d", f.Name, f.Rows, f.Points, len(rows), points-c.points*len(keys))
 				}
 				told := r.alerts(filepath.Base(f.Path), pipeline.Open, pipeline.Update)
+				opened := map[pipeline.Kind]int{}
+				for _, a := range told {
+					if a.Status == pipeline.Open {
+						opened[a.Kind]++
+					}
+				}
+				if f.Drifts != opened[pipeline.Drift] || f.Silent != opened[pipeline.Silence] {
+					t.Errorf("%s has %d drifts and %d silences, want those of %v", f.Name, f.Drifts, f.Silent, opened)
+				}
 				told = slices.DeleteFunc(told, func(a pipeline.Alert) bool { return a.Kind != pipeline.Anomaly })
 				checkAlerts(t, scores, told)
 				checkUntold(t, scores)
