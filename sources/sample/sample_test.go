@@ -95,7 +95,7 @@ func TestRest(t *testing.T) {
 			in += fmt.Sprintf(`{"host":"calm","ts":%d,"v":1}`+"\n", 1767225600+10*i)
 		}
 	}
-	got, err := File(write(t, in), Rows)
+	got, err := File(t.Context(), write(t, in), Rows)
 	if err != nil || got.Interval != 10*time.Second || got.Rest != 2910*time.Second {
 		t.Errorf("interval %v, rest %v, %v, want 10s and the 48m30s from the 9th to the 300th ten seconds", got.Interval, got.Rest, err)
 	}
