@@ -57,9 +57,6 @@ func (r *rows) learnMoments(x []float64, rate float64) {
 		}
 		row = row[i+1:]
 	}
-	if r.n < 100 || r.n%refactor == 0 {
-		r.refactor(ridge * rate)
-	}
 }
 
 // leastFactor is less than any number on the factor's diagonal.

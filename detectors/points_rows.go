@@ -143,6 +143,7 @@ func humble(decades float64) float64 {
 func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) {
 	r.seen++
 	memory := float64(c.Memory)
+	leaks := false
 	if r.n >= untotalled {
 		r.past.learn(g.decades, r.seen)
 		odd := r.seen > unguarded && r.total.z(g.total) > guard
@@ -154,7 +155,7 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 		if lasts {
 			memory = min(memory, float64(c.Lasting))
 		}
-		if odd && !lasts && uniform(random) > leak {
+		if leaks = odd && !lasts; leaks && uniform(random) > leak {
 			r.glimpse(g)
 			return
 		}
@@ -169,6 +170,10 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 	r.n++
 	rate := max(1/memory, 1/float64(r.n))
 	r.learnMoments(x, rate)
+	// A field that begins to move is far out by the factor, and has all points guarded against; of those so few leak that it would be so for thousands.
+	if r.n < 100 || r.n%refactor == 0 || leaks {
+		r.refactor(ridge * rate)
+	}
 	r.remember(rate, random)
 }
 

@@ -245,6 +245,28 @@ func TestPointsGuard(t *testing.T) {
 	}
 }
 
+// Fields that were always 0 and now and then are 1, from some point on, as pixels near a margin are, keep most points from being learned for some
+// hundreds, and not for thousands.
+func TestPointsFieldsThatBeginToMove(t *testing.T) {
+	const fields, still, begin = 8, 4, 1000
+	d := newPoints(t, fields)
+	r := rand.New(rand.NewPCG(11, 0))
+	points := gauss(begin+1500, fields, 0, r)
+	for i, p := range points {
+		for j := range still {
+			if p.X[j] = 0; i >= begin && r.Float64() < 0.05 {
+				p.X[j] = 1
+			}
+		}
+	}
+	learn(d, points[:begin+500])
+	before := d.rows.n
+	learn(d, points[begin+500:])
+	if learned := d.rows.n - before; learned < 600 {
+		t.Errorf("of 1000 points in which they move, after 500 such, %d are learned, want most", learned)
+	}
+}
+
 // Scores do not depend on units: powers of two are exact in floats.
 func TestPointsIgnoreUnits(t *testing.T) {
 	a, b := newPoints(t, 2), newPoints(t, 2)
