@@ -12,7 +12,7 @@ type entry uint64
 
 func newEntry(hash, id uint32) entry { return entry(hash)<<32 | entry(id+1) }
 
-func (e entry) hash() uint32 { return uint32(e >> 32) } //nolint:gosec // the upper half
+func (e entry) hash() uint32 { return uint32(e >> 32) }
 
 func (e entry) id() uint32 { return uint32(e) - 1 } //nolint:gosec // the lower half
 
