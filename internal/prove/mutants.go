@@ -150,7 +150,7 @@ var mutants = []mutant{
 		`now.Sub(since) > after`,
 		`now.Sub(since) >= 0`},
 	{"10", "say nothing of a gap", "sources/fetch.go",
-		`		s.gap(o.p, wanted, first.Offset, o.committed)
+		`		s.gap(o.p, wanted, first.Offset, committed)
 `,
 		``},
 	{"10", "call a compacted log a gap", "sources/fetch.go",
@@ -281,7 +281,7 @@ var mutants = []mutant{
 	{"more", "garbage is held", "sources/memory.go",
 		`total - value(2) - value(3) + min(value(4), value(2))`,
 		`total`},
-	{"more", "the rest of a cut message is held", "sources/write.go",
+	{"more", "the rest of a cut message is held", "pipeline/fit.go",
 		`bytes.Clone(m.Value[:len(m.Value)-over])`,
 		`bytes.TrimRight(m.Value[:len(m.Value)-over], "")`},
 }
