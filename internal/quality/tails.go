@@ -261,7 +261,7 @@ func askTailsOfData(ctx context.Context, r *Report) error {
 	for _, f := range nab {
 		kinds[0] = append(kinds[0], f.labelled())
 	}
-	r.Text("The same of ordinary points of real data, whose law changes and whose points depend on one another, all files together; a file's first 1,000 points are not counted.\n")
+	r.Text("The same of ordinary points of real data, whose law changes and whose points depend on one another, all files together; a file's first 1,000 points are not counted, nor is what goes on of an alarm that began in a labelled anomaly, for as long as that.\n")
 	var rows [][]string
 	for _, kind := range slices.Sorted(maps.Keys(detectors.Kinds)) {
 		r.progress("tails: scores of %s", kind)
@@ -288,15 +288,26 @@ func askTailsOfData(ctx context.Context, r *Report) error {
 	return nil
 }
 
-// alarms counts those among the rows that nobody calls an anomaly.
+// alarms counts those among the rows that nobody calls an anomaly. What goes on of one that began in an anomaly, for as many rows as that has, is
+// none of them, and no row.
 func (s *labelled) alarms(kind string, decades float64) (n, of int, err error) {
 	d, err := newScored(kind, len(s.x[0]))
 	if err != nil {
 		return 0, 0, err
 	}
+	goesOn, odd, since := false, 0, 0 // an alarm; rows of the last anomaly, and after it
 	for i, x := range s.x {
 		fired, ok := d.next(detectors.Point{Time: s.time(i), X: x}, decades)
-		if i < 1000 || !ok || s.y[i] {
+		switch {
+		case !s.y[i]:
+			since++
+		case i == 0 || !s.y[i-1]:
+			odd, since = 1, 0
+		default:
+			odd++
+		}
+		goesOn = fired && (goesOn || s.y[i]) && since <= odd
+		if i < 1000 || !ok || s.y[i] || goesOn {
 			continue
 		}
 		of++
