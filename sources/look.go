@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -66,6 +67,13 @@ func (l *looking) isSilent(broker int32) bool {
 	return l.silent[broker]
 }
 
+// forget forgets brokers that lead nothing any more: nobody asks them again, and no scrape is to go by their silence.
+func (l *looking) forget(leaders map[int32][]*owned) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.DeleteFunc(l.silent, func(broker int32, _ bool) bool { return leaders[broker] == nil })
+}
+
 func (l *looking) note(broker int32, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -94,7 +102,9 @@ func (s *session) look(ctx context.Context, scrape bool) {
 		asking, cancel := context.WithTimeout(inner, listTimeout)
 		defer cancel()
 		var all sync.WaitGroup
-		for leader, owned := range s.byLeader() {
+		leaders := s.byLeader()
+		l.forget(leaders)
+		for leader, owned := range leaders {
 			if !scrape || !l.isSilent(leader) {
 				all.Go(func() { l.note(leader, s.lookAt(asking, leader, owned)) })
 			}
