@@ -4,7 +4,6 @@ package backtest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -159,15 +158,15 @@ func (f *File) topic() string {
 
 // count counts an alert that opens something else than an incident of scores, which have a row of their own.
 func (f *File) count(alert []byte) {
-	var a struct{ Data pipeline.Alert }
-	if err := json.Unmarshal(alert, &a); err != nil {
-		panic("an alert that cannot be read: " + err.Error())
+	a, err := pipeline.ParseAlert(alert)
+	if err != nil {
+		panic("an alert of our own: " + err.Error())
 	}
 	switch {
-	case a.Data.Status != pipeline.Open:
-	case a.Data.Kind == pipeline.Drift:
+	case a.Status != pipeline.Open:
+	case a.Kind == pipeline.Drift:
 		f.Drifts++
-	case a.Data.Kind == pipeline.Silence:
+	case a.Kind == pipeline.Silence:
 		f.Silent++
 	}
 }
