@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/gonomaly/gonomaly/pipeline"
 )
 
 // faultLaws are noises of sensors that share a load and have inertia, from none to an autocorrelation of inertia.
@@ -100,31 +102,37 @@ func (r *Report) faultySensors(ctx context.Context, runs int) error {
 			if err != nil {
 				return err
 			}
-			var calm events
-			row := []string{l.name, kind, ""}
-			for fault := noFault; fault < len(sensorFaults); fault++ {
-				var e events
-				for n := range runs {
-					if err := ctx.Err(); err != nil {
-						return err
-					}
-					s := faultyRun(law, fault, uint64(n))
-					alerts, err := s.alerts(c)
-					if err != nil {
-						return err
-					}
-					e.add(s.y, alerts)
-				}
-				if fault == noFault {
-					calm = e
-					continue
+			calm, err := faultsFound(ctx, c, law, noFault, runs)
+			if err != nil {
+				return err
+			}
+			row := []string{l.name, kind, fmt.Sprintf("%.2f", calm.rate())}
+			for fault := range sensorFaults {
+				e, err := faultsFound(ctx, c, law, fault, runs)
+				if err != nil {
+					return err
 				}
 				row = append(row, fmt.Sprint(e.found))
 			}
-			row[2] = fmt.Sprintf("%.2f", calm.rate())
 			rows = append(rows, row)
 		}
 	}
 	r.Table(header, rows)
 	return nil
+}
+
+// faultsFound plays runs of a law with a fault, or without one.
+func faultsFound(ctx context.Context, c *pipeline.Config, law, fault, runs int) (e events, err error) {
+	for n := range runs {
+		if err := ctx.Err(); err != nil {
+			return e, err
+		}
+		s := faultyRun(law, fault, uint64(n))
+		alerts, err := s.alerts(c)
+		if err != nil {
+			return e, err
+		}
+		e.add(s.y, alerts)
+	}
+	return e, nil
 }
