@@ -7,9 +7,10 @@ import "math"
 // It thins itself out: when it is full, the closest two become one. A value is forgotten when it was not near any newer one for a
 // horizon, or earlier where values are said to have a life: then each visit buys them so many points.
 type memory struct {
-	value  [remembered + 1]float32 // ascending; the last one is room for a value before two of the others become one
-	used   [remembered + 1]uint16  // last row that came near, modulo 2^16
-	visits [remembered + 1]uint8   // saturates; beyond horizon/life visits are not told apart
+	value  [remembered]float32 // ascending
+	least  float32             // where all are there no two are closer; 0 where that is not known; no part of the state
+	used   [remembered]uint16  // last row that came near, modulo 2^16
+	visits [remembered]uint8   // saturates; beyond horizon/life visits are not told apart
 	n      uint8
 	next   uint8 // index of the entry whose age was looked at last
 }
@@ -61,37 +62,82 @@ func (m *memory) learn(at int, x, floor float64, row uint64, window uint16, life
 	m.age(now, window, life)
 }
 
+// insert puts x into its place i. Where there is no room, the closest two of all values become one, x among them: that whose other neighbour is
+// farther stays, an end always does. It inherits the visits of both, and the later use.
 func (m *memory) insert(i int, x float32, now uint16) {
+	if m.n == remembered {
+		low := m.closest(i, x)
+		gone, kept := low, low+1
+		if low == 0 || low+1 < remembered && m.gap(low+1, i, x) < m.gap(low-1, i, x) {
+			gone, kept = kept, gone
+		}
+		if gone == i || kept == i { // the other one is number low without x
+			if kept == i {
+				m.value[low] = x
+			}
+			m.used[low], m.visits[low] = now, saturate(m.visits[low], 1)
+			return
+		}
+		if i < low {
+			gone, kept = gone-1, kept-1
+		} else {
+			i--
+		}
+		if now-m.used[gone] < now-m.used[kept] {
+			m.used[kept] = m.used[gone]
+		}
+		m.visits[kept] = saturate(m.visits[kept], m.visits[gone])
+		m.forget(gone)
+	} else {
+		m.least = 0
+	}
 	n := int(m.n)
 	copy(m.value[i+1:n+1], m.value[i:n])
 	copy(m.used[i+1:n+1], m.used[i:n])
 	copy(m.visits[i+1:n+1], m.visits[i:n])
 	m.value[i], m.used[i], m.visits[i] = x, now, 1
 	m.n++
-	if m.n > remembered {
-		m.thin(now)
-	}
 }
 
-// thin makes one of the closest two values: the one whose other neighbour is farther stays, an end always does. It inherits the visits of
-// both, and the later use.
-func (m *memory) thin(now uint16) {
-	n := int(m.n)
-	closest, low := float32(math.Inf(1)), 0
-	for i, v := range m.value[1:n] {
-		if gap := v - m.value[i]; gap < closest {
-			closest, low = gap, i
+// closest returns the number of the lower of the closest two values, counted with x among them at its place i. Mostly that is x or the one below
+// it: as there was no room before, the others lie about as far apart as can be.
+func (m *memory) closest(i int, x float32) (low int) {
+	below, above := float32(math.Inf(1)), float32(math.Inf(1))
+	if i > 0 {
+		below = m.gap(i-1, i, x)
+	}
+	if i < remembered {
+		above = m.gap(i, i, x)
+	}
+	if min(below, above) < m.least {
+		if below <= above {
+			return i - 1
+		}
+		return i
+	}
+	least, next := float32(math.Inf(1)), float32(math.Inf(1))
+	for j := range remembered {
+		if gap := m.gap(j, i, x); gap < least {
+			least, next, low = gap, least, j
+		} else if gap < next {
+			next = gap
 		}
 	}
-	gone, kept := low, low+1
-	if low == 0 || low+1 < n-1 && m.value[low+2]-m.value[low+1] < m.value[low]-m.value[low-1] {
-		gone, kept = kept, gone
+	m.least = next
+	return low
+}
+
+// gap is how far value number j is from the next, counted with x among them at its place i.
+func (m *memory) gap(j, i int, x float32) float32 {
+	switch {
+	case j == i:
+		return m.value[i] - x
+	case j+1 == i:
+		return x - m.value[j]
+	case j > i:
+		j--
 	}
-	if now-m.used[gone] < now-m.used[kept] {
-		m.used[kept] = m.used[gone]
-	}
-	m.visits[kept] = saturate(m.visits[kept], m.visits[gone])
-	m.forget(gone)
+	return m.value[j+1] - m.value[j]
 }
 
 // age looks at one entry, the next in turn, and forgets it where its time is over. The last two stay.

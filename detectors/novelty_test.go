@@ -1,7 +1,9 @@
 package detectors
 
 import (
+	"bytes"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -60,6 +62,39 @@ func TestMemoryThins(t *testing.T) {
 		}
 		if i := slices.Index(m.visits[:m.n], 2); i < 0 {
 			t.Errorf("%s: the visits of the two were not added up", c.name)
+		}
+	}
+}
+
+// Whether a memory knows how close its values are or looks at all of them, it keeps the same ones.
+func TestMemoryJoins(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		next func(*rand.Rand, float64) float64
+	}{
+		{"noise", func(r *rand.Rand, _ float64) float64 { return r.NormFloat64() }},
+		{"ties", func(r *rand.Rand, _ float64) float64 { return float64(r.IntN(200)) }},
+		{"a walk", func(r *rand.Rand, x float64) float64 { return x + r.NormFloat64() }},
+		{"heavy tails", func(r *rand.Rand, _ float64) float64 { return 1 / (r.Float64() - 0.5) }},
+	} {
+		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same values each time
+		var quick, slow memory
+		x, known := 0.0, 0
+		for row := range uint64(50_000) {
+			x = c.next(random, x)
+			for _, m := range []*memory{&quick, &slow} {
+				m.learn(m.place(x), x, 0.01, row, horizon, 1000)
+			}
+			slow.least = 0
+			if quick.least > 0 {
+				known++
+			}
+			if !bytes.Equal(quick.append(nil), slow.append(nil)) {
+				t.Fatalf("%s, row %d: %v remembered, want %v", c.name, row, quick.held(), slow.held())
+			}
+		}
+		if known < 25_000 {
+			t.Errorf("%s: only for %d of 50,000 rows it is known how close the values are", c.name, known)
 		}
 	}
 }
