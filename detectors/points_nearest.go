@@ -18,21 +18,19 @@ func (r *rows) nearest() float64 {
 	n := r.size()
 	var sum logSum
 	for set := range min(n, sets) {
-		distances := r.distances(set)
-		best := distances[0]
-		for _, v := range distances[1 : (n-set+sets-1)/sets] {
-			if v < best {
-				best = v
-			}
+		d := r.distances(set)
+		for i := (n - set + sets - 1) / sets; i < setPoints; i++ {
+			d[i] = math.MaxUint32 // nothing is remembered there
 		}
-		sum.add(min(float64(best), math.MaxFloat32) + 0.001)
+		best := min(d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]) // without branches, as a loop would not be
+		sum.add(min(float64(math.Float32frombits(best)), math.MaxFloat32) + 0.001)
 	}
 	return sum.total() / float64(min(n, sets))
 }
 
-// distances returns the distance to each point of a set.
-func (r *rows) distances(set int) [setPoints]float32 {
-	var s0, s1, s2, s3, s4, s5, s6, s7 uint32 // in registers, as an array would not be; the bits of floats that are not negative order as they do
+// distances returns the bits of the distance to each point of a set: those of floats that are not negative order as they do.
+func (r *rows) distances(set int) [setPoints]uint32 {
+	var s0, s1, s2, s3, s4, s5, s6, s7 uint32 // in registers, as an array would not be
 	values := r.sample[set*len(r.x)*setPoints:]
 	weights := r.weight[:len(r.x)]
 	for j, x := range r.x {
@@ -47,10 +45,7 @@ func (r *rows) distances(set int) [setPoints]float32 {
 		s6 = max(s6, absBits((x-q[6])*w))
 		s7 = max(s7, absBits((x-q[7])*w))
 	}
-	return [setPoints]float32{
-		math.Float32frombits(s0), math.Float32frombits(s1), math.Float32frombits(s2), math.Float32frombits(s3),
-		math.Float32frombits(s4), math.Float32frombits(s5), math.Float32frombits(s6), math.Float32frombits(s7),
-	}
+	return [...]uint32{s0, s1, s2, s3, s4, s5, s6, s7}
 }
 
 func absBits(x float32) uint32 { return math.Float32bits(x) &^ (1 << 31) }

@@ -65,8 +65,9 @@ func (r *rows) splitNearest(parts []float64) {
 		}
 		at, least := r.at(set+best*sets), distances[best]
 		for j, x := range r.x {
-			if distance := (x - r.sample[at+j*setPoints]) * r.weight[j]; absBits(distance) == math.Float32bits(least) {
-				parts[j] += min(float64(least), math.MaxFloat32) / (min(float64(least), math.MaxFloat32) + 0.001)
+			if distance := (x - r.sample[at+j*setPoints]) * r.weight[j]; absBits(distance) == least {
+				far := min(float64(math.Float32frombits(least)), math.MaxFloat32)
+				parts[j] += far / (far + 0.001)
 				break
 			}
 		}

@@ -64,13 +64,17 @@ func (s *shifts) surprise(j int, x float64) (decades float64, scale int) {
 		variance := max(d.variance, floor)
 		tau := max(length, 2*variance/max(d.steps, math.SmallestNonzeroFloat64))
 		nu := max(1, points/(4*tau)-1)
-		if raw := (nu + 1) / 2 * math.Log10(1+now*now/(variance*nu)); raw > s.raw[j] {
+		half, square := (nu+1)/2, now*now/(variance*nu)
+		if half*square*math.Log10E <= s.raw[j] {
+			continue // its logarithm is less: one of those takes longer than all the rest
+		}
+		if raw := half * math.Log10(1+square); raw > s.raw[j] {
 			s.raw[j], scale = raw, k
 		}
 	}
 	seen := float64(min(s.n, horizon))
 	n := max(seen, float64(youngPoints*len(s.fields))*(1-seen/horizon))
-	if decades = s.raw[j]; decades > math.Log10(n/(excursionsKept+1)) { // below, no past corrects it
+	if decades = s.raw[j]; decades > 1 && decades > math.Log10(n/(excursionsKept+1)) { // below, no past corrects it
 		decades = min(decades, f.past.surprise(decades, n))
 	}
 	return decades, scale
