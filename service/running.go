@@ -149,40 +149,57 @@ func newEnv(c *config.Config, reg prometheus.Registerer) (sinks.Env, error) {
 	return env, nil
 }
 
-// newRunning makes all parts and starts none.
+// newRunning makes all parts and starts none. Where one cannot be made, those that hold something are closed.
 func newRunning(c *config.Config, o Options, m *metrics, reg *prometheus.Registry) (*running, error) {
 	r := &running{o: o, metrics: m, told: recent.New(time.Now().UTC()), failed: make(chan error, 1)}
-	var err error
+	if err := r.make(c, reg); err != nil {
+		return nil, errors.Join(err, r.discard())
+	}
+	return r, nil
+}
+
+// make makes the router last: it closes by itself what it holds.
+func (r *running) make(c *config.Config, reg *prometheus.Registry) (err error) {
 	if r.env, err = newEnv(c, reg); err != nil {
-		return nil, err
+		return err
 	}
 	r.tracer, err = tracing.New(tracing.Options{
-		Config: c.Tracing, Env: o.Env, Version: o.Build.Version, Instance: c.Instance, Metrics: m.tracing, Log: o.Log,
+		Config: c.Tracing, Env: r.o.Env, Version: r.o.Build.Version, Instance: c.Instance, Metrics: r.metrics.tracing, Log: r.o.Log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	switch c.Checkpoints.Store {
 	case config.StoreRedis:
-		r.checkpoints = checkpoint.NewRedis(r.env.Redis, c.Redis.KeyPrefix, reg, o.Log)
+		r.checkpoints = checkpoint.NewRedis(r.env.Redis, c.Redis.KeyPrefix, reg, r.o.Log)
 	case config.StoreFile:
-		if r.checkpoints, err = checkpoint.NewFile(c.Checkpoints.Directory, reg, o.Log); err != nil {
-			return nil, err
+		if r.checkpoints, err = checkpoint.NewFile(c.Checkpoints.Directory, reg, r.o.Log); err != nil {
+			return err
 		}
 	default:
-		r.checkpoints = checkpoint.NewMemory(reg, o.Log)
+		r.checkpoints = checkpoint.NewMemory(reg, r.o.Log)
 	}
 	for _, s := range c.Streams {
 		p, err := r.newPath(c, s)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		r.streams = append(r.streams, p)
 	}
-	if r.router, err = r.newCarrier(c); err != nil {
-		return nil, err
+	if err := r.metrics.certify(c); err != nil {
+		return err
 	}
-	return r, nil
+	r.router, err = r.newCarrier(c)
+	return err
+}
+
+// discard closes what make has opened of parts that were never started.
+func (r *running) discard() error {
+	err := r.tracer.Close(context.Background()) // no span waits
+	if r.env.Redis != nil {
+		err = errors.Join(err, r.env.Redis.Close())
+	}
+	return err
 }
 
 func (r *running) start(ctx context.Context) {

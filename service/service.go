@@ -61,9 +61,6 @@ func New(o Options) (*Service, error) {
 	if s.running, err = newRunning(c, s.o, s.metrics, reg); err != nil {
 		return nil, err
 	}
-	if err := s.metrics.certify(c); err != nil {
-		return nil, err
-	}
 	s.metrics.loaded(c)
 	return s, nil
 }
