@@ -91,6 +91,8 @@ func TestExitCodes(t *testing.T) {
 		{"validate", exitUsage, "which file?"},
 		{"run", exitUsage, "which configuration?"},
 		{"run -c " + good + " --stream other --input -", exitUsage, "want one of metrics"},
+		{"run -c " + good + " --stream metrics", exitUsage, "--stream is for --input"},
+		{"run -c " + good + " --listen :0 --input " + missing, exitUsage, "--listen is not for --input"},
 		{"run -c " + good + " --input " + missing, exitFailed, "no such file"},
 		{"run -c " + bad, exitFailed, bad + ":1:"},
 		{"run -c " + missing, exitFailed, "no such file"},
@@ -273,6 +275,18 @@ func TestRunInput(t *testing.T) {
 	if code, _, errs := run(t, "run", "-c", misspelt, "--input", taxi); code != exitFailed || !strings.Contains(errs, "valeu is missing") ||
 		strings.Count(errs, "set aside") != 1 || !strings.Contains(errs, "no record could be decoded") {
 		t.Errorf("of a misspelt field: exit %d: %s", code, errs)
+	}
+}
+
+// With a file, too, as much is logged as the configuration says.
+func TestRunInputLogs(t *testing.T) {
+	const settings = "streams: [{name: s, topics: [t], decode: {values: [x]}, detectors: [{kind: ewma}]}]\n"
+	file := write(t, "data.csv", "x\n1\n2\n")
+	for level, want := range map[string]bool{"info": true, "warn": false} {
+		config := write(t, "g.yaml", "log: {level: "+level+"}\n"+settings)
+		if code, _, errs := run(t, "run", "-c", config, "--input", file); code != exitGood || strings.Contains(errs, `"msg":"read"`) != want {
+			t.Errorf("with level %s: exit %d: %s", level, code, errs)
+		}
 	}
 }
 

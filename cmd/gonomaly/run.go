@@ -37,8 +37,13 @@ standard output where there is none.`,
   tail -f app.jsonl | gonomaly run -c gonomaly.yaml --input -      without Kafka`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if file == "" {
+			switch {
+			case file == "":
 				return usageError{errors.New("which configuration? Name it with -c FILE")}
+			case input == "" && stream != "":
+				return usageError{errors.New("--stream is for --input: from Kafka all streams of the configuration are run")}
+			case input != "" && listen != "":
+				return usageError{errors.New("--listen is not for --input: there is no HTTP port then")}
 			}
 			level := new(slog.LevelVar)
 			log := slog.New(slog.NewJSONHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
@@ -50,7 +55,7 @@ standard output where there is none.`,
 				defer func() { err = errors.Join(err, stop()) }()
 			}
 			if input != "" {
-				return play(c.Context(), file, stream, input, log)
+				return play(c.Context(), file, stream, input, level, log)
 			}
 			limitMemory(log)
 			b := readBuild()
@@ -99,7 +104,7 @@ func limitMemory(log *slog.Logger) {
 	}
 }
 
-func play(ctx context.Context, file, stream, input string, log *slog.Logger) error {
+func play(ctx context.Context, file, stream, input string, level *slog.LevelVar, log *slog.Logger) error {
 	c, err := config.Load(file)
 	if err != nil {
 		return err
@@ -107,6 +112,9 @@ func play(ctx context.Context, file, stream, input string, log *slog.Logger) err
 	s, err := streamOf(c, stream)
 	if err != nil {
 		return usageError{err}
+	}
+	if err := level.UnmarshalText([]byte(c.Log.Level)); err != nil {
+		return err
 	}
 	return service.Play(ctx, c, s, input, log)
 }
