@@ -120,6 +120,13 @@ func TestExitCodes(t *testing.T) {
 		{"produce --topic t --events 1 --keys 0", exitUsage, "machines is 0"},
 		{"produce --topic t --events 1 --brokers nonsense", exitUsage, "brokers[0] is nonsense"},
 		{"produce --topic t --input " + missing, exitFailed, "no such file"},
+		{"plan -c " + good, exitUsage, "of what, and how much?"},
+		{"plan -c " + good + " --rate 1 --keys 1 --curves " + missing, exitFailed, "no such file"},
+		{"plan -c " + good + " --rate 1 --keys 1 --stream other", exitUsage, "--stream is other"},
+		{"plan -c " + good + " --rate -1 --keys -1", exitUsage, "--rate is -1"},
+		{"plan -c " + good + " --rate inf --keys 1", exitUsage, "--rate is +Inf"},
+		{"plan -c " + good + " --rate 1e300 --keys 1", exitUsage, "--rate is 1e+300"},
+		{"plan -c " + good + " --rate 1 --keys 1 --partitions -1", exitUsage, "--partitions is -1"},
 		{"healthcheck --address 127.0.0.1:1", exitFailed, "refused"},
 	} {
 		t.Run(c.args, func(t *testing.T) {

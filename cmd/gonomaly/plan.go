@@ -34,13 +34,8 @@ How far the model can be trusted stands in docs/capacity.md.`,
 			if file == "" || l.Rate == 0 || l.Keys == 0 {
 				return usageError{errors.New("of what, and how much? Say -c FILE, --rate and --keys")}
 			}
-			for name, value := range map[string]float64{"--rate": l.Rate, "--keys": float64(l.Keys), "--bytes": float64(l.Bytes), "--cores": float64(l.Cores)} {
-				if !(value > 0) {
-					return usageError{&invalid.Value{Name: name, Value: value, Want: "> 0"}}
-				}
-			}
-			if l.Partitions < 0 {
-				return usageError{&invalid.Value{Name: "--partitions", Value: l.Partitions, Want: "0 or more"}}
+			if err := checkLoad(l); err != nil {
+				return usageError{err}
 			}
 			loaded, err := config.Load(file)
 			if err != nil {
@@ -87,6 +82,25 @@ How far the model can be trusted stands in docs/capacity.md.`,
 	f.StringVar(&curves, "curves", "", "`FILE` that gonomaly bench curves --json has written, on your machine")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+// mostLoad is more of anything than there is: beyond it the model's numbers are none.
+const mostLoad = 1e12
+
+// checkLoad says what is wrong with the flags.
+func checkLoad(l bench.Load) error {
+	for _, f := range []struct {
+		name  string
+		value float64
+	}{{"--rate", l.Rate}, {"--keys", float64(l.Keys)}, {"--bytes", float64(l.Bytes)}, {"--cores", float64(l.Cores)}} {
+		if !(f.value > 0 && f.value <= mostLoad) {
+			return &invalid.Value{Name: f.name, Value: f.value, Want: fmt.Sprintf("> 0 and at most %g", mostLoad)}
+		}
+	}
+	if l.Partitions < 0 || float64(l.Partitions) > mostLoad {
+		return &invalid.Value{Name: "--partitions", Value: l.Partitions, Want: fmt.Sprintf("0 to %g", mostLoad)}
+	}
+	return nil
 }
 
 func printPlan(w io.Writer, demands []bench.Demand, l bench.Load) error {

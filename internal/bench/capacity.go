@@ -259,8 +259,8 @@ func (d Demand) Lines(l Load) [][2]string {
 	return [][2]string{
 		{"load", fmt.Sprintf("%s events/s of %s bytes, %s keys", short(l.Rate), short(float64(l.Bytes)), short(float64(l.Keys)))},
 		{"CPU", fmt.Sprintf("%s µs an event: %s cores, of which 60 %% are used", short(d.CPU), short(d.Cores))},
-		{"processes", fmt.Sprintf("%d, of %d cores each", d.Processes, l.Cores)},
-		{"partitions", fmt.Sprintf("%d or more: one bears %s events/s", d.Partitions, short(d.Most))},
+		{"processes", fmt.Sprintf("%s, of %d cores each", short(float64(d.Processes)), l.Cores)},
+		{"partitions", fmt.Sprintf("%s or more: one bears %s events/s", short(float64(d.Partitions)), short(d.Most))},
 		{"memory", fmt.Sprintf("%s a process; %s bytes a series", size(d.Memory), short(float64(d.Series)))},
 		{"Redis", fmt.Sprintf("at most %s kept, %s/s written, before compression", size(d.Stored), size(d.Written))},
 		{"Kafka", fmt.Sprintf("%s/s read, before compression; %s false alarms/s; %s transactions/s", size(d.Read), short(d.Alarms), short(d.Commits))},
