@@ -9,15 +9,38 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	code := bounded(ctx, os.Stderr, func() int { return execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) })
 	stop()
 	os.Exit(code)
+}
+
+// endTime is how long a command may take to end once it is told to: what run promises. A read of a named pipe to which nobody writes, such as
+// -c <(…) may be, ends with no context.
+const endTime = 10 * time.Second
+
+// bounded is the exit code of a command, or exitFailed when it has not ended within endTime of ctx.
+func bounded(ctx context.Context, errs io.Writer, command func() int) int {
+	ended := make(chan int, 1)
+	go func() { ended <- command() }()
+	select {
+	case code := <-ended:
+		return code
+	case <-ctx.Done():
+	}
+	select {
+	case code := <-ended:
+		return code
+	case <-time.After(endTime):
+		_, _ = fmt.Fprintf(errs, "gonomaly: interrupted, and not everything has ended within %v\n", endTime)
+		return exitFailed
+	}
 }
 
 // Exit codes.

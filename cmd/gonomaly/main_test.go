@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/gonomaly/gonomaly/sources/embedded"
 	"github.com/gonomaly/gonomaly/sources/generate"
@@ -325,6 +327,37 @@ func TestInterrupted(t *testing.T) {
 	var o, e bytes.Buffer
 	if code := execute(ctx, []string{"demo", "--for", "1h"}, nil, &o, &e); code != exitFailed || !strings.Contains(e.String(), "interrupted") {
 		t.Errorf("exit %d, want %d: %s", code, exitFailed, e.String())
+	}
+}
+
+// A command that is told to end does so, even if what it waits for never comes; and one that ends by itself has the time that it needs.
+func TestBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		takes time.Duration // to end once it is told to
+		after time.Duration // the command ends
+		code  int
+	}{
+		"at once": {0, 0, 7},
+		"in time": {endTime - time.Millisecond, endTime - time.Millisecond, 7},
+		"never":   {time.Hour, endTime, exitFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				begin := time.Now()
+				var errs bytes.Buffer
+				code := bounded(ctx, &errs, func() int {
+					<-ctx.Done()
+					time.Sleep(c.takes)
+					return 7
+				})
+				if took := time.Since(begin) - time.Minute; code != c.code || took != c.after || (errs.Len() > 0) != (code == exitFailed) {
+					t.Errorf("exit %d after %v, want %d after %v: %s", code, took, c.code, c.after, errs.String())
+				}
+				time.Sleep(time.Hour) // the bubble wants all to end
+			})
+		})
 	}
 }
 
