@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,11 +50,9 @@ rights differ elsewhere. It exits 1 when anything is ✗.`,
 			if file == "" {
 				return usageError{errors.New("which configuration? Name it with -c FILE")}
 			}
-			for i, u := range urls {
-				if err := top.CheckURL(u); err != nil {
-					return usageError{err}
-				}
-				urls[i] = strings.TrimRight(u, "/")
+			var err error
+			if urls, err = top.ParseURLs(urls); err != nil {
+				return usageError{err}
 			}
 			if each <= 0 {
 				return usageError{fmt.Errorf("--timeout is %v, want > 0s", each)}

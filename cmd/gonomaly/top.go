@@ -40,10 +40,8 @@ With --once it looks twice, --every apart, prints one view as plain text, and en
 			if layout.Sort, err = top.ParseOrder(sort); err != nil {
 				return usageError{fmt.Errorf("--sort: %w", err)}
 			}
-			for _, u := range urls {
-				if err := top.CheckURL(u); err != nil {
-					return usageError{err}
-				}
+			if urls, err = top.ParseURLs(urls); err != nil {
+				return usageError{err}
 			}
 			if every < 100*time.Millisecond {
 				return usageError{fmt.Errorf("--every is %v, want at least 100ms", every)}

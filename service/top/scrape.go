@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,13 +44,20 @@ const (
 	maxTold    = 16 << 20 // bytes
 )
 
-// CheckURL says whether an instance can be asked at a URL.
-func CheckURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
-		return fmt.Errorf("the URL of an instance is %q, want one such as http://localhost:9464", text)
+// ParseURLs are the URLs of instances, each once, as Ask wants them: one that is named twice would be counted twice.
+func ParseURLs(texts []string) ([]string, error) {
+	var urls []string
+	for _, text := range texts {
+		u, err := url.Parse(text)
+		base := strings.TrimRight(text, "/")
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "":
+			return nil, fmt.Errorf("the URL of an instance is %q, want one such as http://localhost:9464", text)
+		case !slices.Contains(urls, base):
+			urls = append(urls, base)
+		}
 	}
-	return nil
+	return urls, nil
 }
 
 // Ask looks at the instance at a URL once. It is bounded by ctx alone.
@@ -131,14 +139,12 @@ func get(ctx context.Context, address string, most int64, to *answer, statuses .
 	if err != nil {
 		return err
 	}
-	for _, s := range statuses {
-		if resp.StatusCode == s {
-			to.status, to.text = s, string(b)
-			to.clock, _ = http.ParseTime(resp.Header.Get("Date")) // zero where there is none
-			return nil
-		}
+	if !slices.Contains(statuses, resp.StatusCode) {
+		return fmt.Errorf("%s answers %s", req.URL.Path, resp.Status)
 	}
-	return fmt.Errorf("%s answers %s", req.URL.Path, resp.Status)
+	to.status, to.text = resp.StatusCode, string(b)
+	to.clock, _ = http.ParseTime(resp.Header.Get("Date")) // zero where there is none
+	return nil
 }
 
 // labels are those of one series.

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ const first, second, third = "http://gonomaly-0:9464", "http://gonomaly-1:9464",
 // three instances: one with all sorts of trouble, one that was restarted ten seconds ago, one that does not answer.
 func three(t *testing.T) *looks {
 	t.Helper()
-	l := newLooks([]string{first, second + "/", third})
+	l := newLooks([]string{first, second, third})
 	l.add(recorded(t, first, "first.before.prom", at.Add(-10*time.Second)))
 	l.add(recorded(t, second, "second.before.prom", at.Add(-10*time.Second)))
 	now := recorded(t, first, "first.after.prom", at)
@@ -227,15 +228,14 @@ func TestFirst(t *testing.T) {
 	}
 }
 
-func TestCheckURL(t *testing.T) {
-	for _, good := range []string{"http://localhost:9464", "https://gonomaly.example/", "http://[::1]:9464"} {
-		if err := CheckURL(good); err != nil {
-			t.Errorf("CheckURL(%q) = %v", good, err)
-		}
+func TestParseURLs(t *testing.T) {
+	urls, err := ParseURLs([]string{"http://localhost:9464", "https://gonomaly.example/", "http://[::1]:9464", "http://localhost:9464//"})
+	if want := []string{"http://localhost:9464", "https://gonomaly.example", "http://[::1]:9464"}; err != nil || !slices.Equal(urls, want) {
+		t.Errorf("ParseURLs = %q, %v, want %q", urls, err, want)
 	}
 	for _, bad := range []string{"", "localhost:9464", "ftp://x", "http://", "http://x/metrics", "http://x?y", "http://x:y"} {
-		if CheckURL(bad) == nil {
-			t.Errorf("CheckURL(%q) = nil", bad)
+		if _, err := ParseURLs([]string{"http://x", bad}); err == nil {
+			t.Errorf("ParseURLs(%q) = nil", bad)
 		}
 	}
 }

@@ -23,11 +23,7 @@ type looks struct {
 }
 
 func newLooks(urls []string) *looks {
-	l := &looks{last: map[string]Scrape{}, good: map[string][]*Scrape{}}
-	for _, u := range urls {
-		l.urls = append(l.urls, strings.TrimRight(u, "/"))
-	}
-	return l
+	return &looks{urls: urls, last: map[string]Scrape{}, good: map[string][]*Scrape{}}
 }
 
 func (l *looks) add(s Scrape) {
