@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func topics(f *facts) []Finding {
 			}
 		}
 		level, remedy := Warning, "nothing, run makes it; it needs the right Create, or somebody to make it"
-		if f.running() {
+		if f.runs(s.Name) {
 			level, remedy = Bad, "run made it when it began, and it is gone: restart the instance, which makes it anew"
 		}
 		for _, name := range s.Outputs(s.Topics) {
@@ -110,14 +111,12 @@ func topics(f *facts) []Finding {
 // cluster says whether the cluster could be asked.
 func (f *facts) cluster() bool { return f.kafkaErr == nil && f.kafka.Err == nil }
 
-// running says whether an instance answers.
-func (f *facts) running() bool {
+// runs says whether an instance that answers has a stream.
+func (f *facts) runs(stream string) (runs bool) {
 	for i := range f.instances {
-		if f.instances[i].Err == nil {
-			return true
-		}
+		f.instances[i].Each("gonomaly_config_info", func(l map[string]string, _ float64) { runs = runs || l["stream"] == stream })
 	}
-	return false
+	return runs
 }
 
 // abandoned is how long a producer may write nothing in the middle of a transaction: by default it is then ended for it.
@@ -179,10 +178,5 @@ func allow(kind, name string, operations ...string) string {
 }
 
 func ids(partitions map[int32]kafka.PartitionState) []int32 {
-	var all []int32
-	for id := range partitions {
-		all = append(all, id)
-	}
-	slices.Sort(all)
-	return all
+	return slices.Sorted(maps.Keys(partitions))
 }

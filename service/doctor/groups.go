@@ -80,22 +80,24 @@ func groups(f *facts) []Finding {
 	}
 	for i := range f.config.Streams {
 		s := &f.config.Streams[i]
-		f.group(&out, s.Group, s.Topics)
+		runs := f.runs(s.Name)
+		f.group(&out, s.Group, s.Topics, runs)
 		for j := range f.config.Sinks {
-			f.group(&out, sinks.Group(s.Group, f.config.Sinks[j].ID()), []string{s.Alert.Topic})
+			f.group(&out, sinks.Group(s.Group, f.config.Sinks[j].ID()), []string{s.Alert.Topic}, runs)
 		}
 	}
 	return out.all
 }
 
-func (f *facts) group(out *findings, name string, read []string) {
+// group tells of one that reads some topics. runs is whether an instance has its stream.
+func (f *facts) group(out *findings, name string, read []string, runs bool) {
 	g := f.kafka.Groups[name]
 	switch {
 	case g.Err != nil:
 		out.bad(refused(g.Err, "group", name), "%s cannot be asked about: %v", name, g.Err)
 		return
 	case g.State == empty || g.State == dead || g.State == "":
-		if f.running() {
+		if runs {
 			out.bad("see why the instance is not in it: its /-/ready and its log; and whether it runs with this configuration", "%s has no member, and an instance is running", name)
 		} else {
 			out.warn("gonomaly run", "%s has no member: nobody reads %s", name, list(read))

@@ -230,6 +230,13 @@ func TestOneFact(t *testing.T) {
 		"a stream less": {func(f *facts) {
 			f.instances[0] = instance(t, f.instances[0].URL, "gonomaly_config_last_reload_successful 1\n")
 		}, Warning, "machines does not run"},
+		"a stream that nobody runs yet": {func(f *facts) {
+			f.instances[0] = instance(t, f.instances[0].URL, "gonomaly_config_last_reload_successful 1\ngonomaly_config_info{stream=\"other\",hash=\"0\"} 1\n")
+			f.kafka.Topics["machines.alerts"] = kafka.TopicState{Err: kafka.ErrNoTopic}
+			for name := range f.kafka.Groups {
+				f.kafka.Groups[name] = kafka.GroupState{State: empty}
+			}
+		}, Warning, "gonomaly.machines has no member: nobody reads machines"},
 		"the client of Kafka":  {func(f *facts) { f.kafka, f.kafkaErr = nil, errors.New("read tls.ca_file: no such file") }, Bad, "read tls.ca_file"},
 		"the client of Redis":  {func(f *facts) { f.redis, f.redisErr = nil, errors.New("read password_file: no such file") }, Bad, "read password_file"},
 		"no brokers named":     {func(f *facts) { f.kafka.Err = errors.New("ask for the brokers: EOF") }, Bad, "ask for the brokers: EOF"},
