@@ -1,6 +1,9 @@
 package doctor
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // collector tells whether traces arrive. Without them nothing is judged otherwise: what does not arrive is no worse than a warning.
 func collector(f *facts) []Finding {
@@ -23,12 +26,7 @@ func collector(f *facts) []Finding {
 // collectorRemedy goes by what an error says: the client has no types for it.
 func collectorRemedy(says string, grpc bool) string {
 	has := func(texts ...string) bool {
-		for _, text := range texts {
-			if strings.Contains(says, text) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(says, text) })
 	}
 	switch {
 	case grpc, has("malformed HTTP"):

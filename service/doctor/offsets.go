@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/gonomaly/gonomaly/config"
@@ -97,7 +96,7 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		out.warn("nothing, if it is new; else its offsets have expired (offsets.retention.minutes) or its name has changed: see group of the stream",
 			"%s has committed nothing for %s of %s, and begins at the %s of the log", name, many(len(none), "partition"), topic, begins)
 	}
-	if len(none) > 0 && left == 0 || len(lost)+len(beyond) > 0 && left == 0 {
+	if left == 0 && len(none)+len(lost)+len(beyond) > 0 {
 		return
 	}
 	age := "the next of them not seen"
@@ -112,7 +111,7 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		out.warn(catchUp(g), "%s", says)
 		return
 	}
-	out.good("%s", strings.TrimSpace(says))
+	out.good("%s", says)
 }
 
 // catchUp is what to do about a group that is behind.
