@@ -32,6 +32,12 @@ type Options struct {
 	Log      *slog.Logger
 }
 
+// What lies beside the scores.
+const (
+	alertsFile = "alerts.jsonl"
+	reportFile = "report.html"
+)
+
 // Progress is how far a backtest is.
 type Progress struct {
 	File       string // that it is at,
@@ -73,11 +79,11 @@ func Run(ctx context.Context, o Options) ([]File, error) {
 	if err := os.MkdirAll(o.Out, 0o750); err != nil {
 		return nil, err
 	}
-	report := filepath.Join(o.Out, "report.html")
+	report := filepath.Join(o.Out, reportFile)
 	if err := os.Remove(report); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	alerts, err := create(filepath.Join(o.Out, "alerts.jsonl"))
+	alerts, err := create(filepath.Join(o.Out, alertsFile))
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +288,7 @@ func place(files []File, o Options) error {
 			errs = append(errs, err, take(f.nab, "the scores of "+f.Path))
 		}
 	}
-	return errors.Join(append(errs, take(filepath.Join(o.Out, "alerts.jsonl"), "where the alerts go"))...)
+	return errors.Join(append(errs, take(filepath.Join(o.Out, alertsFile), "where the alerts go"), take(filepath.Join(o.Out, reportFile), "the report"))...)
 }
 
 // nameAll names the files' results: by the files' own names, with as many of their folders before them, and else with their
