@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +40,7 @@ rebuilt from the log.`,
 				}
 			}
 			var failed error
+			var unread []error // files
 			for _, file := range files {
 				after, err := config.Load(file)
 				var problems config.Problems
@@ -54,10 +56,10 @@ rebuilt from the log.`,
 						return err
 					}
 				default:
-					return err
+					unread = append(unread, err)
 				}
 			}
-			return failed
+			return cmp.Or(errors.Join(unread...), failed)
 		},
 	}
 	c.Flags().StringArrayVarP(&files, "config", "c", nil, "configuration `FILE`; may be repeated")
