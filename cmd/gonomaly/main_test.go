@@ -119,7 +119,9 @@ func TestExitCodes(t *testing.T) {
 		{"produce --topic t --events -1", exitUsage, "--events is -1"},
 		{"produce --topic t --for -1s", exitUsage, "--for is -1s"},
 		{"produce --topic t --rate -1 --for 1s", exitUsage, "--rate is -1"},
-		{"produce --topic t --events 1 --keys 0", exitUsage, "machines is 0"},
+		{"produce --topic t --events 1 --keys 0", exitUsage, "--keys is 0, want between 1"},
+		{"produce --topic t --events 1 --anomalies -1", exitUsage, "--anomalies is -1, want between 0"},
+		{"produce --topic t --input " + missing + " --keys 5", exitUsage, "--keys is of the generated events"},
 		{"produce --topic t --events 1 --brokers nonsense", exitUsage, "brokers[0] is nonsense"},
 		{"produce --topic t --input " + missing, exitFailed, "no such file"},
 		{"plan -c " + good, exitUsage, "of what, and how much?"},
@@ -153,9 +155,9 @@ func TestExitCodes(t *testing.T) {
 func TestValidateSaysAll(t *testing.T) {
 	first := write(t, "first.yaml", "streems: []\nkafka: {brokers: [nonsense]}\n")
 	second := write(t, "second.yaml", "a: [\n")
-	code, out, _ := run(t, "validate", "-c", first, "-c", second)
-	if code != exitFailed {
-		t.Errorf("exit %d, want %d", code, exitFailed)
+	code, out, errs := run(t, "validate", "-c", first+".none", "-c", first, "-c", second)
+	if code != exitFailed || !strings.Contains(errs, "no such file") {
+		t.Errorf("exit %d, want %d, and what cannot be read: %s", code, exitFailed, errs)
 	}
 	for _, want := range []string{first + ":1:1: ", "did you mean streams?", first + ":2:", "nonsense", second + ":"} {
 		if !strings.Contains(out, want) {

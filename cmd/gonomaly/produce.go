@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 	"github.com/gonomaly/gonomaly/sources"
 	"github.com/gonomaly/gonomaly/sources/generate"
@@ -39,7 +41,7 @@ go to one partition, in order.`,
   gonomaly produce --topic taxi --input nyc_taxi.csv.gz`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkProduce(&p, input); err != nil {
+			if err := checkProduce(&p, input, c.Flags()); err != nil {
 				return usageError{err}
 			}
 			opts, _, err := cluster.options(c)
@@ -75,7 +77,12 @@ go to one partition, in order.`,
 }
 
 // checkProduce says what is wrong with the flags.
-func checkProduce(p *generate.Producer, input string) error {
+func checkProduce(p *generate.Producer, input string, given *pflag.FlagSet) error {
+	for _, name := range []string{"keys", "seed", "anomalies"} {
+		if input != "" && given.Changed(name) {
+			return fmt.Errorf("--%s is of the generated events: leave it out with --input", name)
+		}
+	}
 	switch {
 	case p.Topic == "":
 		return errors.New("which topic? Name it with --topic")
@@ -96,7 +103,7 @@ func eventsOf(ctx context.Context, input string, c generate.FleetConfig) (events
 	if input == "" {
 		fleet, err := generate.NewFleet(c)
 		if err != nil {
-			return nil, nil, usageError{err}
+			return nil, nil, usageError{inFlags(err)}
 		}
 		return fleet.Events(), func() error { return nil }, nil
 	}
@@ -106,4 +113,14 @@ func eventsOf(ctx context.Context, input string, c generate.FleetConfig) (events
 	}
 	events, unread := generate.File(file)
 	return events, func() error { return errors.Join(unread(), file.Close()) }, nil
+}
+
+// inFlags names the flag that a fleet's value is from.
+func inFlags(err error) error {
+	var v *invalid.Value
+	if !errors.As(err, &v) {
+		return err
+	}
+	flags := map[string]string{"machines": "--keys", "anomalies": "--anomalies"}
+	return &invalid.Value{Name: flags[v.Name], Value: v.Value, Want: v.Want}
 }
