@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,9 @@ import (
 func (c *checker) finish(cfg *Config) {
 	if cfg.Checkpoints.Every <= 0 {
 		c.wrong("", &invalid.Value{Name: "checkpoints.every", Value: cfg.Checkpoints.Every, Want: "> 0"})
+	}
+	if !listenable(cfg.Listen) {
+		c.wrong("", &invalid.Value{Name: "listen", Value: cfg.Listen, Want: "host:port, such as 127.0.0.1:9464, or :9464 for all hosts"})
 	}
 	if cfg.Redis != nil {
 		c.wrongAll("redis", cfg.Redis.Check())
@@ -47,6 +51,15 @@ func (c *checker) finish(cfg *Config) {
 		}
 		c.checkStream(at, s)
 	}
+}
+
+// listenable tells whether an address has a port that there is. Whether its host is one of this machine's, or the port is free, only a try shows.
+func listenable(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port) // a number, or a name such as http
+	}
+	return err == nil
 }
 
 // checkSinks runs the sinks' own checks.
