@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -23,6 +24,12 @@ hold nothing but this binary.`,
   gonomaly healthcheck --address 127.0.0.1:9464 --timeout 2s`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+				return usageError{fmt.Errorf("--address is %q, want host:port", address)}
+			}
+			if timeout <= 0 {
+				return usageError{fmt.Errorf("--timeout is %v, want > 0s", timeout)}
+			}
 			answer, err := askReady(c.Context(), address, timeout)
 			if err != nil {
 				return err
@@ -42,7 +49,7 @@ func askReady(ctx context.Context, address string, timeout time.Duration) (strin
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/-/ready", nil)
 	if err != nil {
-		return "", usageError{fmt.Errorf("--address is %q, want host:port", address)}
+		return "", usageError{fmt.Errorf("--address: %w", err)}
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

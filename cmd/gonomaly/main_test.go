@@ -131,6 +131,8 @@ func TestExitCodes(t *testing.T) {
 		{"plan -c " + good + " --rate inf --keys 1", exitUsage, "--rate is +Inf"},
 		{"plan -c " + good + " --rate 1e300 --keys 1", exitUsage, "--rate is 1e+300"},
 		{"plan -c " + good + " --rate 1 --keys 1 --partitions -1", exitUsage, "--partitions is -1"},
+		{"healthcheck --address http://localhost:9464", exitUsage, "want host:port"},
+		{"healthcheck --timeout 0s", exitUsage, "--timeout is 0s"},
 		{"healthcheck --address 127.0.0.1:1", exitFailed, "refused"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
