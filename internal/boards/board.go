@@ -17,9 +17,6 @@ type board struct {
 	title string
 	says  string // what question it answers
 	rows  []row
-
-	// streams is whether its panels can be narrowed down to some streams.
-	streams bool
 }
 
 type row struct {
@@ -46,7 +43,7 @@ func (b board) render() ([]byte, error) {
 			AsDropdown(true).IncludeVars(true).KeepTime(true)).
 		Link(dashboard.NewDashboardLinkBuilder("Runbooks").Type(dashboard.DashboardLinkTypeLink).
 			Url(repository + "docs/runbooks/README.md").TargetBlank(true))
-	for _, v := range b.variables() {
+	for _, v := range variables() {
 		d.WithVariable(v)
 	}
 	id := uint32(0)
@@ -72,16 +69,13 @@ func source() common.DataSourceRef {
 }
 
 // variables are what a viewer chooses. The first job is found by a metric that every process has.
-func (b board) variables() []cog.Builder[dashboard.VariableModel] {
-	all := []cog.Builder[dashboard.VariableModel]{
+func variables() []cog.Builder[dashboard.VariableModel] {
+	return []cog.Builder[dashboard.VariableModel]{
 		dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus"),
 		choice("job", "Job", "label_values(gonomaly_config_last_reload_successful, job)"),
 		choice("instance", "Instance", `label_values(gonomaly_config_last_reload_successful{job=~"$job"}, instance)`),
+		choice("stream", "Stream", `label_values(gonomaly_config_info{job=~"$job", instance=~"$instance"}, stream)`),
 	}
-	if b.streams {
-		all = append(all, choice("stream", "Stream", `label_values(gonomaly_config_info{job=~"$job", instance=~"$instance"}, stream)`))
-	}
-	return all
 }
 
 func choice(name, label, query string) cog.Builder[dashboard.VariableModel] {

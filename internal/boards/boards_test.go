@@ -23,7 +23,7 @@ func rendered(t *testing.T, b board) string {
 func TestCommitted(t *testing.T) {
 	directory := filepath.Join(root, "config/monitoring/grafana_dashboards")
 	var names []string
-	for _, b := range boards() {
+	for _, b := range boards {
 		names = append(names, b.file())
 		committed, err := os.ReadFile(filepath.Join(directory, b.file()))
 		if err != nil || string(committed) != rendered(t, b) {
@@ -42,7 +42,7 @@ func TestCommitted(t *testing.T) {
 }
 
 func TestPanels(t *testing.T) {
-	for _, b := range boards() {
+	for _, b := range boards {
 		if err := b.check(); err != nil {
 			t.Error(err)
 		}

@@ -106,7 +106,7 @@ func TestMixin(t *testing.T) {
 	for _, m := range regexp.MustCompile(`'([\w-]+)\.json': import 'grafana_dashboards/(\w+\.json)'`).FindAllStringSubmatch(string(text), -1) {
 		got = append(got, m[1]+" "+m[2])
 	}
-	for _, b := range boards() {
+	for _, b := range boards {
 		want = append(want, b.uid+" "+b.file())
 	}
 	slices.Sort(want)

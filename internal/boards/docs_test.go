@@ -14,7 +14,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	files := []string{"top.svg"}
-	for _, b := range boards() {
+	for _, b := range boards {
 		files = append(files, strings.TrimSuffix(b.file(), ".json")+".svg")
 		if title := "## " + strings.TrimPrefix(b.title, "Gonomaly / ") + "\n"; !strings.Contains(string(page), title) {
 			t.Errorf("docs/dashboards.md lacks %q", title)

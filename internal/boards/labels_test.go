@@ -47,7 +47,7 @@ func TestLabels(t *testing.T) {
 			return nil
 		})
 	}
-	for _, b := range boards() {
+	for _, b := range boards {
 		for _, r := range b.rows {
 			for _, p := range r.panels {
 				for _, q := range p.queries {

@@ -98,7 +98,7 @@ func TestLive(t *testing.T) {
 	l := newLive(t)
 	grafana := strings.NewReplacer("$__rate_interval", "1m", "$__range", "1h", "$job", ".+", "$instance", ".+", "$stream", ".+")
 	open := map[string]string{} // what has returned nothing so far: query by where it is
-	for _, b := range boards() {
+	for _, b := range boards {
 		for _, r := range b.rows {
 			for _, p := range r.panels {
 				for i, q := range p.queries {

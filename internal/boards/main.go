@@ -48,15 +48,11 @@ func main() {
 }
 
 // boards are the dashboards, in the order in which somebody who was paged looks at them.
-func boards() []board {
-	return []board{
-		systemHealth(), stream(), errorTracking(), detectionPerformance(), resourceUsage(), securityEvents(), businessKPIs(),
-	}
-}
+var boards = []board{systemHealth, stream, errorTracking, detectionPerformance, resourceUsage, securityEvents, businessKPIs}
 
 // write renders all dashboards into a directory.
 func write(directory string) error {
-	for _, b := range boards() {
+	for _, b := range boards {
 		text, err := b.render()
 		if err != nil {
 			return fmt.Errorf("render dashboard %s: %w", b.title, err)

@@ -125,7 +125,7 @@ func everywhere(t *testing.T) []use {
 		}
 		all = append(all, uses...)
 	}
-	for _, b := range boards() {
+	for _, b := range boards {
 		for _, r := range b.rows {
 			for _, p := range r.panels {
 				for _, q := range p.queries {

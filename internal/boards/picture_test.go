@@ -98,7 +98,7 @@ func TestDraw(t *testing.T) {
 	if err := v.draw(t.Context(), root+deployed, into); err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range boards() {
+	for _, b := range boards {
 		picture, err := os.ReadFile(filepath.Join(into, strings.TrimSuffix(b.file(), ".json")+".svg"))
 		if err != nil {
 			t.Fatal(err)

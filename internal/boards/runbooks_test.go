@@ -37,7 +37,7 @@ func TestRunbooks(t *testing.T) {
 			t.Errorf("%s is the runbook of no alert", f)
 		}
 	}
-	for _, b := range boards() {
+	for _, b := range boards {
 		for _, m := range regexp.MustCompile(regexp.QuoteMeta(repository)+`([\w./-]+)`).FindAllStringSubmatch(rendered(t, b), -1) {
 			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
 				t.Errorf("%s links to %s: %v", b.title, m[1], err)

@@ -47,19 +47,16 @@ func scaled(x, by float64, units ...string) (number, of string) {
 
 func seconds(x float64) (number, of string) {
 	const minute, hour, day, week, year = 60, 3600, 86400, 7 * 86400, 365 * 86400
+	if x == 0 {
+		return "0", "s"
+	}
 	for _, u := range []struct {
 		below, of float64
 		name      string
 	}{{1e-3, 1e-6, "µs"}, {1, 1e-3, "ms"}, {minute, 1, "s"}, {hour, minute, "min"}, {day, hour, "h"}, {2 * week, day, "days"}, {year, week, "weeks"}} {
-		if x == 0 {
-			break
-		}
 		if math.Abs(x) < u.below {
 			return digits(x / u.of), u.name
 		}
-	}
-	if x == 0 {
-		return "0", "s"
 	}
 	return digits(x / year), "years"
 }
