@@ -30,6 +30,10 @@ func newChecker(file string, env func(string) (string, bool)) *checker {
 // maxAliased bounds what aliases expand to: a few lines of YAML can stand for billions of values.
 const maxAliased = 10000
 
+func (c *checker) tooManyAliases() Problems {
+	return Problems{{File: c.file, Line: 1, Column: 1, Message: fmt.Sprintf("the file's aliases stand for more than %d values; write the values out", maxAliased)}}
+}
+
 var index = regexp.MustCompile(`\[[0-9]+\]`)
 
 // report adds the problem that n, at path, has.

@@ -11,7 +11,7 @@ import (
 )
 
 // LoadKafka reads the section kafka of the file at path, a configuration or the beginning of one: the rest of it is not looked at. section
-// is the same as it stands there, variables and all.
+// is the same as it stands there, variables and all; but for aliases, which may be of what stands outside of it, there is what they stand for.
 func LoadKafka(path string) (cfg kafka.Config, section string, err error) {
 	data, err := readFile(path)
 	if err != nil {
@@ -35,7 +35,11 @@ func parseKafka(name string, data []byte, env func(string) (string, bool)) (cfg 
 		only.Content = nil
 	}
 	whole := Config{}
-	if checked := c.value(schema, &only, "", false); checked != nil {
+	checked := c.value(schema, &only, "", false)
+	if c.aliased > maxAliased {
+		return cfg, "", c.tooManyAliases()
+	}
+	if checked != nil {
 		c.decode(checked, &whole)
 		c.wrongAll("kafka", whole.Kafka.Check())
 	}
@@ -46,8 +50,21 @@ func parseKafka(name string, data []byte, env func(string) (string, bool)) (cfg 
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	e.SetIndent(2)
-	if err := e.Encode(&only); err != nil {
+	if err := e.Encode(writtenOut(&only)); err != nil {
 		return cfg, "", fmt.Errorf("write the section kafka of %s: %w", name, err)
 	}
 	return whole.Kafka, b.String(), nil
+}
+
+// writtenOut is a copy of n in which each alias has given way to what it stands for. A check has found that to be bounded.
+func writtenOut(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		return writtenOut(n.Alias)
+	}
+	made := *n
+	made.Anchor, made.Content = "", nil
+	for _, part := range n.Content {
+		made.Content = append(made.Content, writtenOut(part))
+	}
+	return &made
 }

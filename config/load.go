@@ -42,7 +42,7 @@ func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, 
 	c := newChecker(name, env)
 	checked := c.value(Schema(), root, "", false)
 	if c.aliased > maxAliased {
-		return nil, Problems{{File: name, Line: 1, Column: 1, Message: fmt.Sprintf("the file's aliases stand for more than %d values; write the values out", maxAliased)}}
+		return nil, c.tooManyAliases()
 	}
 	cfg := &Config{}
 	if checked != nil && len(c.problems) < mostProblems {
