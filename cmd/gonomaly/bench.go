@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gonomaly/gonomaly/internal/bench"
+	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/internal/quality"
 )
 
@@ -67,7 +68,7 @@ how many times as much the medians are, and from the least to the most that the 
 			}
 			r, err := b.Run(c.Context(), o)
 			if err != nil {
-				return err
+				return misused(err)
 			}
 			if err := r.Table(c.OutOrStdout(), cell); err != nil {
 				return err
@@ -138,17 +139,20 @@ no data is asked.`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Log = c.ErrOrStderr()
+			var f quality.Floor
+			if floor != "" {
+				var err error
+				if f, err = quality.ReadFloor(floor); err != nil {
+					return fmt.Errorf("--floor: %w", err)
+				}
+			}
 			ask := func() (*quality.Report, error) { return quality.Run(c.Context(), c.OutOrStdout(), o) }
 			if output != "" {
 				ask = func() (*quality.Report, error) { return quality.WritePage(c.Context(), output, o) }
 			}
 			r, err := ask()
-			if err != nil || floor == "" {
-				return err
-			}
-			f, err := quality.ReadFloor(floor)
 			if err != nil {
-				return fmt.Errorf("--floor: %w", err)
+				return misused(err)
 			}
 			return f.Check(r)
 		},
@@ -160,4 +164,12 @@ no data is asked.`,
 	f.StringVar(&output, "output", "", "write to this Markdown `FILE`, with plots beside it; sections that are not asked for stay")
 	f.StringVar(&floor, "floor", "", "fail when a figure is lower than in this JSON `FILE`")
 	return c
+}
+
+// misused makes an error of a flag's value, which what is run has checked, one of use.
+func misused(err error) error {
+	if wrong := (*invalid.Value)(nil); errors.As(err, &wrong) {
+		return usageError{err}
+	}
+	return err
 }

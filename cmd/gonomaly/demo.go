@@ -48,7 +48,7 @@ alerts. The first half of the events, at most, is the taxi series.`,
 			}
 			summary, err := demo.Run(c.Context(), o)
 			if err != nil {
-				return err
+				return misused(err)
 			}
 			if err := summary.Print(o.Out); err != nil || !asJSON {
 				return err

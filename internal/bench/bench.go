@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/gonomaly/gonomaly/internal/invalid"
 )
 
 // Benchmark is one of the things that can be measured.
@@ -84,7 +86,7 @@ type Result struct {
 // Run measures.
 func (b Benchmark) Run(ctx context.Context, o Options) (*Result, error) {
 	if o.Runs < 1 {
-		return nil, fmt.Errorf("--runs is %d, want 1 or more", o.Runs)
+		return nil, &invalid.Value{Name: "--runs", Value: o.Runs, Want: "1 or more"}
 	}
 	r := &Result{
 		Benchmark: b.Name, Go: runtime.Version(),

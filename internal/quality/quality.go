@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/gonomaly/gonomaly/internal/invalid"
 )
 
 // question is what one section of the report answers.
@@ -77,13 +79,13 @@ func (r *Report) run(ctx context.Context) error {
 		i := slices.Index(Names(), name)
 		switch {
 		case i < 0:
-			return fmt.Errorf("there is no question %q, want some of %s", name, strings.Join(Names(), ", "))
+			return &invalid.Value{Name: "--only", Value: name, Want: "some of " + strings.Join(Names(), ", ")}
 		case questions[i].data && r.Data == "":
-			return fmt.Errorf("the question %q needs the folder of labelled data: name it with --data", name)
+			return &invalid.Value{Name: "--data", Value: "empty", Want: "the folder of labelled data, for the question " + name}
 		}
 	}
 	if r.Seeds < 1 {
-		return fmt.Errorf("--seeds is %d, want 1 or more", r.Seeds)
+		return &invalid.Value{Name: "--seeds", Value: r.Seeds, Want: "1 or more"}
 	}
 	for _, q := range questions {
 		if q.data && r.Data == "" || len(r.Only) > 0 && !slices.Contains(r.Only, q.name) {

@@ -11,9 +11,9 @@ import (
 // What cannot be asked is refused, and not passed over in silence.
 func TestRefused(t *testing.T) {
 	for want, o := range map[string]Options{
-		`there is no question "nabs"`: {Only: []string{"nabs"}, Seeds: 1},
-		"--data":                      {Only: []string{"nab"}, Seeds: 1},
-		"--seeds is 0":                {},
+		"--only is nabs": {Only: []string{"nabs"}, Seeds: 1},
+		"--data":         {Only: []string{"nab"}, Seeds: 1},
+		"--seeds is 0":   {},
 	} {
 		o.Log = io.Discard
 		if _, err := Run(t.Context(), io.Discard, o); err == nil || !strings.Contains(err.Error(), want) {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gonomaly/gonomaly/config"
+	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/service"
 	"github.com/gonomaly/gonomaly/sinks"
@@ -62,7 +63,7 @@ type program struct {
 func plan(o Options) (program, error) {
 	total := int64(math.Round(o.Rate * o.For.Seconds()))
 	if total < fewest {
-		return program{}, fmt.Errorf("%v events a second for %v are %d events, want %d or more", o.Rate, o.For, total, fewest)
+		return program{}, &invalid.Value{Name: "--rate times --for", Value: total, Want: fmt.Sprintf("%d events or more", fewest)}
 	}
 	taxi := min(int64(generate.TaxiEvents), total/2)
 	p := program{taxi: taxi, fleet: total - taxi}

@@ -62,7 +62,7 @@ func TestRun(t *testing.T) {
 
 func TestTooFewEvents(t *testing.T) {
 	_, err := Run(t.Context(), Options{Rate: 1, For: time.Second, Out: io.Discard, Log: slog.New(slog.DiscardHandler)})
-	if err == nil || !strings.Contains(err.Error(), "want 100 or more") {
+	if err == nil || !strings.Contains(err.Error(), "want 100 events or more") {
 		t.Errorf("Run of one event: %v, want how many are needed", err)
 	}
 }
