@@ -114,7 +114,10 @@ func streamName(topic, kind string) string {
 
 // exclude leaves fields out of a guess.
 func exclude(g sample.Guess, fields []string) (sample.Guess, error) {
-	known := slices.Concat(g.Values, g.Key, []string{g.Time.Field})
+	known := slices.Concat(g.Values, g.Key)
+	if g.Time.Field != "" {
+		known = append(known, g.Time.Field)
+	}
 	for _, f := range fields {
 		if !slices.Contains(known, f) && !slices.Contains(g.Columns, f) {
 			return g, fmt.Errorf("exclude %q: no such field among %s%s", f, strings.Join(known, ", "), didYouMean(f, known))

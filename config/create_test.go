@@ -69,6 +69,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"metric", CreateOptions{}, "did you mean metrics?"},
 		{"metrics", CreateOptions{Detector: "ewm"}, "did you mean ewma?"},
 		{"metrics", CreateOptions{Exclude: []string{"presure"}}, "did you mean pressure?"},
+		{"metrics", CreateOptions{Exclude: []string{"c"}, Guess: sample.Guess{Format: "json", Values: []string{"a", "b"}}}, "no such field among a, b;"},
 		{"metrics", CreateOptions{Exclude: []string{"temp", "pressure", "rpm"}}, "no numeric field"},
 	} {
 		if _, err := Create(test.kind, test.o); err == nil || !strings.Contains(err.Error(), test.want) {
