@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,23 @@ func TestHealthy(t *testing.T) {
 	w.edit("half_life: 10", "half_life: 20")
 	r, _ = w.examine(url)
 	w.want(r, doctor.Warning, "versions", "other settings than the file: machines (", "/-/reload")
+}
+
+// The password of a proxy before an instance is for the proxy alone.
+func TestPasswordsAreNotTold(t *testing.T) {
+	asked := make(chan string, 10)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, password, _ := r.BasicAuth()
+		asked <- password
+		http.Error(w, "no", http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	w := newWorld(t).all()
+	r, text := w.examine(strings.Replace(proxy.URL, "://", "://operator:hunter2@", 1))
+	if password := <-asked; password != "hunter2" || strings.Contains(text, "hunter2") {
+		t.Errorf("the proxy was given %q, and the report says\n%s", password, text)
+	}
+	w.want(r, doctor.Bad, "instances", "/metrics answers 403 Forbidden")
 }
 
 // Each fault is found, told with its figure and a remedy, and hides nothing else.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,11 +86,14 @@ func gather(ctx context.Context, o Options) *facts {
 			f.redis, f.redisErr = o.Config.Redis.Examine(ctx, p, o.Each)
 		}
 	})
-	for i, url := range o.URLs {
+	for i, base := range o.URLs {
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, o.Each)
 			defer cancel()
-			f.instances[i] = top.Ask(ctx, url)
+			f.instances[i] = top.Ask(ctx, base)
+			if u, err := url.Parse(base); err == nil {
+				f.instances[i].URL = u.Redacted() // findings go into tickets
+			}
 		})
 	}
 	asking.Go(func() { f.disks = lookAtDisks(o.Config) })
