@@ -76,7 +76,7 @@ KAFKA_BROKERS, REDIS_ADDR, GONOMALY_TOPIC, GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC
 
 // look samples a file if there is one of that name, else a topic, which it returns too.
 func look(ctx context.Context, from string, opts kafka.Options) (g sample.Guess, topic string, err error) {
-	if _, err := os.Stat(from); err == nil || from == "-" || strings.ContainsAny(from, `/\`) {
+	if info, err := os.Stat(from); err == nil && !info.IsDir() || from == "-" || strings.ContainsAny(from, `/\`) {
 		g, err = sample.File(ctx, from, sample.Rows)
 		return g, "", err
 	}

@@ -216,6 +216,10 @@ func TestCreateFromTopic(t *testing.T) {
 	defer broker.Close()
 	brokers := strings.Join(broker.Addresses(), ",")
 	must(t, "produce", "--brokers", brokers, "--topic", "machines", "--events", "200")
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("machines", 0o700); err != nil { // a folder of the topic's name is no file to look at
+		t.Fatal(err)
+	}
 	text := must(t, "create", "points", "--from", "machines", "--brokers", brokers)
 	for _, want := range []string{"name: machines", "${GONOMALY_TOPIC:-machines}", "${GONOMALY_GROUP:-gonomaly.machines}", "key: [machine]", "field: ts", "unit: ms", "values: [temp, pressure, rpm, vibration, load]"} {
 		if !strings.Contains(text, want) {
