@@ -27,8 +27,8 @@ func newBacktest() *cobra.Command {
 one partition. Rows without a time field are one second apart.
 
 In DIR it writes for each NAME.csv a NAME.scores.csv with timestamp,key,score,p_value,limit,alert,untold (a row for each row of the
-input, or for each closed window; untold is why there was no alert, where there might have been one), alerts.jsonl with the alerts as they would stand in the alerts topic, and report.html, a page with values,
-expected bands, scores and alerts.`,
+input, or for each closed window; untold is why there was no alert, where there might have been one), alerts.jsonl with the alerts as
+they would stand in the alerts topic, and report.html, a page with values, expected bands, scores and alerts.`,
 		Example: `  gonomaly create metrics --from data.csv > g.yaml
   gonomaly backtest -c g.yaml --input data.csv --out report
   gonomaly backtest -c g.yaml --input folder --out results --nab`,

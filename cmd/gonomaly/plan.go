@@ -22,8 +22,9 @@ func newPlan() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan -c FILE --rate EVENTS --keys NUMBER",
 		Short: "Say what a load takes: cores, memory, partitions, traffic of Redis and Kafka",
-		Long: `Plan works out what the streams of a configuration take under a load, by what gonomaly bench curves has measured: on the machine that the figures of
-docs/capacity.md are of, or on yours, with --curves. Each stream is taken to bear all of the load; --stream picks one. It connects to nothing.
+		Long: `Plan works out what the streams of a configuration take under a load, by what gonomaly bench curves has measured: on the machine that
+the figures of docs/capacity.md are of, or on yours, with --curves. Each stream is taken to bear all of the load; --stream picks one.
+It connects to nothing.
 
 How far the model can be trusted stands in docs/capacity.md.`,
 		Example: `  gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000
