@@ -79,7 +79,7 @@ func (c *Config) checkFields() error {
 	check := func(name, path string) {
 		want := ""
 		if c.Format == "csv" {
-			if path == "" || !slices.Contains(c.Columns, path) {
+			if len(c.Columns) > 0 && (path == "" || !slices.Contains(c.Columns, path)) { // without columns they are what is missing
 				want = "one of the columns " + strings.Join(c.Columns, ", ")
 			}
 		} else if split(path) == nil {

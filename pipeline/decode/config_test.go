@@ -22,7 +22,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{Config{}, "values"},
 		{Config{Values: x, Format: "xml"}, "format"},
 		{Config{Values: x, Columns: []string{"x"}}, "columns"},
-		{Config{Values: x, Format: "csv"}, "columns values[0]"},
+		{Config{Values: x, Format: "csv"}, "columns"},
 		{Config{Values: x, Format: "csv", Columns: []string{"x", "", "", "x"}}, "columns[3]"},
 		{Config{Values: Fields{"x", "x"}, Key: Fields{"k", "l", "k"}}, "key[2] values[1]"},
 		{Config{Values: Fields{"", ".x", "x.", "a..b", `x\`, `x\y`, "\xff"}},
