@@ -214,7 +214,7 @@ func describe(d *prometheus.Desc, kind string) (Metric, error) {
 
 // units are those of the names whose last word is none.
 var units = map[string]string{
-	"info": "1", "successful": "0 or 1", "status": "0 or 1", "state": "0, 1 or 2", "letters": "records", "stuck": "times", "fenced": "times", "connects": "connections",
+	"info": "1", "successful": "0 or 1", "status": "0 or 1", "state": "0, 1 or 2", "letters": "records", "stuck": "times", "fenced": "times", "taken": "0 or 1", "connects": "connections",
 	"disconnects": "connections",
 }
 

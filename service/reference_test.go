@@ -46,6 +46,7 @@ var atRest = map[string]string{
 	"gonomaly_kafka_fetch_errors_total":                    "sources.TestWhatGoesWrongIsCounted",
 	"gonomaly_messages_cut_total":                          "sources.TestWhatGoesWrongIsCounted",
 	"gonomaly_kafka_fenced_total":                          "sources.TestTwoProcessesOfOneInstance",
+	"gonomaly_kafka_name_taken":                            "sources.TestTwoProcessesOfOneInstance",
 	"gonomaly_kafka_forced_rebalances_total":               "sources.TestOrphan",
 	"gonomaly_partitions_unowned":                          "sources.TestOrphan",
 	"gonomaly_kafka_gaps_total":                            "sources.TestRetention",

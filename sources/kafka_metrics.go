@@ -34,6 +34,7 @@ type KafkaMetrics struct {
 	stuck           *prometheus.CounterVec
 	forced          *prometheus.CounterVec
 	fenced          *prometheus.CounterVec
+	nameTaken       *prometheus.GaugeVec
 	rests           *prometheus.CounterVec
 	overruns        *prometheus.CounterVec
 	commits         *prometheus.CounterVec
@@ -95,6 +96,7 @@ func NewKafkaMetrics(reg prometheus.Registerer) *KafkaMetrics {
 		stuck:           counter("kafka_stuck_total", "Times that the watchdog found no progress while the log grew."),
 		forced:          counter("kafka_forced_rebalances_total", "Rebalances asked for because partitions had no member in a stable group."),
 		fenced:          counter("kafka_fenced_total", "Times that another process with this instance's name took its place."),
+		nameTaken:       gauge("kafka_name_taken", "1 while another process runs under this instance's name: this one waits until that is gone, and reads nothing."),
 		rests:           counter("memory_rests_total", "Times that fetching rested because memory stood near GOMEMLIMIT."),
 		overruns:        counter("memory_overruns_total", "Times that fetching went on after a rest although memory had not fallen."),
 		commits: f.NewCounterVec(prometheus.CounterOpts{
@@ -140,6 +142,7 @@ func (m *KafkaMetrics) begin(stream string, outputs []string) {
 	for _, c := range append(m.plain, m.commits) {
 		c.WithLabelValues(stream)
 	}
+	m.nameTaken.WithLabelValues(stream)
 	for _, outcome := range []string{"committed", "aborted", "failed"} {
 		m.transactions.WithLabelValues(stream, outcome)
 	}

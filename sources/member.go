@@ -42,6 +42,8 @@ func (k *Kafka) yield(ctx context.Context) {
 		return
 	}
 	defer client.Close()
+	taken := k.o.Metrics.nameTaken.WithLabelValues(k.o.Stream)
+	defer taken.Set(0)
 	admin := kadm.NewClient(client)
 	seen, hint := false, ""
 	if k.o.Config.GroupProtocol == Consumer {
@@ -54,6 +56,7 @@ func (k *Kafka) yield(ctx context.Context) {
 			return
 		case other != nil && !seen:
 			seen = true
+			taken.Set(1)
 			k.o.Metrics.fenced.WithLabelValues(k.o.Stream).Inc()
 			k.log.Error("another process runs under this instance's name and has taken its place: waiting until it is gone",
 				"instance", k.o.Instance, "client", other.client, "host", other.host)

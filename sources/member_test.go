@@ -59,6 +59,12 @@ func TestTwoProcessesOfOneInstance(t *testing.T) {
 			if n := testutil.ToFloat64(waits.o.Metrics.fenced.WithLabelValues("s")); n != 1 {
 				t.Errorf("counted %v times, want once", n)
 			}
+			if n := testutil.ToFloat64(waits.o.Metrics.nameTaken.WithLabelValues("s")); n != 1 {
+				t.Errorf("its name is taken, and that is told as %v", n)
+			}
+			if n := testutil.ToFloat64(has.o.Metrics.nameTaken.WithLabelValues("s")); n != 0 {
+				t.Errorf("the other has the name, and tells that it is taken as %v", n)
+			}
 			has.quit(t)
 			waits.later()
 			stop()
@@ -69,6 +75,9 @@ func TestTwoProcessesOfOneInstance(t *testing.T) {
 				w.compare()
 			}
 			w.eventually("the other is ready", waits.Ready)
+			if n := testutil.ToFloat64(waits.o.Metrics.nameTaken.WithLabelValues("s")); n != 0 {
+				t.Errorf("it has its name again, and tells that it is taken as %v", n)
+			}
 		})
 	}
 }

@@ -48,9 +48,9 @@ var securityEvents = board{
 			queries: one(`sum by (client) (rate(gonomaly_kafka_client_connect_errors_total{process}[rate]))`, "{{client}}"),
 		},
 		{
-			title: "Places taken by a namesake", unit: "short", alert: "GonomalyFenced",
-			says:    "In ten minutes: another process with the same instance name took this one's place. Two processes must not share a name.",
-			queries: one(`sum by (instance, stream) (increase(gonomaly_kafka_fenced_total{stream}[10m]))`, "{{instance}} {{stream}}"),
+			title: "Names taken", unit: "short", alert: "GonomalyFenced",
+			says:    "1 while another process runs under this one's instance name, and this one waits. Two processes must not share a name.",
+			queries: one(`max by (instance, stream) (gonomaly_kafka_name_taken{stream})`, "{{instance}} {{stream}}"),
 		},
 		{
 			title: "Reloads", unit: "short", alert: "GonomalyReloadRefused",
