@@ -62,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		received:    summed("records_received_total", "Records taken from topics. They equal the sum of gonomaly_records_total over its outcomes, in every scrape."),
 		bytes:       counter("received_bytes_total", "Bytes of the keys and values of the records taken from topics."),
 		future:      counter("future_records_total", "Records whose event time lies more than a minute after this machine's clock, although their Kafka timestamp allows it: a clock is off."),
-		records:     summed("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), dead_lettered, or probe (a heartbeat's, which is not judged).", "outcome"),
+		records:     summed("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), dead_lettered, or probe (a heartbeat's, which is not judged).", "topic", "outcome"),
 		replayed:    counter("records_replayed_total", "Records folded again in recovery, without output; counted nowhere else."),
 		deadLetters: counter("dead_letters_total", "Records set aside as undecodable, by why.", "reason"),
 		points:      counter("points_total", "Points given to detectors: one for each record, or for each closed window."),
@@ -92,7 +92,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 // begin has what is counted of a stream stand at 0: a rate over a counter that is not there yet misses what it counts first.
-func (m *Metrics) begin(stream string) {
+func (m *Metrics) begin(stream string, topics []string) {
 	m.checkpoints.WithLabelValues(stream, "stored")
 	m.checkpoints.WithLabelValues(stream, "failed")
 	m.checkpoints.WithLabelValues(stream, "broken")
@@ -114,8 +114,10 @@ func (m *Metrics) begin(stream string) {
 	for _, from := range []string{"checkpoint", "history", "log", "none"} {
 		m.restores.WithLabelValues(stream, from)
 	}
-	for o := range outcomes {
-		m.records.WithLabelValues(stream, o.String())
+	for _, topic := range topics {
+		for o := range outcomes {
+			m.records.WithLabelValues(stream, topic, o.String())
+		}
 	}
 	for k, reasons := range reasonsUntold {
 		for _, why := range reasons {
@@ -140,9 +142,9 @@ func (s *Stream) labels(p Partition) []string {
 
 // add brings the counters up to what the worker has counted since the last call. Where records come a few at a time, finding a counter costs
 // as much as a record: those that have not moved are left alone.
-func (m *Metrics) add(stream string, now, before *Counts) {
+func (m *Metrics) add(stream, topic string, now, before *Counts) {
 	for o := range outcomes {
-		before.Outcomes[o] = move(m.records, now.Outcomes[o], before.Outcomes[o], stream, o.String())
+		before.Outcomes[o] = move(m.records, now.Outcomes[o], before.Outcomes[o], stream, topic, o.String())
 	}
 	for r, n := range now.Reasons {
 		before.Reasons[r] = move(m.deadLetters, n, before.Reasons[r], stream, string(r))

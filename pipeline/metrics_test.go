@@ -104,6 +104,37 @@ func TestOutcomesAddUpInEveryScrape(t *testing.T) {
 	}
 }
 
+// Outcomes are told by topic, and each topic's stand at 0 from the start: of one that never had a record a rate is 0, too.
+func TestOutcomesByTopic(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	p := newPlayOf(t, &store{}, settings["records"], func(o *pipeline.Options) {
+		o.Metrics, o.Topics = pipeline.NewMetrics(reg), []string{"t", "empty"}
+	})
+	p.assign()
+	p.commit(1000)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, series := map[string]float64{}, map[string]int{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == "gonomaly_records_total" && l.GetName() == "topic" {
+					sums[l.GetValue()] += m.GetCounter().GetValue()
+					series[l.GetValue()]++
+				}
+			}
+		}
+	}
+	if want := metric(t, reg, "gonomaly_records_received_total", ""); sums["t"] != want || want == 0 || sums["empty"] != 0 {
+		t.Errorf("outcomes are %v, want %v of t and none of empty", sums, want)
+	}
+	if series["empty"] == 0 || series["empty"] != series["t"] {
+		t.Errorf("topics have %v series, want as many of each", series)
+	}
+}
+
 // Each stage has its time, of records and of windows; bytes are those of what was received, and not of what is folded again.
 func TestStagesAndBytes(t *testing.T) {
 	for _, name := range []string{"records", "windows"} {

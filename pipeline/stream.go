@@ -86,7 +86,7 @@ func NewStream(o Options) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Metrics.begin(o.Name)
+	o.Metrics.begin(o.Name, o.Topics)
 	return &Stream{
 		name: o.Name, plan: p, o: o, log: o.Log.With("stream", o.Name),
 		partitions: map[Partition]*partition{}, waiting: map[Partition]waiting{}, unsaved: map[Partition]error{},
@@ -181,7 +181,7 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	m.bytes.WithLabelValues(s.name).Add(float64(bytes))
 	m.sums.moving.RLock()
 	m.received.WithLabelValues(s.name).Add(float64(received))
-	m.add(s.name, &w.counts, &part.counted)
+	m.add(s.name, p.Topic, &w.counts, &part.counted)
 	m.sums.moving.RUnlock()
 	m.addStages(s.name, &w.took)
 	m.series.WithLabelValues(part.labels...).Set(float64(w.index.n))
