@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -165,6 +166,13 @@ func (m *Metrics) add(stream, topic string, now, before *Counts) {
 	before.Future = move(m.future, now.Future, before.Future, stream)
 	before.Replayed = move(m.replayed, now.Replayed, before.Replayed, stream)
 	before.Points = move(m.points, now.Points, before.Points, stream)
+}
+
+// tellWatermark is called at the assignment, too: of a partition that has no more records it is the one thing that says since when.
+func (m *Metrics) tellWatermark(part *partition) {
+	if at := part.worker.watermark; at > math.MinInt64 {
+		m.watermark.WithLabelValues(part.labels...).Set(float64(at) / 1e9)
+	}
 }
 
 // move brings the counter with these labels from before to now, and returns now.

@@ -104,6 +104,30 @@ func TestOutcomesAddUpInEveryScrape(t *testing.T) {
 	}
 }
 
+// A partition that has no records since it was taken over tells the event time that it had come to: since when it has none.
+func TestWatermarkOfAnIdlePartition(t *testing.T) {
+	s := &store{}
+	var told []float64
+	for range 2 {
+		reg := prometheus.NewRegistry()
+		p := newPlayOf(t, s, settings["records"], func(o *pipeline.Options) { o.Metrics = pipeline.NewMetrics(reg) })
+		if len(told) > 0 {
+			p.committed = 1000
+		}
+		p.assign()
+		if len(told) == 0 {
+			p.commit(1000)
+		}
+		told = append(told, metric(t, reg, "gonomaly_watermark_timestamp_seconds", ""))
+		if err := p.Revoke(t.Context(), partitionOfPlay); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if told[0] == 0 || told[0] != told[1] {
+		t.Errorf("the watermark is told as %v, and taken over as %v", told[0], told[1])
+	}
+}
+
 // Outcomes are told by topic, and each topic's stand at 0 from the start: of one that never had a record a rate is 0, too.
 func TestOutcomesByTopic(t *testing.T) {
 	reg := prometheus.NewRegistry()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -135,6 +134,7 @@ func (s *Stream) Assign(ctx context.Context, p Partition, committed int64) (int6
 	s.o.Metrics.checkpointAge.set(part.labels, time.Now())
 	s.o.Metrics.series.WithLabelValues(part.labels...).Set(float64(w.index.n))
 	s.o.Metrics.learning.WithLabelValues(part.labels...).Set(float64(len(w.young.series)))
+	s.o.Metrics.tellWatermark(part)
 	return from, nil
 }
 
@@ -186,9 +186,7 @@ func (s *Stream) Process(_ context.Context, p Partition, records []Record) ([]Me
 	m.addStages(s.name, &w.took)
 	m.series.WithLabelValues(part.labels...).Set(float64(w.index.n))
 	s.tellLearning(part)
-	if w.watermark > math.MinInt64 {
-		m.watermark.WithLabelValues(part.labels...).Set(float64(w.watermark) / 1e9)
-	}
+	m.tellWatermark(part)
 	m.process.WithLabelValues(s.name).Observe(time.Since(begin).Seconds())
 	s.mu.Lock()
 	part.position = w.position
