@@ -58,15 +58,17 @@ func (p *plan) outside(x []float64) int {
 	return none
 }
 
-// validRange says in words what is valid of a field that is not.
+// validRange says in words what a field is that is not valid, and what would be.
 func (p *plan) validRange(field int, x float64) string {
 	for _, b := range p.valid {
 		switch {
 		case b.field != field:
 		case x < b.low:
-			return "below " + short(b.low) + ", the lowest that is valid"
+			value, low := apart(x, b.low)
+			return value + ", below " + low + ", the lowest that is valid"
 		case x > b.high:
-			return "above " + short(b.high) + ", the highest that is valid"
+			value, high := apart(x, b.high)
+			return value + ", above " + high + ", the highest that is valid"
 		}
 	}
 	return ""

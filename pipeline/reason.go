@@ -124,13 +124,15 @@ func (w *Worker) unwanted(s series, p point, v *verdict) Untold {
 // reason is one plain sentence: what was seen, what was expected, how rare that is, and why the detector says so.
 func (w *Worker) reason(a *Alert, s series, p point, v *verdict, top int) string {
 	if f := v.outside; f != none {
-		return fmt.Sprintf("%s is %s, %s", w.fields[f], short(p.x[f]), w.validRange(f, p.x[f]))
+		return w.fields[f] + " is " + w.validRange(f, p.x[f])
 	}
 	field := w.fields[top]
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s is %s", field, short(p.x[top]))
 	if f, ok := a.Expected[field]; ok {
-		fmt.Fprintf(&b, ", expected %s (%s to %s)", short(f.Value), short(f.Low), short(f.High))
+		value, expected, low, high := compared(p.x[top], f)
+		fmt.Fprintf(&b, "%s is %s, expected %s (%s to %s)", field, value, expected, low, high)
+	} else {
+		fmt.Fprintf(&b, "%s is %s", field, short(p.x[top]))
 	}
 	if share := a.Shares[field]; share > 0 && len(a.Shares) > 1 {
 		fmt.Fprintf(&b, ", %.0f %% of the score", 100*share)
@@ -164,23 +166,57 @@ func driftReason(c Change) string {
 	if c.Spread {
 		what = "standard deviation"
 	}
-	return fmt.Sprintf("the %s of %s has changed from %s to %s, and stays there", what, c.Of, short(c.Before), short(c.After))
+	before, after := apart(c.Before, c.After)
+	return fmt.Sprintf("the %s of %s has changed from %s to %s, and stays there", what, c.Of, before, after)
 }
 
-// short writes a number as people would: whole from 1,000 up, four significant digits below, no exponent but for the very large and
-// the very small.
-func short(x float64) string {
+// usual is how many significant digits a number has, unless more are needed.
+const usual = 4
+
+// short writes a number as people would: whole from 1,000 up, four significant digits below, in billions where it is large, and no exponent but
+// for the largest and the very small.
+func short(x float64) string { return written(x, usual) }
+
+func written(x float64, digits int) string {
 	switch size := math.Abs(x); {
-	case size >= 1e9 || size < 1e-4 && size > 0:
-		return strconv.FormatFloat(x, 'g', 4, 64)
+	case size >= 1e15 || size < 1e-4 && size > 0:
+		return strconv.FormatFloat(x, 'g', digits, 64)
+	case size >= 1e12:
+		return written(x/1e12, digits) + " trillion"
+	case size >= 1e9:
+		return written(x/1e9, digits) + " billion"
 	case size >= 1000:
-		return strconv.FormatFloat(x, 'f', 0, 64)
+		digits = max(digits, 1+int(math.Log10(size)))
 	}
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 4, 64), 64)
+	rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
 	if err != nil {
-		return strconv.FormatFloat(x, 'g', 4, 64)
+		return strconv.FormatFloat(x, 'g', digits, 64)
 	}
 	return strconv.FormatFloat(rounded, 'f', -1, 64)
+}
+
+// exact is how many digits tell any two numbers apart.
+const exact = 17
+
+// apart writes two numbers with as many digits as tell them from each other: 100.04 beside 100.02 must not be read as 100 beside 100.
+func apart(x, y float64) (string, string) {
+	for digits := usual; ; digits++ {
+		if a, b := written(x, digits), written(y, digits); a != b || x == y || digits == exact {
+			return a, b
+		}
+	}
+}
+
+// compared writes a value and what was expected of it, with as many digits as tell the bounds from what lies between them, and the value from the
+// bound that it is beyond.
+func compared(x float64, f Forecast) (value, expected, low, high string) {
+	for digits := usual; ; digits++ {
+		value, expected, low, high = written(x, digits), written(f.Value, digits), written(f.Low, digits), written(f.High, digits)
+		if digits == exact || (low != expected || f.Low == f.Value) && (high != expected || f.High == f.Value) &&
+			(value != low || x >= f.Low) && (value != high || x <= f.High) {
+			return value, expected, low, high
+		}
+	}
 }
 
 // share says how many ordinary points are as surprising, in decades: with two digits, for more of it is not known.

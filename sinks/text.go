@@ -1,10 +1,6 @@
 package sinks
 
 import (
-	"cmp"
-	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,22 +35,15 @@ func lines(format string, ds []*Delivery) (b []byte) {
 	return b
 }
 
-// line returns an alert as one line for a person, with the field that has the largest share in it:
+// line returns an alert as one line for a person; the reason has the value and what was expected:
 //
-//	2026-03-01 12:30:00 machines m-07 anomaly open temp 93.1 (expected 61 … 70): reason
+//	2026-03-01 12:30:00Z machines m-07 anomaly open: temp is 93.1, expected 65 (61 to 70)…
 func line(a *pipeline.Alert) string {
-	words := []string{a.Time.UTC().Format(time.DateTime), a.Stream}
+	words := []string{a.Time.UTC().Format(time.DateTime + "Z"), a.Stream}
 	if a.Key != "" {
 		words = append(words, a.Key)
 	}
 	words = append(words, string(a.Kind), string(a.Status))
-	if len(a.Values) > 0 {
-		field := slices.MaxFunc(slices.Sorted(maps.Keys(a.Values)), func(x, y string) int { return cmp.Compare(a.Shares[x], a.Shares[y]) })
-		words = append(words, field, number(a.Values[field]))
-		if e, ok := a.Expected[field]; ok {
-			words = append(words, fmt.Sprintf("(expected %s … %s)", number(e.Low), number(e.High)))
-		}
-	}
 	// A key or a reason may hold anything; it stays on its line and does not move the cursor.
 	return strings.Map(printable, strings.Join(words, " ")+": "+a.Reason)
 }
@@ -65,5 +54,3 @@ func printable(r rune) rune {
 	}
 	return ' '
 }
-
-func number(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) }
