@@ -17,8 +17,34 @@ import (
 	"github.com/gonomaly/gonomaly/sources"
 )
 
-// Rows is how many records are looked at unless one asks otherwise: enough to tell a key from an identifier of single records.
-const Rows = 2000
+// Rows is how many records are looked at unless one asks otherwise: enough to see the keys of a large fleet twice, of which intervals and quiet
+// times follow. It takes a second or so.
+const Rows = 20000
+
+// Records as large as these, together, are enough of them; of large ones, that have many fields, a tenth of the records is still looked at.
+const (
+	enoughBytes = 16 << 20
+	leastShare  = 10
+)
+
+// bound is how many records are looked at, and of what size together.
+type bound struct {
+	records, bytes         int // wanted at most, and enough
+	haveRecords, haveBytes int
+}
+
+// boundOf splits the bound of n records among parts.
+func boundOf(n, parts int) bound {
+	return bound{records: (n + parts - 1) / parts, bytes: enoughBytes / parts}
+}
+
+func (b *bound) add(value []byte) {
+	b.haveRecords, b.haveBytes = b.haveRecords+1, b.haveBytes+len(value)
+}
+
+func (b *bound) full() bool {
+	return b.haveRecords >= b.records || b.haveBytes >= b.bytes && b.haveRecords >= b.records/leastShare
+}
 
 // Guess is how the records seem to be made.
 type Guess struct {
@@ -46,7 +72,7 @@ func File(ctx context.Context, path string, n int) (_ Guess, err error) {
 		return Guess{}, fmt.Errorf("sample %s: %w", path, err)
 	}
 	var rows []row
-	for len(rows) < n {
+	for b := boundOf(n, 1); !b.full(); {
 		rec, err := r.Next()
 		if err == io.EOF {
 			break
@@ -54,6 +80,7 @@ func File(ctx context.Context, path string, n int) (_ Guess, err error) {
 		if err != nil {
 			return Guess{}, fmt.Errorf("sample: %w", err)
 		}
+		b.add(rec.Value)
 		rows = append(rows, row{value: string(rec.Value), stamp: rec.Timestamp})
 	}
 	g, err := guess(rows)

@@ -182,3 +182,28 @@ func TestFileFindsCounters(t *testing.T) {
 		t.Errorf("notes %q, %v, want %q", got.Notes, err, want)
 	}
 }
+
+// Of a large fleet that reports once an hour each machine is seen more than once; of large records a tenth is enough.
+func TestHowMuchIsLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	fleet := func(name string, records, machines int, rest string) string {
+		var b strings.Builder
+		for i := range records {
+			fmt.Fprintf(&b, `{"machine":"m%d","ts":%d,"v":%d,"rest":%q}`+"\n", i%machines, 1767225600+i/machines*3600, i%7, rest)
+		}
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	if g, err := File(t.Context(), fleet("hourly.jsonl", 25000, 5000, ""), Rows); err != nil || g.Rows != Rows || g.Interval != time.Hour || !slices.Equal(g.Key, []string{"machine"}) {
+		t.Errorf("of a fleet that reports once an hour: %+v, %v", g, err)
+	}
+	if g, err := File(t.Context(), fleet("large.jsonl", 120, 10, strings.Repeat("x", enoughBytes/100)), 1000); err != nil || g.Rows != 100 {
+		t.Errorf("of large records %d are looked at, %v, want 100", g.Rows, err)
+	}
+	if g, err := File(t.Context(), fleet("largest.jsonl", 25, 5, strings.Repeat("x", enoughBytes/10)), 200); err != nil || g.Rows != 20 {
+		t.Errorf("of the largest records %d are looked at, %v, want 20", g.Rows, err)
+	}
+}

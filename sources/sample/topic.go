@@ -66,7 +66,7 @@ func fetch(ctx context.Context, opts []kgo.Opt, topic string, n int, timeout tim
 		return nil, nil
 	}
 	cl.AddConsumePartitions(map[string]map[int32]kgo.Offset{topic: from})
-	records, err := collect(ctx, cl, want, (n+len(want)-1)/len(want))
+	records, err := collect(ctx, cl, want, boundOf(n, len(want)))
 	if err != nil && (ctx.Err() == nil || len(records) == 0) {
 		return nil, err
 	}
@@ -80,18 +80,22 @@ func fetch(ctx context.Context, opts []kgo.Opt, topic string, n int, timeout tim
 	return rows, nil
 }
 
-// collect reads up to each records of each partition, up to its end, and none of our own probes; an error, or ctx being done, ends it early.
-func collect(ctx context.Context, cl *kgo.Client, ends map[int32]int64, each int) (records []*kgo.Record, err error) {
-	have := map[int32]int{}
+// collect reads each partition until the bound is full, or up to its end, and none of our own probes; an error, or ctx being done, ends it early.
+func collect(ctx context.Context, cl *kgo.Client, ends map[int32]int64, each bound) (records []*kgo.Record, err error) {
+	have := map[int32]*bound{}
+	for p := range ends {
+		b := each
+		have[p] = &b
+	}
 	for len(ends) > 0 && err == nil {
 		fetches := cl.PollFetches(ctx)
 		fetches.EachRecord(func(r *kgo.Record) {
 			end, open := ends[r.Partition]
 			if open && r.Offset < end && !r.Attrs.IsControl() && string(r.Key) != pipeline.ProbeKey {
 				records = append(records, r)
-				have[r.Partition]++
+				have[r.Partition].add(r.Value)
 			}
-			if have[r.Partition] >= each || r.Offset+1 >= end {
+			if open && have[r.Partition].full() || r.Offset+1 >= end {
 				delete(ends, r.Partition)
 			}
 		})
