@@ -37,8 +37,9 @@ type tools struct {
 	buffers  sync.Pool
 	gzips    sync.Pool
 	lz4s     sync.Pool
-	zstds    sync.Pool // for what fits a buffer
-	streams  sync.Pool // for what does not
+	lz4Times atomic.Int64 // its bytes that the last batch of lz4 decompressed to, in sixteenths
+	zstds    sync.Pool    // for what fits a buffer
+	streams  sync.Pool    // for what does not
 	standard kgo.Decompressor
 	looks    sync.Mutex // for one look at a time
 }
@@ -129,6 +130,9 @@ func (d *Decompressor) open(src []byte, codec kgo.CompressionCodecType) ([]byte,
 		defer d.gzips.Put(r)
 		return d.stream(len(src), func() (io.Reader, error) { return r, r.Reset(bytes.NewReader(src)) })
 	case kgo.CodecLz4:
+		if out := d.lz4Blocks(src); out != nil {
+			return out, nil
+		}
 		r := d.lz4s.Get().(*lz4.Reader)
 		defer d.lz4s.Put(r)
 		return d.stream(len(src), func() (io.Reader, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,16 @@ var codecs = map[string]struct {
 	codec kgo.CompressionCodecType
 	open  func(io.Writer) (io.WriteCloser, error)
 }{
-	"gzip":              {kgo.CodecGzip, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestSpeed) }},
-	"lz4":               {kgo.CodecLz4, func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil }},
+	"gzip": {kgo.CodecGzip, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.BestSpeed) }},
+	"lz4":  {kgo.CodecLz4, func(w io.Writer) (io.WriteCloser, error) { return lz4.NewWriter(w), nil }},
+	"lz4 with checksums of blocks": {kgo.CodecLz4, func(w io.Writer) (io.WriteCloser, error) {
+		z := lz4.NewWriter(w)
+		return z, z.Apply(lz4.BlockSizeOption(lz4.Block256Kb), lz4.BlockChecksumOption(true))
+	}},
+	"lz4 without checksums": {kgo.CodecLz4, func(w io.Writer) (io.WriteCloser, error) {
+		z := lz4.NewWriter(w)
+		return z, z.Apply(lz4.ChecksumOption(false))
+	}},
 	"zstd":              {kgo.CodecZstd, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) }},
 	"zstd, wide window": {kgo.CodecZstd, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w, zstd.WithWindowSize(32<<20)) }},
 	"snappy as Java frames it": {kgo.CodecSnappy, func(w io.Writer) (io.WriteCloser, error) {
@@ -113,6 +122,45 @@ func TestDecompress(t *testing.T) {
 	}
 	if _, err := (Config{}).Decompressor().Decompress(text, 7); err == nil {
 		t.Error("an unknown codec succeeds")
+	}
+}
+
+// What producers write of lz4 is opened without the library's reader, into as much memory as it takes; anything else is left to that.
+func TestLz4Blocks(t *testing.T) {
+	text := bytes.Repeat([]byte("some text "), 20_000)
+	random := make([]byte, 100_000) // which is stored
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range random {
+		random[i] = byte(rng.Uint32())
+	}
+	open := func(options ...lz4.Option) func(io.Writer) (io.WriteCloser, error) {
+		return func(w io.Writer) (io.WriteCloser, error) {
+			z := lz4.NewWriter(w)
+			return z, z.Apply(options...)
+		}
+	}
+	plain := compress(t, open(), text, 1)
+	for what, c := range map[string]struct{ src, want []byte }{
+		"as franz-go writes it": {plain, text},
+		"as Java does":          {compress(t, open(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false)), text, 1), text},
+		"stored":                {compress(t, open(lz4.BlockSizeOption(lz4.Block64Kb)), random, 1), random},
+		"hundreds of times":     {compress(t, open(), make([]byte, 1<<20), 1), make([]byte, 1<<20)},
+		"too many times":        {compress(t, open(), make([]byte, small+1), 1), nil},
+		"checksums of blocks":   {compress(t, open(lz4.BlockChecksumOption(true)), text, 1), nil},
+		"with its size":         {compress(t, open(lz4.SizeOption(uint64(len(text)))), text, 1), nil},
+		"two frames":            {append(slices.Clone(plain), plain...), nil},
+		"cut off":               {plain[:len(plain)-1], nil},
+		"and a byte more":       {append(slices.Clone(plain), 0), nil},
+		"a broken block":        {slices.Concat(plain[:20], []byte{0xff, 0xff, 0xff}, plain[23:]), nil},
+		"text":                  {text, nil},
+		"nothing":               {nil, nil},
+	} {
+		d := Config{MaxBatchBytes: 12 << 20}.Decompressor()
+		for range 2 { // by a guess, and by what it was
+			if got := d.lz4Blocks(c.src); !bytes.Equal(got, c.want) {
+				t.Errorf("%s: %d bytes, want %d", what, len(got), len(c.want))
+			}
+		}
 	}
 }
 
@@ -248,6 +296,9 @@ func FuzzDecompress(f *testing.F) {
 			return
 		}
 		want, wantErr := kgo.DefaultDecompressor().Decompress(src, kgo.CompressionCodecType(codec))
+		if errors.Is(wantErr, lz4.ErrInvalidFrameChecksum) || errors.Is(wantErr, lz4.ErrInvalidHeaderChecksum) {
+			return // which lz4Blocks does not look at
+		}
 		if (err == nil) != (wantErr == nil) || err == nil && !bytes.Equal(got, want) {
 			t.Errorf("Decompress = %d bytes, %v, want %d, %v", len(got), err, len(want), wantErr)
 		}
@@ -270,8 +321,12 @@ func BenchmarkDecompress(b *testing.B) {
 					if own, ok := d.(*Decompressor); ok {
 						own.Refill()
 					}
-					if _, err := d.Decompress(src, c.codec); err != nil {
+					out, err := d.Decompress(src, c.codec)
+					if err != nil {
 						b.Fatal(err)
+					}
+					if own, ok := d.(*Decompressor); ok {
+						own.PutDecompressBytes(out)
 					}
 				}
 			})
