@@ -67,9 +67,9 @@ var measures = []struct{ file, old, new string }{
 
 	// For each batch.
 	{"pipeline/stream.go", "	m.bytes.WithLabelValues(s.name).Add(float64(bytes))\n", ""},
-	{"pipeline/stream.go", "	m.add(s.name, &w.counts, &part.counted)\n", ""},
+	{"pipeline/stream.go", "	m.add(s.name, p.Topic, &w.counts, &part.counted)\n", ""},
 	{"pipeline/stream.go", "	m.addStages(s.name, &w.took)\n	m.series.WithLabelValues(part.labels...).Set(float64(w.index.n))\n", ""},
-	{"pipeline/stream.go", "		m.watermark.WithLabelValues(part.labels...).Set(float64(w.watermark) / 1e9)\n", ""},
+	{"pipeline/metrics.go", "		m.watermark.WithLabelValues(part.labels...).Set(float64(at) / 1e9)\n", "		_ = at\n"},
 	{"pipeline/stream.go", "	m.process.WithLabelValues(s.name).Observe(time.Since(begin).Seconds())\n", ""},
 	{"pipeline/learning.go", "	s.o.Metrics.learning.WithLabelValues(part.labels...).Set(young)\n", ""},
 	{"sources/polled.go", "		s.o.Metrics.polls.WithLabelValues(s.o.Stream).Observe(now.Sub(s.polledAt).Seconds())\n", ""},
