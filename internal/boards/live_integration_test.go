@@ -48,6 +48,7 @@ var needsFault = map[string]string{
 	`gonomaly_tls_certificate_not_after_timestamp_seconds`: "TLS is off",
 	`gonomaly_series_evicted_total{reason="bound"}`:        "no key that comes more often than those held asks for room",
 	`gonomaly_series_evicted_total{job`:                    "no series is idle for long enough",
+	`gonomaly_records_missing`:                             "nothing is missed before a day has been seen",
 	`outcome!="committed"`:                                 "no transaction fails; whether one is under way when the broker stops is chance",
 	`gonomaly_kafka_client_read_errors_total`:              "how a connection ends when the broker stops is chance",
 	`gonomaly_kafka_client_write_errors_total`:             "how a connection ends when the broker stops is chance",
@@ -108,7 +109,7 @@ func TestLive(t *testing.T) {
 		}
 	}
 	for _, r := range rules(t) {
-		if r.Record != "" {
+		if r.Record != "" && !strings.Contains(r.Expr, " offset ") { // which is about what has been a day or a week before
 			open[r.name()] = r.Expr
 			continue
 		}
