@@ -16,7 +16,7 @@ const (
 )
 
 // lz4Blocks opens a frame right into where it stays, where it is of the kind that Kafka's producers write: one frame of blocks that stand by
-// themselves. Anything else gives nil, and is left to the library's reader, which takes a quarter longer and says what is wrong with it. The checksum of
+// themselves. Anything else gives nil, and is left to the library's reader, which takes twice as long and says what is wrong with it. The checksum of
 // the content is not looked at: that of the batch, which the client has found to be right, covers all that was sent.
 func (d *Decompressor) lz4Blocks(src []byte) (out []byte) {
 	if len(src) < lz4Header || binary.LittleEndian.Uint32(src) != lz4Magic || src[4]&^lz4Content != lz4Plain {
