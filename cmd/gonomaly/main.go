@@ -21,8 +21,8 @@ func main() {
 	os.Exit(code)
 }
 
-// endTime is how long a command may take to end once it is told to: a little more than the ten seconds in which run does. A read of a named pipe to which nobody writes, such as
-// -c <(…) may be, ends with no context.
+// endTime is how long a command may take to end once it is told to: a little more than the ten seconds in which run does. A read of a named pipe to
+// which nobody writes, such as -c <(…) may be, ends with no context.
 const endTime = 12 * time.Second
 
 // bounded is the exit code of a command, or exitFailed when it has not ended within endTime of ctx.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,5 +123,5 @@ func inFlags(err error) error {
 		return err
 	}
 	flags := map[string]string{"machines": "--keys", "anomalies": "--anomalies"}
-	return &invalid.Value{Name: flags[v.Name], Value: v.Value, Want: v.Want}
+	return &invalid.Value{Name: cmp.Or(flags[v.Name], v.Name), Value: v.Value, Want: v.Want}
 }
