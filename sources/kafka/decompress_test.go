@@ -140,9 +140,13 @@ func TestLz4Blocks(t *testing.T) {
 		}
 	}
 	plain := compress(t, open(), text, 1)
+	java := compress(t, open(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false)), text, 1)
+	version, reserved := slices.Clone(plain), slices.Clone(plain)
+	version[4] ^= 1 << 7
+	reserved[4] ^= 1 << 1
 	for what, c := range map[string]struct{ src, want []byte }{
 		"as franz-go writes it": {plain, text},
-		"as Java does":          {compress(t, open(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false)), text, 1), text},
+		"as Java does":          {java, text},
 		"stored":                {compress(t, open(lz4.BlockSizeOption(lz4.Block64Kb)), random, 1), random},
 		"hundreds of times":     {compress(t, open(), make([]byte, 1<<20), 1), make([]byte, 1<<20)},
 		"too many times":        {compress(t, open(), make([]byte, small+1), 1), nil},
@@ -151,6 +155,9 @@ func TestLz4Blocks(t *testing.T) {
 		"two frames":            {append(slices.Clone(plain), plain...), nil},
 		"cut off":               {plain[:len(plain)-1], nil},
 		"and a byte more":       {append(slices.Clone(plain), 0), nil},
+		"another version":       {version, nil},
+		"a reserved bit":        {reserved, nil},
+		"an end before its end": {slices.Concat(java[:lz4Header], make([]byte, 4), java[lz4Header:]), nil},
 		"a broken block":        {slices.Concat(plain[:20], []byte{0xff, 0xff, 0xff}, plain[23:]), nil},
 		"text":                  {text, nil},
 		"nothing":               {nil, nil},
