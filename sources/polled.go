@@ -55,7 +55,7 @@ func (s *session) take(fetches kgo.Fetches) error {
 		return errors.New("the client is closed")
 	}
 	s.polled.fetches = fetches
-	s.leisure = fetches.NumRecords() > 0
+	more := false
 	var err error
 	seen := map[place]bool{}
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
@@ -72,11 +72,14 @@ func (s *session) take(fetches kgo.Fetches) error {
 		}
 		seen[at] = true
 		if f.Records[len(f.Records)-1].Offset+1 < f.LastStableOffset {
-			s.leisure = false // there is more
+			more = true
 		}
 		s.o.Metrics.batches.WithLabelValues(s.o.Stream).Observe(float64(len(f.Records)))
 		s.polled.shares = append(s.polled.shares, share{at, o, f})
 	})
+	if len(s.polled.shares) > 0 { // that nothing has come tells nothing, least of all before anything has
+		s.leisure = !more
+	}
 	return err
 }
 

@@ -102,22 +102,25 @@ func TestDuePartitionsWait(t *testing.T) {
 	}
 }
 
-// A poll leaves leisure for the next if it has brought all that there was.
+// A poll leaves leisure for the next if it has brought all that there was, and what it finds where it has brought nothing.
 func TestLeisure(t *testing.T) {
 	for name, c := range map[string]struct {
+		before  bool
 		records int
 		beyond  int64 // of the log
 		want    bool
 	}{
-		"all":  {records: 3, want: true},
-		"none": {},
-		"some": {records: 3, beyond: 1},
+		"all":              {records: 3, want: true},
+		"some":             {before: true, records: 3, beyond: 1},
+		"none":             {before: true, want: true},
+		"none in the past": {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := unconnected(t)
 			if _, err := s.restore(t.Context(), place{input, 0}, taken{committed: -1, log: &bounds{0, 3}}); err != nil {
 				t.Fatal(err)
 			}
+			s.leisure = c.before
 			var records []*kgo.Record
 			for i := range c.records {
 				records = append(records, &kgo.Record{Topic: input, Offset: int64(i)})
@@ -142,11 +145,11 @@ func TestRest(t *testing.T) {
 		hurry  time.Duration // after which the turn is cut short
 		want   time.Duration
 	}{
-		"at the beginning":    {left: 200 * ms, want: 180 * ms},
-		"towards the end":     {left: 60 * ms, want: 40 * ms},
-		"some work":           {left: 220 * ms, change: func(s *session) { s.busy = mostBusy }, want: 150 * ms},
+		"at the beginning":    {left: 200 * ms, want: 190 * ms},
+		"towards the end":     {left: 60 * ms, want: 50 * ms},
+		"some work":           {left: 210 * ms, change: func(s *session) { s.busy = mostBusy }, want: 150 * ms},
 		"work":                {left: 200 * ms, change: func(s *session) { s.busy = 0.3 }},
-		"at the end":          {left: 20 * ms},
+		"at the end":          {left: 10 * ms},
 		"hurried":             {left: 200 * ms, hurry: 7 * ms, want: 7 * ms},
 		"no leisure":          {left: 200 * ms, change: func(s *session) { s.leisure = false }},
 		"records left":        {left: 200 * ms, change: func(s *session) { s.polled.shares = []share{{}} }},

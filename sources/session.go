@@ -40,7 +40,7 @@ type session struct {
 	pressure    pressure
 	polled      polled
 	polledAt    time.Time // last
-	leisure     bool      // the last poll has brought all that there was
+	leisure     bool      // the last poll that brought records brought all that there were
 	worked      time.Time // until when, at the records of the last poll
 	busy        float64   // share of the time since the work before it that this took
 
@@ -247,7 +247,7 @@ func (s *session) rest(turn context.Context) {
 // Bounds of rest.
 const (
 	longestRest = 200 * time.Millisecond
-	lastPolls   = 20 * time.Millisecond // before the end of a turn: what the client has fetched meanwhile, and what has come since
+	lastPolls   = 10 * time.Millisecond // before the end of a turn: what the client has fetched meanwhile, and what has come since
 	mostBusy    = 0.25
 )
 
