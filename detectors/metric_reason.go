@@ -3,7 +3,8 @@ package detectors
 import (
 	"fmt"
 	"math"
-	"strconv"
+
+	"github.com/gonomaly/gonomaly/internal/figure"
 )
 
 // reason puts the channel with the greatest part in the score into words, of those that this point itself surprises.
@@ -15,26 +16,25 @@ func (f *metricField) reason(l *look) string {
 	case most == 0:
 		return "nothing about it is surprising"
 	}
-	ch, amount := watched[best], short(l.feature[best])
-	if ch.kind == ofDeparture || ch.kind == ofSize {
-		amount = short(l.feature[best] / l.weight) // as it would be at this hour
+	ch, amount := watched[best], f.named(best, l, l.feature[best])
+	size, nearest := figure.Short(amount), "none"
+	if known, ok := f.nearestKnown(best, l); ok {
+		size, nearest = figure.Apart(amount, known)
 	}
 	switch {
 	case ch.kind == ofValue && ch.scale == 1:
-		return "no such value is known, the nearest is " + f.nearestKnown(best, l)
+		return "no such value is known, the nearest is " + nearest
 	case ch.kind == ofValue:
-		return fmt.Sprintf("the mean of the last %d points, %s, is new, the nearest known is %s",
-			ch.scale, short(l.feature[best]+f.origin), f.nearestKnown(best, l))
+		return fmt.Sprintf("the mean of the last %d points, %s, is new, the nearest known is %s", ch.scale, size, nearest)
 	case ch.kind == ofDeparture && ch.scale == 1:
-		return fmt.Sprintf("it departs from the usual for this hour by %s, the nearest known departure is %s", amount, f.nearestKnown(best, l))
+		return fmt.Sprintf("it departs from the usual for this hour by %s, the nearest known departure is %s", size, nearest)
 	case ch.kind == ofDeparture:
-		return fmt.Sprintf("the last %d points depart from the usual for their hours by %s on average, the nearest known is %s",
-			ch.scale, amount, f.nearestKnown(best, l))
+		return fmt.Sprintf("the last %d points depart from the usual for their hours by %s on average, the nearest known is %s", ch.scale, size, nearest)
 	case ch.kind == ofSize && ch.scale == 1:
-		return fmt.Sprintf("it is %s away from the usual for this hour, %s", amount, rarity(&f.sizes[0], l.feature[best]))
+		return fmt.Sprintf("it is %s away from the usual for this hour, %s", size, rarity(&f.sizes[0], l.feature[best]))
 	case ch.kind == ofSize:
 		return fmt.Sprintf("the last %d points are %s away from the usual for their hours, %s",
-			ch.scale, amount, rarity(&f.sizes[1], l.feature[best]))
+			ch.scale, size, rarity(&f.sizes[1], l.feature[best]))
 	default:
 		return fmt.Sprintf("it has not changed for %d points", l.next.run+1)
 	}
@@ -60,20 +60,25 @@ func (f *metricField) loudest(l *look) (channel int, part float64) {
 	return channel, part
 }
 
-// nearestKnown is the value of the longer memory that is nearest to what the channel looks at.
-func (f *metricField) nearestKnown(c int, l *look) string {
+// nearestKnown is the number of the longer memory that is nearest to what the channel looks at, false where it has none.
+func (f *metricField) nearestKnown(c int, l *look) (known float64, ok bool) {
+	if c >= memories {
+		return 0, false
+	}
 	m := &f.opinions[1].memories[c]
 	_, i := m.nearest(int(l.place[1][c]), l.feature[c])
 	if i < 0 {
-		return "none"
+		return 0, false
 	}
-	known := float64(m.value[i])
+	return f.named(c, l, float64(m.value[i])), true
+}
+
+// named is a channel's number as people know it: a value, or a departure as it would be at this hour.
+func (f *metricField) named(c int, l *look, x float64) float64 {
 	if watched[c].kind == ofValue {
-		known += f.origin
-	} else {
-		known /= l.weight
+		return x + f.origin
 	}
-	return short(known)
+	return x / l.weight
 }
 
 func rarity(t *tail, x float64) string {
@@ -81,14 +86,6 @@ func rarity(t *tail, x float64) string {
 		return "which is rare"
 	}
 	return "farther than ever before"
-}
-
-// short writes x with four digits, and whole where it has more before the point.
-func short(x float64) string {
-	if size := math.Abs(x); size >= 1e4 && size < 1e9 {
-		return strconv.FormatFloat(x, 'f', 0, 64)
-	}
-	return strconv.FormatFloat(x, 'g', 4, 64)
 }
 
 // Held is the highest of what the fields would score if they did not remember the nearest value; see metricField.held.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gonomaly/gonomaly/internal/figure"
 )
 
 // metricLimit is the score from which on a point is worth an alert; the tests ask for it, not for a score out of a computer.
@@ -143,7 +145,7 @@ func TestMetricReason(t *testing.T) {
 	d := newMetric(t)
 	var xs []float64
 	for i := range 500 {
-		xs = append(xs, float64(100+i%100)) // up to 199
+		xs = append(xs, 100.02+float64(i%100)) // up to 199.02
 	}
 	play(d, time.Minute, xs)
 	p := Point{Time: int64(500 * time.Minute), X: []float64{250}}
@@ -154,8 +156,8 @@ func TestMetricReason(t *testing.T) {
 	f := &d.fields[0]
 	for c, want := range [channels]string{
 		"no such value is known, the nearest is 199",
-		"the mean of the last 4 points, " + short(250+f.origin) + ", is new, the nearest known is ",
-		"the mean of the last 16 points, " + short(250+f.origin) + ", is new, the nearest known is ",
+		"the mean of the last 4 points, " + figure.Short(250+f.origin) + ", is new, the nearest known is ",
+		"the mean of the last 16 points, " + figure.Short(250+f.origin) + ", is new, the nearest known is ",
 		"it departs from the usual for this hour by 250, the nearest known departure is ",
 		"the last 4 points depart from the usual for their hours by 250 on average, the nearest known is ",
 		"the last 16 points depart from the usual for their hours by 250 on average, the nearest known is ",
@@ -180,6 +182,13 @@ func TestMetricReason(t *testing.T) {
 	}
 	if got, want := f.reason(&look{}), "nothing about it is surprising"; got != want {
 		t.Errorf("of nothing: %q, want %q", got, want)
+	}
+
+	near := look{weight: 1}
+	near.feature[0], near.held[1][0] = 199.03-f.origin, 3
+	near.place[1][0] = uint8(f.opinions[1].memories[0].place(near.feature[0]))
+	if got, want := f.reason(&near), "no such value is known, the nearest is 199.02"; got != want {
+		t.Errorf("reason for 199.03 = %q, want %q", got, want)
 	}
 }
 

@@ -3,6 +3,8 @@ package detectors
 import (
 	"fmt"
 	"math"
+
+	"github.com/gonomaly/gonomaly/internal/figure"
 )
 
 // Shares splits the score among the fields. Of a change of level the parts are those of the harmonic mean, which is a sum over the fields.
@@ -117,7 +119,7 @@ func (d *Points) Reason(p Point, field int) string {
 	if s.shifted() && s.level >= s.row.calm {
 		decades, scale := d.shifts.surprise(field, d.point[field])
 		return fmt.Sprintf("the mean of its last %.0f points has left that of the last %d, which happens by chance once in %s points",
-			shiftScales[scale], slowPoints, short(math.Pow(10, min(decades, 9))))
+			shiftScales[scale], slowPoints, figure.Short(math.Pow(10, min(decades, 9))))
 	}
 	most := 0
 	for view, z := range s.row.z {
@@ -128,7 +130,7 @@ func (d *Points) Reason(p Point, field int) string {
 	if s.row.total == 0 {
 		return "nothing about it is odd"
 	}
-	return fmt.Sprintf("%s, by %s standard deviations more than usual", viewReasons[most], short(s.row.z[most]))
+	return fmt.Sprintf("%s, by %s standard deviations more than usual", viewReasons[most], figure.Short(s.row.z[most]))
 }
 
 // Held is about the point as a row by the law of its views, which its past may know better; or about the field that by Student's law has left its

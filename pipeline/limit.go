@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/gonomaly/gonomaly/internal/figure"
 	"github.com/gonomaly/gonomaly/internal/invalid"
 )
 
@@ -64,10 +65,10 @@ func (p *plan) validRange(field int, x float64) string {
 		switch {
 		case b.field != field:
 		case x < b.low:
-			value, low := apart(x, b.low)
+			value, low := figure.Apart(x, b.low)
 			return value + ", below " + low + ", the lowest that is valid"
 		case x > b.high:
-			value, high := apart(x, b.high)
+			value, high := figure.Apart(x, b.high)
 			return value + ", above " + high + ", the highest that is valid"
 		}
 	}

@@ -3,10 +3,10 @@ package pipeline
 import (
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 
 	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/internal/figure"
 )
 
 // explain fills in what an alert says beyond its identity.
@@ -132,7 +132,7 @@ func (w *Worker) reason(a *Alert, s series, p point, v *verdict, top int) string
 		value, expected, low, high := compared(p.x[top], f)
 		fmt.Fprintf(&b, "%s is %s, expected %s (%s to %s)", field, value, expected, low, high)
 	} else {
-		fmt.Fprintf(&b, "%s is %s", field, short(p.x[top]))
+		fmt.Fprintf(&b, "%s is %s", field, figure.Short(p.x[top]))
 	}
 	if share := a.Shares[field]; share > 0 && len(a.Shares) > 1 {
 		fmt.Fprintf(&b, ", %.0f %% of the score", 100*share)
@@ -166,53 +166,16 @@ func driftReason(c Change) string {
 	if c.Spread {
 		what = "standard deviation"
 	}
-	before, after := apart(c.Before, c.After)
+	before, after := figure.Apart(c.Before, c.After)
 	return fmt.Sprintf("the %s of %s has changed from %s to %s, and stays there", what, c.Of, before, after)
-}
-
-// usual is how many significant digits a number has, unless more are needed.
-const usual = 4
-
-// short writes a number as people would: whole from 1,000 up, four significant digits below, in billions where it is large, and no exponent but
-// for the largest and the very small.
-func short(x float64) string { return written(x, usual) }
-
-func written(x float64, digits int) string {
-	switch size := math.Abs(x); {
-	case size >= 1e15 || size < 1e-4 && size > 0:
-		return strconv.FormatFloat(x, 'g', digits, 64)
-	case size >= 1e12:
-		return written(x/1e12, digits) + " trillion"
-	case size >= 1e9:
-		return written(x/1e9, digits) + " billion"
-	case size >= 1000:
-		digits = max(digits, 1+int(math.Log10(size)))
-	}
-	rounded, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', digits, 64), 64)
-	if err != nil {
-		return strconv.FormatFloat(x, 'g', digits, 64)
-	}
-	return strconv.FormatFloat(rounded, 'f', -1, 64)
-}
-
-// exact is how many digits tell any two numbers apart.
-const exact = 17
-
-// apart writes two numbers with as many digits as tell them from each other: 100.04 beside 100.02 must not be read as 100 beside 100.
-func apart(x, y float64) (string, string) {
-	for digits := usual; ; digits++ {
-		if a, b := written(x, digits), written(y, digits); a != b || x == y || digits == exact {
-			return a, b
-		}
-	}
 }
 
 // compared writes a value and what was expected of it, with as many digits as tell the bounds from what lies between them, and the value from the
 // bound that it is beyond.
 func compared(x float64, f Forecast) (value, expected, low, high string) {
-	for digits := usual; ; digits++ {
-		value, expected, low, high = written(x, digits), written(f.Value, digits), written(f.Low, digits), written(f.High, digits)
-		if digits == exact || (low != expected || f.Low == f.Value) && (high != expected || f.High == f.Value) &&
+	for digits := figure.Usual; ; digits++ {
+		value, expected, low, high = figure.Written(x, digits), figure.Written(f.Value, digits), figure.Written(f.Low, digits), figure.Written(f.High, digits)
+		if digits == figure.Exact || (low != expected || f.Low == f.Value) && (high != expected || f.High == f.Value) &&
 			(value != low || x >= f.Low) && (value != high || x <= f.High) {
 			return value, expected, low, high
 		}
@@ -225,9 +188,9 @@ func share(surprise float64) string {
 	case surprise >= 9:
 		return "less than 1 ordinary point in a billion"
 	case surprise >= 6:
-		return "about 1 ordinary point in " + short(twoDigits(math.Pow(10, surprise-6))) + " million"
+		return "about 1 ordinary point in " + figure.Short(twoDigits(math.Pow(10, surprise-6))) + " million"
 	}
-	return "about 1 ordinary point in " + short(twoDigits(math.Round(math.Pow(10, surprise))))
+	return "about 1 ordinary point in " + figure.Short(twoDigits(math.Round(math.Pow(10, surprise))))
 }
 
 // twoDigits rounds x, which is 1 or more, to two significant digits.
