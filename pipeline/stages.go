@@ -41,7 +41,7 @@ func (w *Worker) timed(r *Record) Outcome {
 	outcome := w.apply(r)
 	all := time.Since(w.timing.begin)
 	w.timing.on = false
-	if outcome == DeadLettered || outcome == Probed {
+	if outcome == DeadLettered || outcome == Filtered || outcome == Probed {
 		w.timing.decode = all
 	}
 	for s, took := range [stages]time.Duration{w.timing.decode, all - w.timing.decode - w.timing.score, w.timing.score} {

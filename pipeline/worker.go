@@ -23,11 +23,12 @@ const (
 	Late                        // its window was closed already
 	NotAdmitted                 // of a new key, when the partition holds max_series
 	DeadLettered                // could not be decoded
+	Filtered                    // of another kind than the stream's, or a tombstone
 	Probed                      // a probe, which nothing is learned of
 	outcomes
 )
 
-var outcomeNames = [outcomes]string{"scored", "warming", "aggregated", "late", "not_admitted", "dead_lettered", "probe"}
+var outcomeNames = [outcomes]string{"scored", "warming", "aggregated", "late", "not_admitted", "dead_lettered", "filtered", "probe"}
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
@@ -187,7 +188,10 @@ func (w *Worker) apply(r *Record) Outcome {
 	if header, ok := r.probe(); ok {
 		return w.probed(r, header)
 	}
-	if err := w.decode(r); err != nil {
+	if err := w.decode(r); err == decode.ErrFiltered { //nolint:errorlint // a Decoder wraps nothing
+		w.unscored(r, "", Filtered)
+		return Filtered
+	} else if err != nil {
 		w.setAside(r, err)
 		return DeadLettered
 	}

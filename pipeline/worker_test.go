@@ -29,6 +29,7 @@ import (
 //	want nothing            no alert since the last want
 //	dead REASON             the next dead letter has this reason
 //	untold KIND REASON N    so many were not told for this reason since the last restart
+//	outcome NAME N          so many records had this outcome since the last restart
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -141,6 +142,12 @@ func (s *script) play(t *testing.T) {
 			n := s.worker.Counts().Untold[pipeline.Kind(words[1])][pipeline.Untold(words[2])]
 			if got := strconv.FormatUint(n, 10); got != words[3] {
 				t.Errorf("%s: got %s", at, got)
+			}
+		case "outcome":
+			for o, n := range s.worker.Counts().Outcomes {
+				if got := strconv.FormatUint(n, 10); pipeline.Outcome(o).String() == words[1] && got != words[2] {
+					t.Errorf("%s: got %s", at, got)
+				}
 			}
 		case "want", "dead":
 			if err := s.want(words); err != nil {

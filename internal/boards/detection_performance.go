@@ -8,7 +8,7 @@ var detectionPerformance = board{
 		{
 			shape: number, title: "Records judged", unit: "percentunit", red: 0.9, below: true, alert: "GonomalyNoScores",
 			says:    "Share of the records in an hour that were scored or went into a window. The rest is warming up, late, without room or unreadable: the panel of outcomes says which.",
-			queries: one(`sum(increase(gonomaly_records_total{stream, outcome=~"scored|aggregated"}[1h])) / sum(increase(gonomaly_records_total{stream, outcome!="probe"}[1h]))`),
+			queries: one(`sum(increase(gonomaly_records_total{stream, outcome=~"scored|aggregated"}[1h])) / sum(increase(gonomaly_records_total{stream, outcome!~"probe|filtered"}[1h]))`),
 		},
 		{
 			shape: number, title: "Alerts opened in an hour", unit: "short", alert: "GonomalyAlertStorm",
@@ -44,7 +44,7 @@ var detectionPerformance = board{
 		{
 			title: "Share of records by outcome", unit: "percentunit", stacked: true, alert: "GonomalyNoScores",
 			says:    "warming is a new key, late and not_admitted are not judged, dead_lettered could not be read.",
-			queries: one(`sum by (outcome) (rate(gonomaly_records_total{stream, outcome!="probe"}[rate])) / ignoring (outcome) group_left sum(rate(gonomaly_records_total{stream, outcome!="probe"}[rate]))`, "{{outcome}}"),
+			queries: one(`sum by (outcome) (rate(gonomaly_records_total{stream, outcome!~"probe|filtered"}[rate])) / ignoring (outcome) group_left sum(rate(gonomaly_records_total{stream, outcome!~"probe|filtered"}[rate]))`, "{{outcome}}"),
 		},
 		{
 			title: "Series, and those learning", unit: "short", alert: "GonomalyEvictionsHigh",

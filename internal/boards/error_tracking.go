@@ -8,7 +8,7 @@ var errorTracking = board{
 		{
 			shape: number, title: "Dead letters", unit: "percentunit", red: 0.01, alert: "GonomalyDeadLettersHigh",
 			says:    "Share of the records that could not be read, in an hour. They wait in the dead-letter topic, with the reason in their headers.",
-			queries: one(`sum(increase(gonomaly_records_total{stream, outcome="dead_lettered"}[1h])) / sum(increase(gonomaly_records_total{stream, outcome!="probe"}[1h]))`),
+			queries: one(`sum(increase(gonomaly_records_total{stream, outcome="dead_lettered"}[1h])) / sum(increase(gonomaly_records_total{stream, outcome!~"probe|filtered"}[1h]))`),
 		},
 		{
 			shape: number, title: "Records lost to retention or brokers", unit: "short", red: 1, alert: "GonomalyRecordsLost",

@@ -19,7 +19,7 @@ func Defaults() Config {
 
 // New returns a Decoder for c. An error joins an *invalid.Value for each value that is out of its range.
 //
-// A value that is empty, as a tombstone is, is NotJSON or NotCSV. A field is missing where it is absent, null, an empty column, or below
+// A value that is null, a tombstone, is ErrFiltered: of a compacted topic it says that a key is gone. One that is empty is NotJSON or NotCSV. A field is missing where it is absent, null, an empty column, or below
 // something that is no object. In CSV a field is a column's name as it stands, with its dots. A key is the text of its fields, a number's
 // as it is written, and may be empty text; several are joined by slashes, with a backslash before each slash and backslash in them. A
 // numeric time may also be text, and have decimals.
@@ -96,6 +96,12 @@ func (c *Config) checkFields() error {
 			if slices.Contains(paths[:i], path) {
 				errs = append(errs, &invalid.Value{Name: at, Value: path, Want: "each field once"})
 			}
+		}
+	}
+	for i, w := range c.Where {
+		check(fmt.Sprintf("where[%d].field", i), w.Field)
+		if len(w.Is) == 0 {
+			errs = append(errs, &invalid.Value{Name: fmt.Sprintf("where[%d].is", i), Value: "missing", Want: "a text, or a list of them"})
 		}
 	}
 	list("key", c.Key)

@@ -2,7 +2,10 @@
 // the configuration names and at nothing else of a record; what it cannot decode it refuses, with a reason out of a fixed list.
 package decode
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Sample is what a record says of one series.
 type Sample struct {
@@ -13,10 +16,13 @@ type Sample struct {
 
 // Decoder decodes the records of one stream. It belongs to one goroutine.
 type Decoder interface {
-	// Decode fills s from a record's key, value and Kafka timestamp (Unix nanoseconds). An error is a *Refused. It does not allocate
-	// for a record that is well-formed.
+	// Decode fills s from a record's key, value and Kafka timestamp (Unix nanoseconds). An error is ErrFiltered or a *Refused. It does not
+	// allocate for a record that is well-formed.
 	Decode(key, value []byte, timestamp int64, s *Sample) error
 }
+
+// ErrFiltered is of a record that is sound and none of the stream's: one that Config.Where leaves out, or a tombstone.
+var ErrFiltered = errors.New("filtered: not one of the stream's records")
 
 // Refused says why a record is not a sample. It is an outcome, not a failure: the record is set aside, the stream goes on.
 type Refused struct {
@@ -49,6 +55,7 @@ func Reasons() []Reason {
 type Config struct {
 	Format  string   `yaml:"format" jsonschema:"enum=json,enum=csv,default=json" jsonschema_description:"Format of a record's value."`
 	Columns []string `yaml:"columns" jsonschema_description:"Names of the columns of a CSV record, in order. Only for format csv."`
+	Where   []Where  `yaml:"where" json:",omitempty" jsonschema_description:"What a record has to say to be one of the stream's, where a topic has several kinds of records; all of it has to hold. Others are counted as filtered."`
 	Key     Fields   `yaml:"key" jsonschema_description:"Field, or list of fields, whose value names the series. Without it the record's own key does."`
 	Time    Time     `yaml:"time" jsonschema_description:"Where a sample's event time stands. Without it the record's timestamp is taken."`
 	Values  Fields   `yaml:"values" jsonschema:"required" jsonschema_description:"Numeric fields to watch; a dot descends into objects, \\. is a dot in a name."`
@@ -58,6 +65,12 @@ type Config struct {
 	MaxDepth         int  `yaml:"max_depth" jsonschema:"minimum=1,maximum=1000,default=32" jsonschema_description:"Deepest nesting of a JSON record."`
 
 	MaxAhead time.Duration `yaml:"max_ahead" jsonschema:"default=10m" jsonschema_description:"How far an event time may lie after the record's Kafka timestamp before it is not believed."`
+}
+
+// Where is a condition on one field of a record. What the record does not have, or has as null, an object or an array, meets none.
+type Where struct {
+	Field string `yaml:"field" jsonschema:"required" jsonschema_description:"Field to look at."`
+	Is    Fields `yaml:"is" jsonschema:"required" jsonschema_description:"What it has to be: a text, or one of a list of them. Numbers, true and false are compared as they are written."`
 }
 
 // Time says where a sample's event time stands and how it is written.

@@ -61,6 +61,52 @@ func TestGoodRecords(t *testing.T) {
 	}
 }
 
+func TestFiltered(t *testing.T) {
+	json := Config{Values: Fields{"x"}, Where: []Where{{"type", Fields{"paid", "é", "3", "true"}}, {"in.region", Fields{"eu"}}}}
+	both := Config{Key: Fields{"type"}, Values: Fields{"x"}, Where: []Where{{"type", Fields{"paid"}}}} // one field for two things
+	csv := Config{Format: "csv", Columns: []string{"type", "x"}, Values: Fields{"x"}, Where: []Where{{"type", Fields{"paid"}}}}
+	for _, c := range []struct {
+		config Config
+		value  string
+		want   string // outcome
+	}{
+		{json, `{"type":"paid","in":{"region":"eu"},"x":1}`, "taken"},
+		{json, `{"type":"\u00e9","in":{"region":"eu"},"x":1}`, "taken"},
+		{json, `{"type":3,"in":{"region":"eu"},"x":1}`, "taken"},
+		{json, `{"type":true,"in":{"region":"eu"},"x":1}`, "taken"},
+		{json, `{"type":"paid","in":{"region":"us"},"x":1}`, "filtered"},
+		{json, `{"type":"stock","in":{"region":"eu"},"x":1}`, "filtered"},
+		{json, `{"type":"stock","in":{"region":"eu"},"x":"none"}`, "filtered"},
+		{json, `{"type":3.0,"in":{"region":"eu"},"x":1}`, "filtered"},
+		{json, `{"type":["paid"],"in":{"region":"eu"},"x":1}`, "filtered"},
+		{json, `{"type":null,"in":{"region":"eu"},"x":1}`, "filtered"},
+		{json, `{"x":1}`, "filtered"},
+		{json, `{"type":"paid","in":{"region":"eu"},"x":"none"}`, "wrong_type"},
+		{json, `{"type":"stock",`, "not_json"},
+		{both, `{"type":"paid","x":1}`, "taken"},
+		{both, `{"type":"stock","x":1}`, "filtered"},
+		{csv, "paid,1", "taken"},
+		{csv, "stock,", "filtered"},
+		{csv, ",1", "filtered"},
+	} {
+		var s Sample
+		err := fresh(t, c.config).Decode(nil, []byte(c.value), now, &s)
+		got := "taken"
+		if refused := (*Refused)(nil); errors.As(err, &refused) {
+			got = string(refused.Reason)
+		} else if errors.Is(err, ErrFiltered) {
+			got = "filtered"
+		}
+		if got != c.want {
+			t.Errorf("Decode(%s): %s, want %s", c.value, got, c.want)
+		}
+	}
+	var s Sample
+	if err := fresh(t, machines).Decode([]byte("m1"), nil, now, &s); !errors.Is(err, ErrFiltered) {
+		t.Errorf("Decode of a tombstone: %v, want %v", err, ErrFiltered)
+	}
+}
+
 func TestBadRecords(t *testing.T) {
 	good := `"machine":"m","ts":1714979289000,"pressure":2`
 	for _, c := range []struct {

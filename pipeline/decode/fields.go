@@ -25,6 +25,9 @@ type format interface {
 }
 
 func (d *decoder) Decode(key, value []byte, timestamp int64, s *Sample) error {
+	if value == nil {
+		return ErrFiltered
+	}
 	if n := len(key) + len(value); n > d.maxBytes {
 		return &Refused{TooLarge, fmt.Sprintf("record is %d bytes, want at most %d", n, d.maxBytes)}
 	}
@@ -62,6 +65,7 @@ type token struct {
 // fields are the configured fields of a record.
 type fields struct {
 	tokens   []token // each field once
+	where    []condition
 	key      []*token
 	time     *token // nil: the record's timestamp
 	values   []*token
@@ -72,11 +76,20 @@ type fields struct {
 	plain    []byte // the last text without escapes
 }
 
+// condition is a Where of a record's token.
+type condition struct {
+	token *token
+	is    []string
+}
+
 func newFields(c Config, clock clock) *fields {
 	f := &fields{clock: clock, maxAhead: c.MaxAhead, asText: c.NumbersAsStrings || c.Format == "csv"}
 	paths := slices.Concat(c.Key, c.Values)
 	if c.Time.Field != "" {
 		paths = append(paths, c.Time.Field)
+	}
+	for _, w := range c.Where {
+		paths = append(paths, w.Field)
 	}
 	slices.Sort(paths)
 	for _, path := range slices.Compact(paths) {
@@ -84,6 +97,9 @@ func newFields(c Config, clock clock) *fields {
 	}
 	find := func(path string) *token {
 		return &f.tokens[slices.IndexFunc(f.tokens, func(t token) bool { return t.path == path })]
+	}
+	for _, w := range c.Where {
+		f.where = append(f.where, condition{find(w.Field), w.Is})
 	}
 	for _, path := range c.Key {
 		f.key = append(f.key, find(path))
@@ -98,8 +114,13 @@ func newFields(c Config, clock clock) *fields {
 }
 
 // sample makes a sample of the tokens. What is wrong is looked for in the order key, time, values, so that a record with several
-// faults is always refused for the same one.
+// faults is always refused for the same one; of another kind of records nothing is wrong.
 func (f *fields) sample(key []byte, timestamp int64, s *Sample) (err error) {
+	for i := range f.where {
+		if !f.meets(&f.where[i]) {
+			return ErrFiltered
+		}
+	}
 	if s.Key, err = f.seriesKey(key); err != nil {
 		return err
 	}
@@ -115,6 +136,15 @@ func (f *fields) sample(key []byte, timestamp int64, s *Sample) (err error) {
 		s.Values = append(s.Values, x)
 	}
 	return nil
+}
+
+func (f *fields) meets(c *condition) bool {
+	switch c.token.kind {
+	case text, number, boolean:
+		return slices.Contains(c.is, view(f.text(c.token)))
+	default:
+		return false
+	}
 }
 
 // seriesKey is the record's own key, or the text of the key fields. Several are joined by slashes, a slash or backslash in one of them

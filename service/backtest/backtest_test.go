@@ -216,6 +216,16 @@ func checkUntold(t *testing.T, scores [][]string) {
 	}
 }
 
+// A record of another kind has its row, as one that cannot be read has, and says which of the two it is.
+func TestRowsOfAnotherKind(t *testing.T) {
+	dir := folder(t, map[string]string{"x.jsonl": "{\"t\":\"a\",\"v\":1}\n{\"t\":\"b\"}\n{\"t\":\"a\"}\n"})
+	r := run(t, options(t, "decode: {where: [{field: t, is: a}], values: v}\ndetectors: [{kind: ewma}]", dir))
+	want := [][]string{{"2000-01-01T00:00:00Z", "", "", "", "", "0", "warming"}, {"", "", "", "", "", "0", "filtered"}, {"", "", "", "", "", "0", "dead_lettered"}}
+	if diff := cmp.Diff(want, r.scores("x")); diff != "" {
+		t.Errorf("scores (-want +got):\n%s", diff)
+	}
+}
+
 // Without a field for it, time goes by the row.
 func TestRowsWithoutTimeAreASecondApart(t *testing.T) {
 	dir := folder(t, map[string]string{"x.jsonl": "{\"v\":1}\n{\"v\":null}\n\n{\"v\":2}\n"})

@@ -135,6 +135,12 @@ func (w *writer) line(t *pipeline.Trace) {
 		w.empty(t.Offset)
 		w.next = t.Offset + 1
 	}
+	if t.Untold == pipeline.Untold(pipeline.Filtered.String()) {
+		if !w.windowed {
+			w.blank(pipeline.Filtered)
+		}
+		return
+	}
 	told := t.Told == pipeline.Open || t.Told == pipeline.Update
 	at := time.Unix(0, t.Time).UTC()
 	b := at.AppendFormat(w.row[:0], time.RFC3339Nano)
@@ -205,10 +211,15 @@ func (w *writer) nabRow(t *pipeline.Trace, at time.Time, told bool) {
 // empty writes the rows up to offset, of records that were refused.
 func (w *writer) empty(offset int64) {
 	for ; w.next < offset; w.next++ {
-		w.scores.line([]byte(",,,,,0," + pipeline.DeadLettered.String()))
-		if w.nab != nil {
-			w.nab.line([]byte(",,0"))
-		}
+		w.blank(pipeline.DeadLettered)
+	}
+}
+
+// blank writes the row of a record that is no sample.
+func (w *writer) blank(o pipeline.Outcome) {
+	w.scores.line([]byte(",,,,,0," + o.String()))
+	if w.nab != nil {
+		w.nab.line([]byte(",,0"))
 	}
 }
 

@@ -48,8 +48,9 @@ func (b *bound) full() bool {
 
 // Guess is how the records seem to be made.
 type Guess struct {
-	Format           string   // as in decode.Config
-	Columns          []string // of CSV records in a topic, which have no header: c1, c2, …
+	Format           string         // as in decode.Config
+	Columns          []string       // of CSV records in a topic, which have no header: c1, c2, …
+	Where            []decode.Where // the kind of records that it is of, where there are several
 	Time             decode.Time
 	Key              []string // paths of the fields that name a series; none: the record's own key, or one series only
 	Values           []string // paths of the numeric fields, in the order in which records have them
@@ -125,30 +126,38 @@ type row struct {
 	stamp      int64 // Unix nanoseconds
 }
 
-// guess looks at records in the order of their partition.
+// guess looks at records in the order of their partition. Where no number is in most of them, but in those of one kind, it is of that kind.
 func guess(rows []row) (Guess, error) {
 	if len(rows) == 0 {
 		return Guess{}, errors.New("no records")
 	}
-	g := Guess{Format: "json"}
-	t, bad := readJSON(rows)
-	if t.len() == 0 {
-		g.Format = "csv"
-		t, bad = readCSV(rows)
+	t := readTable(rows)
+	g, sound := t.guess()
+	if !sound {
+		if one, ok := t.guessOfKind(); ok {
+			return one, nil
+		}
+	}
+	if len(g.Values) == 0 {
+		return Guess{}, fmt.Errorf("no numeric field in %d records", t.len())
+	}
+	return g, nil
+}
+
+// guess is that of all records; sound says that they have values.
+func (t *table) guess() (g Guess, sound bool) {
+	g = Guess{Format: t.format, Rows: t.len()}
+	if t.format == "csv" {
 		for _, c := range t.columns {
 			g.Columns = append(g.Columns, c.path)
 		}
 	}
-	g.Rows = t.len()
-	if bad > 0 {
-		g.note("%d of %d records are not %s: they would be dead letters", bad, len(rows), g.Format)
+	if t.bad > 0 {
+		g.note("%d of %d records are not %s: they would be dead letters", t.bad, t.len()+t.bad, t.format)
 	}
 	times := g.findTime(t)
 	g.findKey(t, times)
-	g.findValues(t)
-	if len(g.Values) == 0 {
-		return Guess{}, fmt.Errorf("no numeric field in %d records", len(rows))
-	}
+	sound = g.findValues(t)
 	groups := t.groups(g.Key)
 	g.Interval, g.Rest = intervals(times, groups)
 	for _, c := range t.columns {
@@ -156,7 +165,7 @@ func guess(rows []row) (Guess, error) {
 			g.note("%s only grows: if it is a counter, say counter: true beside kind: metric", c.path)
 		}
 	}
-	return g, nil
+	return g, sound
 }
 
 // isCounter tells whether numbers rise most of the time in their series, and all but never fall.
@@ -184,8 +193,8 @@ func (c *column) isCounter(groups []string) bool {
 const leastPairs = 100
 
 // findValues takes every number that is there in all records but a few, but for times and keys. Where there is none it settles for
-// numbers written as strings.
-func (g *Guess) findValues(t *table) {
+// numbers written as strings, or else, which is not sound, for those that half of the records have.
+func (g *Guess) findValues(t *table) (sound bool) {
 	var texts, some []string
 	for _, c := range t.columns {
 		numbers := c.count(isNumber)
@@ -222,6 +231,7 @@ func (g *Guess) findValues(t *table) {
 	case len(texts) > 0:
 		g.note("%q hold numbers as strings and are left out: with numbers_as_strings they could be values", texts)
 	}
+	return len(g.Values) > 0 && !slices.Equal(g.Values, some)
 }
 
 func (g *Guess) note(format string, args ...any) {

@@ -131,6 +131,42 @@ func TestFileOfAFleet(t *testing.T) {
 	}
 }
 
+func TestKinds(t *testing.T) {
+	payment := func(i int) string {
+		return fmt.Sprintf(`{"type":"payment","currency":"eur","shop":"s%d","ts":%d,"amount":%d}`, i%3, 1767225600+60*i, i*7%100)
+	}
+	stock := func(i int) string {
+		return fmt.Sprintf(`{"type":"stock","currency":"-","shop":"s%d","ts":%d,"level":%d}`, i%3, 1767225600+60*i, i*7%100)
+	}
+	alive := func(i int) string {
+		return fmt.Sprintf(`{"type":"alive","currency":"-","shop":"s%d","ts":%d}`, i%3, 1767225600+60*i)
+	}
+	all := func(kinds ...func(int) string) string {
+		var in strings.Builder
+		for i := range 300 {
+			for _, kind := range kinds {
+				in.WriteString(kind(i) + "\n")
+			}
+		}
+		return in.String()
+	}
+	for name, c := range map[string]struct {
+		in, where, values string
+	}{
+		"half and half":         {all(stock, payment), "[{type [payment]}]", "[amount]"},
+		"a kind without values": {all(payment, alive, alive), "[{type [payment]}]", "[amount]"},
+		"most have it":          {all(payment, payment, payment, stock), "[{type [payment]}]", "[amount]"},
+		"by another name":       {strings.ReplaceAll(all(payment, stock), "type", "what"), "[{what [payment]}]", "[amount]"},
+		"one kind":              {all(payment), "[]", "[amount]"},
+		"a key is no kind":      {`{"host":"a","t":"x","v":1}` + "\n" + `{"host":"b","t":"x"}` + "\n" + `{"host":"a","t":"x","v":3}`, "[]", "[v]"},
+	} {
+		got, err := File(t.Context(), write(t, c.in), Rows)
+		if err != nil || fmt.Sprint(got.Where) != c.where || fmt.Sprint(got.Values) != c.values {
+			t.Errorf("%s: where %v, values %v, %v, want %s and %s", name, got.Where, got.Values, err, c.where, c.values)
+		}
+	}
+}
+
 func TestFileErrors(t *testing.T) {
 	for want, in := range map[string]string{
 		"no numeric field in 2 records": "{\"a\":\"x\"}\n{\"a\":true}\n",

@@ -13,6 +13,8 @@ import (
 
 // table holds the records by column, a column for each path to something that is no object.
 type table struct {
+	format  string // as in decode.Config
+	bad     int    // records that are not of it
 	rows    []row
 	columns []*column // in order of first appearance
 	byPath  map[string]*column
@@ -55,19 +57,27 @@ func (t *table) set(path, name string, c cell) {
 	col.cells[len(t.rows)] = c
 }
 
+// readTable takes records for JSON where any is, else for CSV.
+func readTable(rows []row) *table {
+	if t := readJSON(rows); t.len() > 0 {
+		return t
+	}
+	return readCSV(rows)
+}
+
 // readJSON takes the records that are JSON objects, and counts the others.
-func readJSON(rows []row) (t *table, bad int) {
-	t = &table{byPath: map[string]*column{}}
+func readJSON(rows []row) *table {
+	t := &table{format: "json", byPath: map[string]*column{}}
 	for _, r := range rows {
 		d := json.NewDecoder(strings.NewReader(r.value))
 		d.UseNumber()
 		if !json.Valid([]byte(r.value)) || !strings.HasPrefix(strings.TrimSpace(r.value), "{") || t.walk(d, "", "") != nil {
-			bad++
+			t.bad++
 			continue
 		}
 		t.rows = append(t.rows, r)
 	}
-	return t, bad
+	return t
 }
 
 // pathEscape is how a path writes the names on it.
@@ -131,15 +141,15 @@ func skip(d *json.Decoder) error {
 }
 
 // readCSV takes the records that are one line of CSV with as many columns as the first, and counts the others.
-func readCSV(rows []row) (t *table, bad int) {
-	t = &table{byPath: map[string]*column{}}
+func readCSV(rows []row) *table {
+	t := &table{format: "csv", byPath: map[string]*column{}}
 	want := 0
 	for _, r := range rows {
 		in := csv.NewReader(strings.NewReader(r.value))
 		in.FieldsPerRecord = want
 		cells, err := in.Read()
 		if _, end := in.Read(); err != nil || !errors.Is(end, io.EOF) {
-			bad++
+			t.bad++
 			continue
 		}
 		want = len(cells)
@@ -154,7 +164,7 @@ func readCSV(rows []row) (t *table, bad int) {
 		}
 		t.rows = append(t.rows, r)
 	}
-	return t, bad
+	return t
 }
 
 func (c *column) count(is func(cell) bool) (n int) {

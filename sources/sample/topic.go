@@ -13,8 +13,8 @@ import (
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
-// Topic looks at up to n records of a topic, evenly from the start of each of its partitions, without a consumer group and hence
-// without a trace. After the time-out it makes do with what it has, if that is anything.
+// Topic looks at up to n records of a topic, evenly from the start of each of its partitions, and at none of its tombstones, without a
+// consumer group and hence without a trace. After the time-out it makes do with what it has, if that is anything.
 func Topic(ctx context.Context, opts []kgo.Opt, topic string, n int, timeout time.Duration) (Guess, error) {
 	rows, err := fetch(ctx, opts, topic, n, timeout)
 	if err != nil {
@@ -80,7 +80,7 @@ func fetch(ctx context.Context, opts []kgo.Opt, topic string, n int, timeout tim
 	return rows, nil
 }
 
-// collect reads each partition until the bound is full, or up to its end, and none of our own probes; an error, or ctx being done, ends it early.
+// collect reads each partition until the bound is full, or up to its end, but no tombstones and none of our own probes; an error, or ctx being done, ends it early.
 func collect(ctx context.Context, cl *kgo.Client, ends map[int32]int64, each bound) (records []*kgo.Record, err error) {
 	have := map[int32]*bound{}
 	for p := range ends {
@@ -91,7 +91,7 @@ func collect(ctx context.Context, cl *kgo.Client, ends map[int32]int64, each bou
 		fetches := cl.PollFetches(ctx)
 		fetches.EachRecord(func(r *kgo.Record) {
 			end, open := ends[r.Partition]
-			if open && r.Offset < end && !r.Attrs.IsControl() && string(r.Key) != pipeline.ProbeKey {
+			if open && r.Offset < end && !r.Attrs.IsControl() && r.Value != nil && string(r.Key) != pipeline.ProbeKey {
 				records = append(records, r)
 				have[r.Partition].add(r.Value)
 			}

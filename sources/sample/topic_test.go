@@ -38,6 +38,7 @@ func TestTopic(t *testing.T) {
 		} {
 			if i%10 == 0 { // what is no record of anybody's
 				cl.Produce(t.Context(), &kgo.Record{Topic: topic, Key: []byte(pipeline.ProbeKey), Value: pipeline.ProbeValue("s/1")}, nil)
+				cl.Produce(t.Context(), &kgo.Record{Topic: topic, Key: []byte(kv[0])}, nil) // a tombstone
 			}
 			cl.Produce(t.Context(), &kgo.Record{Topic: topic, Key: []byte(kv[0]), Value: []byte(kv[1]), Timestamp: start.Add(time.Duration(i) * time.Second)}, func(_ *kgo.Record, err error) {
 				if err != nil {
