@@ -101,7 +101,7 @@ each alert once, with its reason, to a Kafka topic and to sinks such as Redis. T
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newDemo(), newRun(), newValidate(), newCreate(), newSchema(), newBacktest(), newBench(), newPlan(), newProduce(),
+	root.AddCommand(newDemo(), newRun(), newValidate(), newCreate(), newSchema(), newBacktest(), newBench(), newPlan(), newProduce(), newResend(),
 		newTop(), newDoctor(), newHealthcheck(), newVersion())
 	return root
 }

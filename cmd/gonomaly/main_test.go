@@ -92,6 +92,8 @@ func TestExitCodes(t *testing.T) {
 		{"validate -c " + missing, exitFailed, "no such file"},
 		{"validate", exitUsage, "which file?"},
 		{"run", exitUsage, "which configuration?"},
+		{"resend", exitUsage, "which letters?"},
+		{"resend --letters t --since 2", exitUsage, `--since is "2"`},
 		{"run -c " + good + " --stream other --input -", exitUsage, "want one of metrics"},
 		{"run -c " + good + " --stream metrics", exitUsage, "--stream is for --input"},
 		{"run -c " + good + " --listen :0 --input " + missing, exitUsage, "--listen is not for --input"},

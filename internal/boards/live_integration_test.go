@@ -170,7 +170,8 @@ func (l *live) runbooks() {
 				}
 				bash := exec.CommandContext(l.Context(), "bash", "-c", line)
 				bash.Env = append(os.Environ(), "GONOMALY="+l.address, "PROMETHEUS=http://"+l.prometheus.Address(), "ALERTMANAGER=http://"+l.alertmanager.Address(),
-					"KAFKA_BROKERS="+l.kafka.Address(), "REDIS_ADDR="+l.redis.Address(), "STREAM=machines", "TOPIC=machines")
+					"KAFKA_BROKERS="+l.kafka.Address(), "REDIS_ADDR="+l.redis.Address(), "STREAM=machines", "TOPIC=machines",
+					"PATH="+filepath.Dir(l.run[0])+":"+os.Getenv("PATH"))
 				if out, err := bash.CombinedOutput(); err != nil {
 					l.Errorf("%s: %s: %v\n%s", filepath.Base(f), line, err, out)
 				}

@@ -26,15 +26,28 @@ type Record struct {
 // ReadAll returns the committed records of topics up to where they end now, of each partition in order. It waits for the transactions
 // that are open now: a broker says that a transaction is committed, and shows one partition's part of it, before another's.
 func ReadAll(ctx context.Context, opts Options, topics ...string) ([]Record, error) {
+	var records []Record
+	err := each(ctx, opts, topics, func(r *kgo.Record) {
+		found := Record{r.Topic, r.Partition, r.Offset, r.Timestamp, r.Key, r.Value, map[string]string{}}
+		for _, h := range r.Headers {
+			found.Headers[h.Key] = string(h.Value)
+		}
+		records = append(records, found)
+	})
+	return records, err
+}
+
+// each takes the records one by one, as ReadAll finds them.
+func each(ctx context.Context, opts Options, topics []string, take func(*kgo.Record)) error {
 	client, err := kgo.NewClient(append(slices.Clone(opts), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
 	if err != nil {
-		return nil, fmt.Errorf("read %v: %w", topics, err)
+		return fmt.Errorf("read %v: %w", topics, err)
 	}
 	defer client.Close()
 	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
 	if err != nil {
-		return nil, fmt.Errorf("read %v: %w", topics, err)
+		return fmt.Errorf("read %v: %w", topics, err)
 	}
 	left := map[string]map[int32]int64{}
 	missing := 0
@@ -49,22 +62,17 @@ func ReadAll(ctx context.Context, opts Options, topics ...string) ([]Record, err
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read %v: %w", topics, err)
+		return fmt.Errorf("read %v: %w", topics, err)
 	}
-	var records []Record
 	for missing > 0 {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read %v: %w", topics, err)
+			return fmt.Errorf("read %v: %w", topics, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			end := left[r.Topic][r.Partition]
 			if r.Offset < end && !r.Attrs.IsControl() {
-				found := Record{r.Topic, r.Partition, r.Offset, r.Timestamp, r.Key, r.Value, map[string]string{}}
-				for _, h := range r.Headers {
-					found.Headers[h.Key] = string(h.Value)
-				}
-				records = append(records, found)
+				take(r)
 			}
 			if end > 0 && r.Offset >= end-1 {
 				delete(left[r.Topic], r.Partition)
@@ -72,7 +80,7 @@ func ReadAll(ctx context.Context, opts Options, topics ...string) ([]Record, err
 			}
 		})
 	}
-	return records, nil
+	return nil
 }
 
 // Behind is the number of records that a group has yet to commit of topics that are not written in transactions.
