@@ -53,7 +53,7 @@ func Reasons() []Reason {
 
 // Config describes a stream's records.
 type Config struct {
-	Format  string   `yaml:"format" jsonschema:"enum=json,enum=csv,default=json" jsonschema_description:"Format of a record's value."`
+	Format  string   `yaml:"format" jsonschema:"enum=json,enum=csv,default=json" jsonschema_description:"Format of a record's value. JSON may stand behind the five bytes that serializers of a schema registry write."`
 	Columns []string `yaml:"columns" jsonschema_description:"Names of the columns of a CSV record, in order. Only for format csv."`
 	Where   []Where  `yaml:"where" json:",omitempty" jsonschema_description:"What a record has to say to be one of the stream's, where a topic has several kinds of records; all of it has to hold. Others are counted as filtered."`
 	Key     Fields   `yaml:"key" jsonschema_description:"Field, or list of fields, whose value names the series. Without it the record's own key does."`

@@ -31,6 +31,7 @@ func TestGoodRecords(t *testing.T) {
 		want   string // key, seconds before now, values
 	}{
 		{"flat", machines, `{"ts":1714979288500,"machine":"m1","temp":21.5,"pressure":-3e2}`, "m1 0.5 [21.5 -300]"},
+		{"behind a registry's frame", machines, "\x00\x00\x00\x01\x02" + `{"ts":1714979289000,"machine":"m1","temp":1,"pressure":2}`, "m1 0 [1 2]"},
 		{"other order, other fields, space", machines, " {\"x\":[1,{\"temp\":7}],\n\"pressure\" : 1 ,\"temp\":2,\"machine\":\"m\\u00e9\",\"ts\":1714979289000}\n", "mé 0 [2 1]"},
 		{"escaped name", machines, `{"te\u006dp":1,"pressure":0.1,"machine":"a\/b","ts":"1714979289000"}`, "a/b 0 [1 0.1]"},
 		{"the last of a name wins", machines, `{"temp":"hot","temp":1,"pressure":2,"machine":"m","machine":"n","ts":null,"ts":1714979289000}`, "n 0 [1 2]"},
@@ -119,6 +120,9 @@ func TestBadRecords(t *testing.T) {
 		{machines, `{"temp":01}`, `not_json: byte 9 is "1", want a comma or }`},
 		{machines, `{"temp":1} x`, `not_json: byte 11 is "x", want nothing more`},
 		{machines, "{\"temp\":\"\x00\"}", `not_json: byte 9 is "` + "\uFFFD" + `", want no control character in text`},
+		{machines, "\x00\x00\x00\x01\x02\x04\xffm", "not_json: byte 5, behind the frame of a schema registry, is no JSON, want a value: Avro and Protobuf are not read"},
+		{machines, "\x00\x00\x00\x01\x02[1]", "wrong_type: record is [1], want an object"},
+		{machines, "\x00{}", `not_json: byte 0 is "` + "\uFFFD" + `", want a value`},
 		{machines, `[1]`, "wrong_type: record is [1], want an object"},
 		{machines, `{` + good + `}`, "missing_field: temp is missing, want a number"},
 		{machines, `{` + good + `,"temp":null}`, "missing_field: temp is null, want a number"},

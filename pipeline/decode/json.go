@@ -99,8 +99,19 @@ const (
 	maxOther  = 64 // bytes
 )
 
+// Frame is how many bytes stand before the JSON of a record: 5 where a serializer of a schema registry has written them, a zero, which no JSON begins
+// with, and a schema's number; else 0.
+func Frame[T string | []byte](value T) int {
+	const bytes = 5
+	if len(value) > bytes && value[0] == 0 {
+		return bytes
+	}
+	return 0
+}
+
 func (f *jsonFormat) read(value []byte) error {
-	start := skipSpace(value, 0)
+	frame := Frame(value)
+	start := skipSpace(value, frame)
 	isObject := start < len(value) && value[start] == '{'
 	var end int
 	if isObject {
@@ -117,13 +128,15 @@ func (f *jsonFormat) read(value []byte) error {
 	case end >= 0 && isObject:
 		return nil
 	case end >= 0:
-		return &Refused{WrongType, fmt.Sprintf("record is %s, want an object", shorten(value))}
+		return &Refused{WrongType, fmt.Sprintf("record is %s, want an object", shorten(value[frame:]))}
 	case f.want == "":
 		return &Refused{TooDeep, fmt.Sprintf("record is nested deeper than %d at byte %d, want at most that", f.maxDepth, f.at)}
 	case len(value) == 0:
 		return &Refused{NotJSON, "record is empty, want an object"}
 	case notFinite(value, f.at):
 		return &Refused{NotFinite, fmt.Sprintf("byte %d begins NaN or Infinity, want a finite number", f.at)}
+	case frame > 0:
+		return &Refused{NotJSON, fmt.Sprintf("byte %d, behind the frame of a schema registry, is no JSON, want %s: Avro and Protobuf are not read", f.at, f.want)}
 	case f.at >= len(value):
 		return &Refused{NotJSON, fmt.Sprintf("record ends at byte %d, want %s", len(value), f.want)}
 	default:

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 	"github.com/gonomaly/gonomaly/sources"
@@ -126,6 +127,9 @@ type row struct {
 	stamp      int64 // Unix nanoseconds
 }
 
+// isBinary tells whether a record is no text.
+func isBinary(r row) bool { return !utf8.ValidString(r.value) || strings.ContainsRune(r.value, 0) }
+
 // guess looks at records in the order of their partition. Where no number is in most of them, but in those of one kind, it is of that kind.
 func guess(rows []row) (Guess, error) {
 	if len(rows) == 0 {
@@ -139,6 +143,9 @@ func guess(rows []row) (Guess, error) {
 		}
 	}
 	if len(g.Values) == 0 {
+		if slices.ContainsFunc(rows, isBinary) {
+			return Guess{}, fmt.Errorf("%d records are neither JSON objects nor CSV: Avro, Protobuf and what is compressed or encrypted by the producer are not read", len(rows))
+		}
 		return Guess{}, fmt.Errorf("no numeric field in %d records", t.len())
 	}
 	return g, nil

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
 
 // table holds the records by column, a column for each path to something that is no object.
@@ -69,9 +71,10 @@ func readTable(rows []row) *table {
 func readJSON(rows []row) *table {
 	t := &table{format: "json", byPath: map[string]*column{}}
 	for _, r := range rows {
-		d := json.NewDecoder(strings.NewReader(r.value))
+		value := r.value[decode.Frame(r.value):]
+		d := json.NewDecoder(strings.NewReader(value))
 		d.UseNumber()
-		if !json.Valid([]byte(r.value)) || !strings.HasPrefix(strings.TrimSpace(r.value), "{") || t.walk(d, "", "") != nil {
+		if !json.Valid([]byte(value)) || !strings.HasPrefix(strings.TrimSpace(value), "{") || t.walk(d, "", "") != nil {
 			t.bad++
 			continue
 		}

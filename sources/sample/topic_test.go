@@ -16,7 +16,7 @@ import (
 )
 
 func TestTopic(t *testing.T) {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "json", "field", "unique", "csv", "empty"))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "json", "field", "unique", "csv", "empty", "avro", "framed"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,6 +34,8 @@ func TestTopic(t *testing.T) {
 			"json":   {m, fmt.Sprintf(`{"v":%d}`, v)},
 			"field":  {m, fmt.Sprintf(`{"device":"%s","v":%d}`, m, v)},
 			"unique": {fmt.Sprintf("k%d", i), fmt.Sprintf(`{"device":"%s","v":%d}`, m, v)},
+			"avro":   {m, "\x00\x00\x00\x00\x05\x02" + m + "\xff"},
+			"framed": {m, fmt.Sprintf("\x00\x00\x00\x00\x05"+`{"v":%d}`, v)},
 			"csv":    {m, fmt.Sprintf(`2026-01-01T00:%02d:00Z,"a, b",%d`, i/6, v)},
 		} {
 			if i%10 == 0 { // what is no record of anybody's
@@ -53,6 +55,7 @@ func TestTopic(t *testing.T) {
 	untimed := []string{"no field holds a time: the record's timestamp counts"}
 	for topic, want := range map[string]Guess{
 		"json":   {Format: "json", Values: []string{"v"}, Interval: 6 * time.Second, Notes: untimed},
+		"framed": {Format: "json", Values: []string{"v"}, Interval: 6 * time.Second, Notes: untimed},
 		"field":  {Format: "json", Key: []string{"device"}, Values: []string{"v"}, Interval: 6 * time.Second, Notes: untimed},
 		"unique": {Format: "json", Key: []string{"device"}, Values: []string{"v"}, Notes: untimed},
 		"csv":    {Format: "csv", Columns: []string{"c1", "c2", "c3"}, Time: decode.Time{Field: "c1"}, Values: []string{"c3"}, Interval: time.Minute},
@@ -74,7 +77,7 @@ func TestTopic(t *testing.T) {
 	if err != nil || err2 != nil || few.Rows != 30 || !reflect.DeepEqual(few, again) {
 		t.Errorf("30 records: %+v, %v, again %+v, %v", few, err, again, err2)
 	}
-	for topic, want := range map[string]string{"empty": "sample topic empty: no records", "none": "sample topic none: UNKNOWN_TOPIC"} {
+	for topic, want := range map[string]string{"empty": "sample topic empty: no records", "avro": "sample topic avro: 10 records are neither JSON objects nor CSV", "none": "sample topic none: UNKNOWN_TOPIC"} {
 		if _, err := Topic(t.Context(), opts, topic, 10, time.Minute); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", topic, err, want)
 		}
