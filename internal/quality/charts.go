@@ -49,7 +49,7 @@ func askCharts(ctx context.Context, r *Report) error {
 	for _, shift := range shifts {
 		header = append(header, fmt.Sprintf("δ = %v", shift))
 	}
-	r.Text("Average run length, measured over %d runs of standard normal draws with a mean of δ, / exact by Markov chain (Brook & Evans 1972), "+
+	r.text("Average run length, measured over %d runs of standard normal draws with a mean of δ, / exact by Markov chain (Brook & Evans 1972), "+
 		"and their difference in standard errors: within 3 is Monte-Carlo error. Target and spread are known.\n", chartRuns)
 	var rows [][]string
 	most := 0.0
@@ -70,8 +70,8 @@ func askCharts(ctx context.Context, r *Report) error {
 		}
 		rows = append(rows, row)
 	}
-	r.Table(header, rows)
-	r.Figure("charts.worst", -most)
+	r.table(header, rows)
+	r.figure("charts.worst", -most)
 	return nil
 }
 

@@ -35,24 +35,24 @@ func askCost(ctx context.Context, r *Report) error {
 			}
 			row = append(row, fmt.Sprintf("%.1f", micros))
 			if len(set.x[0]) == 10 {
-				r.Figure("cost.ten_fields."+kind, -micros)
+				r.figure("cost.ten_fields."+kind, -micros)
 			}
 			r.progress("cost: %s on %s: %.1f µs", kind, set.name, micros)
 		}
 		rows = append(rows, row)
 	}
-	r.Text("Score and learn together, on one core, the first %d rows in file order. Batches of %d rows are timed in the second half, and the time is that which a tenth "+
+	r.text("Score and learn together, on one core, the first %d rows in file order. Batches of %d rows are timed in the second half, and the time is that which a tenth "+
 		"of them stays below: what else the machine does can only add to it. Others, measured by others: half-space trees of river 12 µs, random cut forest in Java 39 "+
 		"to 57, online isolation forest in Python 300.\n", costRows, costBatch)
-	r.Table(header, rows)
+	r.table(header, rows)
 	return nil
 }
 
 // cost is the time in µs that kind takes for a row.
 func (s *labelled) cost(ctx context.Context, kind string) (micros float64, err error) {
-	score, err := detector(kind, len(s.x[0]), 1)
+	score, err := newScorer(kind, len(s.x[0]), 1)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", kind, err)
+		return 0, err
 	}
 	x := s.x[:min(len(s.x), costRows)]
 	var batches []float64

@@ -103,10 +103,10 @@ func (r *Report) goals(question string) {
 	if len(rows) == 0 {
 		return
 	}
-	r.Table(goalHeader, rows)
+	r.table(goalHeader, rows)
 	if r.folder != "" && len(drawn) > 1 {
 		r.plots[question] = r.plot(question, drawn)
-		r.Text("![%s](%s/%[1]s.svg)\n", question, r.folder)
+		r.text("![%s](%s/%[1]s.svg)\n", question, r.folder)
 	}
 }
 

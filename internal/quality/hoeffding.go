@@ -1,6 +1,9 @@
 package quality
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // hoeffdingTree is the online classifier whose errors the drift monitors watch: the very fast decision tree of Domingos & Hulten (2000), "Mining
 // High-Speed Data Streams", KDD, for two classes and numeric attributes, each seen as one Gaussian a class (Pfahringer, Holmes &
@@ -20,10 +23,10 @@ type hoeffdingTree struct {
 }
 
 const (
-	gracePeriod     = 200
-	splitConfidence = 1e-7
-	tieThreshold    = 0.05
-	splitPoints     = 10
+	gracePeriod     = 200  // rows between two tries to split a leaf
+	splitConfidence = 1e-7 // probability that the attribute which looks best is not
+	tieThreshold    = 0.05 // bits: where chance is no more than that, any of the best will do
+	splitPoints     = 10   // of an attribute that are tried
 )
 
 // gaussian sums up the values of an attribute in a class (Welford 1962).
@@ -137,34 +140,27 @@ func (t *hoeffdingTree) learn(x []float64, y int) {
 	}
 }
 
+// candidate is a way to split a leaf: at a value of an attribute, with the weight of each class on either side.
+type candidate struct {
+	gain      float64 // of information, in bits
+	attribute int
+	at        float64
+	sides     [2][2]float64
+}
+
 // split splits a leaf where the best attribute is better than the next, and than no split, by more than chance.
 func (t *hoeffdingTree) split(n float64) {
-	best, second, attribute, at := 0.0, 0.0, -1, 0.0
-	var sides [2][2]float64
+	var best, second candidate
 	for i := range t.seen {
-		s := &t.seen[i]
-		least, most := min(s[0].least, s[1].least), max(s[0].most, s[1].most)
-		own, ownAt := 0.0, 0.0
-		var ownSides [2][2]float64
-		for k := 1; k <= splitPoints; k++ {
-			point := least + (most-least)*float64(k)/(splitPoints+1)
-			var s2 [2][2]float64
-			for c := range s {
-				s2[0][c] = t.n[c] * s[c].share(point)
-				s2[1][c] = t.n[c] - s2[0][c]
-			}
-			if gain := entropy(t.n) - (weight(s2[0])*entropy(s2[0])+weight(s2[1])*entropy(s2[1]))/weight(t.n); gain > own {
-				own, ownAt, ownSides = gain, point, s2
-			}
-		}
-		if own > best {
-			best, second, attribute, at, sides = own, best, i, ownAt, ownSides
-		} else {
-			second = max(second, own)
+		switch own := t.best(i); {
+		case own.gain > best.gain:
+			best, second = own, best
+		case own.gain > second.gain:
+			second = own
 		}
 	}
-	bound := math.Sqrt(-math.Log(splitConfidence) / (2 * n))
-	if attribute < 0 || best-second <= bound && bound >= tieThreshold {
+	bound := math.Sqrt(-math.Log(splitConfidence) / (2 * n)) // Hoeffding's, of a gain in [0, 1]
+	if best.gain == 0 || best.gain-second.gain <= bound && bound >= tieThreshold {
 		return
 	}
 	child := func(n [2]float64) *hoeffdingTree {
@@ -172,7 +168,25 @@ func (t *hoeffdingTree) split(n float64) {
 		c.n, c.grown = n, weight(n)
 		return c
 	}
-	*t = hoeffdingTree{attribute: attribute, at: at, left: child(sides[0]), right: child(sides[1])}
+	*t = hoeffdingTree{attribute: best.attribute, at: best.at, left: child(best.sides[0]), right: child(best.sides[1])}
+}
+
+// best is the split of an attribute that gains most, of some that are as far from one another; its gain is 0 where none gains.
+func (t *hoeffdingTree) best(attribute int) (best candidate) {
+	s := &t.seen[attribute]
+	least, most := min(s[0].least, s[1].least), max(s[0].most, s[1].most)
+	for k := 1; k <= splitPoints; k++ {
+		c := candidate{attribute: attribute, at: least + (most-least)*float64(k)/(splitPoints+1)}
+		for class := range s {
+			c.sides[0][class] = t.n[class] * s[class].share(c.at)
+			c.sides[1][class] = t.n[class] - c.sides[0][class]
+		}
+		c.gain = entropy(t.n) - (weight(c.sides[0])*entropy(c.sides[0])+weight(c.sides[1])*entropy(c.sides[1]))/weight(t.n)
+		if c.gain > best.gain {
+			best = c
+		}
+	}
+	return best
 }
 
 func weight(n [2]float64) float64 { return n[0] + n[1] }
@@ -192,7 +206,7 @@ func entropy(n [2]float64) float64 {
 // clone is a tree that goes its own way.
 func (t *hoeffdingTree) clone() *hoeffdingTree {
 	c := *t
-	c.seen = append([][2]gaussian(nil), t.seen...)
+	c.seen = slices.Clone(t.seen)
 	if t.left != nil {
 		c.left, c.right = t.left.clone(), t.right.clone()
 	}

@@ -113,21 +113,13 @@ func madeSensors(number uint64) *labelled {
 	return s
 }
 
-// madeRowSets are laws of rows in six fields: an ordinary one, and an anomaly.
+// madeRowSets are laws of rows in six fields, by name: which rows are anomalies once the calm ones are over, and what a row is like.
 var madeRowSets = []struct {
 	name string
-	rare float64 // share of anomalies
+	odd  func(r *rand.Rand, row int) bool
 	row  func(r *rand.Rand, x []float64, odd bool)
 }{
-	{"far in one field", 0.01, func(r *rand.Rand, x []float64, odd bool) {
-		for j := range x {
-			x[j] = r.NormFloat64()
-		}
-		if odd {
-			x[r.IntN(len(x))] += 4
-		}
-	}},
-	{"a relation broken", 0.01, func(r *rand.Rand, x []float64, odd bool) {
+	{"a relation broken", sometimes(0.01), func(r *rand.Rand, x []float64, odd bool) {
 		for j := range x {
 			x[j] = r.NormFloat64()
 		}
@@ -135,7 +127,7 @@ var madeRowSets = []struct {
 			x[1] += 1.5
 		}
 	}},
-	{"between clusters", 0.01, func(r *rand.Rand, x []float64, odd bool) {
+	{"between clusters", sometimes(0.01), func(r *rand.Rand, x []float64, odd bool) {
 		centre := 6 * float64(r.IntN(3))
 		for j := range x {
 			if x[j] = centre + r.NormFloat64(); odd {
@@ -143,7 +135,22 @@ var madeRowSets = []struct {
 			}
 		}
 	}},
-	{"heavy tails", 0.02, func(r *rand.Rand, x []float64, odd bool) {
+	{"bursts of alike ones", func(_ *rand.Rand, row int) bool { return row%2000 < 300 }, func(r *rand.Rand, x []float64, odd bool) {
+		for j := range x {
+			if x[j] = r.NormFloat64(); odd {
+				x[j] = 4 + 0.3*x[j]
+			}
+		}
+	}},
+	{"far in one field", sometimes(0.01), func(r *rand.Rand, x []float64, odd bool) {
+		for j := range x {
+			x[j] = r.NormFloat64()
+		}
+		if odd {
+			x[r.IntN(len(x))] += 4
+		}
+	}},
+	{"heavy tails", sometimes(0.02), func(r *rand.Rand, x []float64, odd bool) {
 		for j := range x {
 			if x[j] = r.NormFloat64() / math.Sqrt(r.ExpFloat64()); odd { // Student's t of two degrees
 				x[j] += 3
@@ -152,30 +159,20 @@ var madeRowSets = []struct {
 	}},
 }
 
-const bursts = "bursts of alike ones"
+// sometimes makes a share of the rows anomalies.
+func sometimes(share float64) func(*rand.Rand, int) bool {
+	return func(r *rand.Rand, _ int) bool { return rare(r, share) }
+}
 
-// madeRowSet draws a set; of bursts the anomalies are 300 alike ones at a time.
-func madeRowSet(name string, number uint64) *labelled {
+// madeRowSet draws a set.
+func madeRowSet(law int, number uint64) *labelled {
 	const fields, rows, calm = 6, 6000, 1000
+	set := madeRowSets[law]
 	r := rand.New(rand.NewPCG(number, 200)) //nolint:gosec // reproducible on purpose
-	s := &labelled{name: name, x: make([][]float64, rows), y: make([]bool, rows)}
+	s := &labelled{name: set.name, x: make([][]float64, rows), y: make([]bool, rows)}
 	for i := range rows {
-		x := make([]float64, fields)
-		if name == bursts {
-			s.y[i] = i >= calm && i%2000 < 300
-			for j := range x {
-				if x[j] = r.NormFloat64(); s.y[i] {
-					x[j] = 4 + 0.3*x[j]
-				}
-			}
-		}
-		for _, set := range madeRowSets {
-			if set.name == name {
-				s.y[i] = i >= calm && r.Float64() < set.rare
-				set.row(r, x, s.y[i])
-			}
-		}
-		s.x[i] = x
+		s.x[i], s.y[i] = make([]float64, fields), i >= calm && set.odd(r, i)
+		set.row(r, s.x[i], s.y[i])
 	}
 	return s
 }
@@ -190,7 +187,7 @@ func askMade(ctx context.Context, r *Report) error {
 
 // made asks so many draws of each law, whose series have so many rows.
 func (r *Report) made(ctx context.Context, seeds uint64, long int) error {
-	r.Text("Made here, from seeds: %d series of %d points of each of five laws (noise, a daily curve, inertia, durations, counts) with nine faults each (by turns a spike, a level, a stuck value, "+
+	r.text("Made here, from seeds: %d series of %d points of each of five laws (noise, a daily curve, inertia, durations, counts) with nine faults each (by turns a spike, a level, a stuck value, "+
 		"noise), and eight sensors of which some leave their level. Alerts of the product as `gonomaly create` sets the stream up, an event found as under the water pump. Easier than what is real: "+
 		"a floor for every change of the code, no claim.\n", seeds, long)
 	metric, err := metricStream()
@@ -235,38 +232,32 @@ func (r *Report) made(ctx context.Context, seeds uint64, long int) error {
 	if err := add("sensors", "points", points, sensors, &ofPoints); err != nil {
 		return err
 	}
-	r.Table([]string{"series", "detector", "F1", "false per 1,000 rows", "found", "median delay, rows"}, rows)
-	r.Figure("made.f1.metric", ofMetric.f1())
-	r.Figure("made.quiet.metric", -ofMetric.rate())
-	r.Figure("made.f1.points", ofPoints.f1())
-	r.Figure("made.quiet.points", -ofPoints.rate())
+	r.table([]string{"series", "detector", "F1", "false per 1,000 rows", "found", "median delay, rows"}, rows)
+	r.figure("made.f1.metric", ofMetric.f1())
+	r.figure("made.quiet.metric", -ofMetric.rate())
+	r.figure("made.f1.points", ofPoints.f1())
+	r.figure("made.quiet.points", -ofPoints.rate())
 	return r.madeRows(ctx, seeds)
 }
 
 // madeRows writes the AUC of the kinds that judge rows, on sets made here.
 func (r *Report) madeRows(ctx context.Context, seeds uint64) error {
-	r.Text("ROC AUC on rows of six fields, median of %d draws.\n", seeds)
-	names := []string{bursts}
+	r.text("ROC AUC on rows of six fields, median of %d draws.\n", seeds)
+	header := []string{"detector"}
 	for _, s := range madeRowSets {
-		names = append(names, s.name)
+		header = append(header, s.name)
 	}
-	slices.Sort(names)
-	kinds := []string{"forest", "half_space_trees", "points"}
 	var table [][]string
-	for _, kind := range kinds {
+	for _, kind := range []string{"forest", "half_space_trees", "points"} {
 		row := []string{kind}
-		for _, name := range names {
+		for law, set := range madeRowSets {
 			var values []float64
 			for n := range seeds {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				set := madeRowSet(name, n)
-				p := &pointRun{set: set, name: kind, seed: n + 1, scores: func(fields int, s uint64) (scorer, error) { return detector(kind, fields, s) }}
+				p := &pointRun{set: madeRowSet(law, n), name: kind, seed: n + 1}
 				if err := p.play(ctx); err != nil {
 					return err
 				}
-				values = append(values, p.auc[name])
+				values = append(values, p.auc[set.name])
 			}
 			slices.Sort(values)
 			row = append(row, strconv.FormatFloat(median(values), 'f', 3, 64))
@@ -276,6 +267,6 @@ func (r *Report) madeRows(ctx context.Context, seeds uint64) error {
 		}
 		table = append(table, row)
 	}
-	r.Table(append([]string{"detector"}, names...), table)
+	r.table(header, table)
 	return nil
 }

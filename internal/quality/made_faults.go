@@ -89,7 +89,7 @@ func faultyRun(law, fault int, number uint64) *labelled {
 
 // faultySensors writes how many faults of made sensors are found, by kind.
 func (r *Report) faultySensors(ctx context.Context, runs int) error {
-	r.Text("Faults of %d sensors that share a load, one in a run, begin at row 500 to 699 and are found within %d rows: of %d each. False alerts are of runs of %d rows without a fault.\n",
+	r.text("Faults of %d sensors that share a load, one in a run, begin at row 500 to 699 and are found within %d rows: of %d each. False alerts are of runs of %d rows without a fault.\n",
 		faultSensors, soon, runs, faultRows)
 	header := []string{"noise", "detector", "false per 1,000 rows"}
 	for _, f := range sensorFaults {
@@ -117,7 +117,7 @@ func (r *Report) faultySensors(ctx context.Context, runs int) error {
 			rows = append(rows, row)
 		}
 	}
-	r.Table(header, rows)
+	r.table(header, rows)
 	return nil
 }
 

@@ -12,10 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/pipeline"
-	"github.com/gonomaly/gonomaly/pipeline/decode"
-	"github.com/gonomaly/gonomaly/sources/sample"
 )
 
 // nabFile is a labelled series of the Numenta Anomaly Benchmark, or a changed copy of one.
@@ -40,7 +37,10 @@ func readNAB(dir string) ([]*nabFile, error) {
 		return nil, fmt.Errorf("combined_windows.json: %w", err)
 	}
 	paths, err := filepath.Glob(filepath.Join(dir, "data", "*", "*.csv"))
-	if err != nil || len(paths) == 0 {
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if len(paths) == 0 {
 		return nil, fmt.Errorf("no files data/*/*.csv in %s", dir)
 	}
 	files := make([]*nabFile, len(paths))
@@ -108,49 +108,19 @@ func parseNABTime(text string) (int64, error) {
 	return t.Unix(), err
 }
 
-// metricStream is what `gonomaly create metrics` writes for a file of times and values.
-func metricStream() (*pipeline.Config, error) {
-	text, err := config.Create("metrics", config.CreateOptions{Guess: sample.Guess{
-		Format: "csv", Columns: []string{"at", "x"}, Time: decode.Time{Field: "at", Unit: "s"}, Values: []string{"x"},
-	}})
-	if err != nil {
-		return nil, err
-	}
-	c, err := config.Parse("metrics", text, func(string) (string, bool) { return "", false })
-	if err != nil {
-		return nil, err
-	}
-	return &c.Streams[0].Config, nil
-}
-
 // nabLimit is the score in [0, 1] of a point at the product's own limit.
 const nabLimit = 0.5
 
 // play takes a file through a worker of its own, and returns a score in [0, 1] a row, 0 where an open incident does not tell it
 // again.
 func (f *nabFile) play(c *pipeline.Config) ([]float64, error) {
-	w, err := pipeline.NewWorker("nab", *c, pipeline.Partition{Topic: "nab"})
-	if err != nil {
-		return nil, err
-	}
 	scores := make([]float64, len(f.x))
-	w.Trace = func(t pipeline.Trace) {
-		told := t.Told == pipeline.Open || t.Told == pipeline.Update
-		if t.Scored && (told || !t.Incident && t.Surprise < t.Wanted) {
+	err := f.labelled().play(c, func(t pipeline.Trace) {
+		if t.Scored && (told(t) || !t.Incident && t.Surprise < t.Wanted) {
 			scores[t.Offset] = t.Surprise / (t.Surprise + t.Wanted)
 		}
-	}
-	records := make([]pipeline.Record, 1)
-	for i, x := range f.x {
-		value := strconv.AppendInt(nil, f.at[i], 10)
-		value = strconv.AppendFloat(append(value, ','), x, 'g', -1, 64)
-		records[0] = pipeline.Record{Offset: int64(i), Timestamp: f.at[i] * int64(time.Second), Value: value}
-		w.Process(records, 0)
-	}
-	if n := w.Counts().Outcomes[pipeline.DeadLettered]; n > 0 {
-		return nil, fmt.Errorf("%s: %d rows were refused", f.name, n)
-	}
-	return scores, nil
+	})
+	return scores, err
 }
 
 // playNAB plays all the files.
@@ -204,25 +174,25 @@ func askNAB(ctx context.Context, r *Report) error {
 	}
 	own := newNABBoard(files, scores)
 	_, windows := own.sum(nabProfiles[0], nabNever, every)
-	r.Text("%d files, %d windows, as `gonomaly create metrics` sets the stream up; scores are standard / reward low FP / reward low FN.\n", len(files), windows)
+	r.text("%d files, %d windows, as `gonomaly create metrics` sets the stream up; scores are standard / reward low FP / reward low FN.\n", len(files), windows)
 
 	rows := [][]string{{"**Gonomaly, `metric`**", nabTriple(own.inSample), nabTriple(func(p nabProfile) float64 { return own.leaveOneOut(p, files) })}}
 	for _, p := range nabPeers {
 		rows = append(rows, []string{p.name, nabNumbers(p.inSample), nabNumbers(p.others)})
 	}
 	rows = append(rows, nabChance(files, scores)...)
-	r.Table([]string{"detector", "threshold chosen on the files scored", "on the other categories"}, rows)
+	r.table([]string{"detector", "threshold chosen on the files scored", "on the other categories"}, rows)
 	atLimit := func(p nabProfile) float64 { return own.at(p, nabLimit, every) }
 	mean, low := nabHalf(own, len(files))
-	r.Text("At the product's own limit, nothing chosen: %s. Threshold from a random half of the files, the other half scored, %d times: mean %.1f, 10 %% quantile %.1f.\n",
+	r.text("At the product's own limit, nothing chosen: %s. Threshold from a random half of the files, the other half scored, %d times: mean %.1f, 10 %% quantile %.1f.\n",
 		nabTriple(atLimit), nabHalves, mean, low)
 
 	standard := nabProfiles[0]
-	r.Figure("nab.in_sample", own.inSample(standard))
-	r.Figure("nab.leave_one_out", own.leaveOneOut(standard, files))
-	r.Figure("nab.own_limit", atLimit(standard))
-	r.Figure("nab.half", mean)
-	r.Figure("nab.half_low", low)
+	r.figure("nab.in_sample", own.inSample(standard))
+	r.figure("nab.leave_one_out", own.leaveOneOut(standard, files))
+	r.figure("nab.own_limit", atLimit(standard))
+	r.figure("nab.half", mean)
+	r.figure("nab.half_low", low)
 	return askNABCopies(ctx, r, files, stream)
 }
 
@@ -244,11 +214,11 @@ func askNABCopies(ctx context.Context, r *Report, files []*nabFile, stream *pipe
 		rows = append(rows, []string{c.name, fmt.Sprintf("%.1f", in), fmt.Sprintf("%.1f", out), fmt.Sprintf("%.1f", at)})
 	}
 	rows = append(rows, []string{"**mean**", fmt.Sprintf("%.1f", inSample), fmt.Sprintf("%.1f", others), fmt.Sprintf("%.1f", limit)})
-	r.Text("Changed copies of the files, standard profile:\n")
-	r.Table([]string{"copy", "threshold chosen on the files scored", "on the other categories", "at the product's own limit"}, rows)
-	r.Figure("nab.copies_in_sample", inSample)
-	r.Figure("nab.copies_leave_one_out", others)
-	r.Figure("nab.copies_own_limit", limit)
+	r.text("Changed copies of the files, standard profile:\n")
+	r.table([]string{"copy", "threshold chosen on the files scored", "on the other categories", "at the product's own limit"}, rows)
+	r.figure("nab.copies_in_sample", inSample)
+	r.figure("nab.copies_leave_one_out", others)
+	r.figure("nab.copies_own_limit", limit)
 	return nil
 }
 

@@ -9,8 +9,8 @@ import (
 // nabProfile are the weights of one of the benchmark's profiles (its config/profiles.json): of a detection, of a false alarm and of a
 // missed window.
 type nabProfile struct {
-	name           string
-	hit, alarm, no float64
+	name             string
+	hit, alarm, miss float64
 }
 
 var nabProfiles = []nabProfile{
@@ -139,7 +139,7 @@ func (b *nabBoard) best(p nabProfile, wanted func(file int) bool) float64 {
 func (b *nabBoard) sum(p nabProfile, threshold float64, wanted func(file int) bool) (raw float64, windows int) {
 	for i := range b.windows {
 		if wanted(i) {
-			raw -= p.no * float64(len(b.windows[i]))
+			raw -= p.miss * float64(len(b.windows[i]))
 			windows += b.named[i]
 		}
 	}
@@ -159,7 +159,7 @@ func (b *nabBoard) sum(p nabProfile, threshold float64, wanted func(file int) bo
 func (b *nabBoard) parts(p nabProfile) []float64 {
 	parts := make([]float64, b.total)
 	for i := range parts {
-		parts[i] = -p.no
+		parts[i] = -p.miss
 	}
 	return parts
 }
@@ -176,7 +176,7 @@ func (q nabPoint) gain(p nabProfile, parts []float64) float64 {
 
 // percent puts a raw score on the benchmark's scale: 0 is a detector that says nothing, 100 a perfect one.
 func (p nabProfile) percent(raw float64, windows int) float64 {
-	return 100 * (raw + p.no*float64(windows)) / (float64(windows) * (p.hit + p.no))
+	return 100 * (raw + p.miss*float64(windows)) / (float64(windows) * (p.hit + p.miss))
 }
 
 // at is the score of the files wanted at a threshold.

@@ -84,7 +84,7 @@ func TestNABThreshold(t *testing.T) {
 	if got := b.best(nabProfiles[0], every); got != .8 {
 		t.Errorf("the best threshold is %v, want 0.8", got)
 	}
-	dear := nabProfile{hit: 1, alarm: 1, no: 1} // so dear that alerts everywhere are no way out
+	dear := nabProfile{hit: 1, alarm: 1, miss: 1} // so dear that alerts everywhere are no way out
 	if got := newNABBoard([]*nabFile{f}, [][]float64{alerts(7, 8, 9)}).best(dear, every); got != nabNever {
 		t.Errorf("the best threshold of false alarms only is %v, want none", got)
 	}

@@ -1,6 +1,7 @@
 package quality
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -27,15 +28,7 @@ func auc(scores []float64, anomaly []bool) float64 {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		switch {
-		case scores[a] < scores[b]:
-			return -1
-		case scores[a] > scores[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(scores[a], scores[b]) })
 	ranks, anomalies := 0.0, 0.0
 	for i := 0; i < len(order); {
 		ties := i
@@ -68,11 +61,19 @@ func seed(c detectors.Config, seed uint64) (seeded bool) {
 // scorer scores rows one after the other, each before it is learned.
 type scorer func(row int, x []float64) float64
 
-// detector scores with defaults; a point in warm-up scores lowest.
-func detector(kind string, fields int, number uint64) (scorer, error) {
-	c := detectors.Kinds[kind]()
+// newScorer scores as a trivial one of that name does, or else as a detector of that kind with its defaults. A point in warm-up scores lowest.
+func newScorer(name string, fields int, number uint64) (scorer, error) {
+	for _, t := range trivial {
+		if t.name == name {
+			return t.make(fields, number), nil
+		}
+	}
+	c := detectors.Kinds[name]()
 	seed(c, number)
 	d, err := c.New(fields)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return func(row int, x []float64) float64 {
 		p := detectors.Point{Time: int64(row) * int64(time.Second), X: x}
 		score, ok := d.Score(p)
@@ -81,7 +82,7 @@ func detector(kind string, fields int, number uint64) (scorer, error) {
 			return math.Inf(-1)
 		}
 		return score
-	}, err
+	}, nil
 }
 
 const inDeviations = "length of x in standard deviations so far"
@@ -160,8 +161,7 @@ const lateCover = "cover from row 4320"
 // pointRun is one pass over a set.
 type pointRun struct {
 	set      *labelled
-	scores   func(fields int, seed uint64) (scorer, error)
-	name     string
+	name     string // of a kind, or of a trivial score
 	seed     uint64
 	shuffled bool
 	auc      map[string]float64 // by column of the table
@@ -171,9 +171,9 @@ type pointRun struct {
 const long = 20_000
 
 func (p *pointRun) play(ctx context.Context) error {
-	score, err := p.scores(len(p.set.x[0]), p.seed)
+	score, err := newScorer(p.name, len(p.set.x[0]), p.seed)
 	if err != nil {
-		return fmt.Errorf("%s: %w", p.name, err)
+		return err
 	}
 	n := len(p.set.x)
 	scores, y := make([]float64, n), p.set.y
@@ -209,7 +209,7 @@ func askPoints(ctx context.Context, r *Report) error {
 	slices.SortFunc(sets, func(a, b *labelled) int { return len(b.x) - len(a.x) }) // the longest first, so that nobody waits for it
 	var runs []*pointRun
 	var names []string
-	add := func(name string, seeds int, scores func(int, uint64) (scorer, error)) {
+	add := func(name string, seeds int) {
 		names = append(names, name)
 		for _, set := range sets {
 			inOrder, shuffled := seeds, r.Seeds
@@ -218,9 +218,9 @@ func askPoints(ctx context.Context, r *Report) error {
 			}
 			for s := range shuffled {
 				if s < inOrder {
-					runs = append(runs, &pointRun{set: set, name: name, scores: scores, seed: uint64(s + 1)})
+					runs = append(runs, &pointRun{set: set, name: name, seed: uint64(s + 1)})
 				}
-				runs = append(runs, &pointRun{set: set, name: name, scores: scores, seed: uint64(s + 1), shuffled: true})
+				runs = append(runs, &pointRun{set: set, name: name, seed: uint64(s + 1), shuffled: true})
 			}
 		}
 	}
@@ -229,10 +229,10 @@ func askPoints(ctx context.Context, r *Report) error {
 		if seed(detectors.Kinds[kind](), 0) {
 			seeds = r.Seeds
 		}
-		add(kind, seeds, scores(kind))
+		add(kind, seeds)
 	}
 	for _, t := range trivial {
-		add(t.name, r.Seeds, scores(t.name))
+		add(t.name, r.Seeds)
 	}
 	if err := r.inParallel(ctx, len(runs), func(ctx context.Context, i int) (string, error) {
 		p := runs[i]
@@ -240,7 +240,7 @@ func askPoints(ctx context.Context, r *Report) error {
 	}); err != nil {
 		return err
 	}
-	r.Text("ROC AUC of all scores, each row scored before it is learned; a row in warm-up scores lowest. Median [least, greatest] of %d seeds "+
+	r.text("ROC AUC of all scores, each row scored before it is learned; a row in warm-up scores lowest. Median [least, greatest] of %d seeds "+
 		"of the detector, and where rows are shuffled of their order; of sets with more than %d rows all but `points` have one. In cover 61 %% of the rows before %d are "+
 		"anomalies.\n", r.Seeds, long, early)
 	slices.SortFunc(sets, func(a, b *labelled) int { return strings.Compare(a.name, b.name) })
@@ -272,7 +272,7 @@ func (r *Report) pointTable(sets []*labelled, names []string, runs []*pointRun, 
 			}
 			slices.Sort(values)
 			if slices.Contains(multivariate, name) && len(values) > 0 {
-				r.Figure("points."+order+"."+strings.ReplaceAll(column, " ", "_")+"."+name, median(values))
+				r.figure("points."+order+"."+strings.ReplaceAll(column, " ", "_")+"."+name, median(values))
 			}
 			row = append(row, spread(values))
 		}
@@ -289,7 +289,7 @@ func (r *Report) pointTable(sets []*labelled, names []string, runs []*pointRun, 
 		}
 		rows = append(rows, row)
 	}
-	r.Table(append(header, columns...), rows)
+	r.table(append(header, columns...), rows)
 }
 
 // median of sorted values; of an even number the lower one in the middle.

@@ -116,7 +116,7 @@ func askPointCopies(ctx context.Context, r *Report, sets []*labelled) error {
 	for i, c := range copies {
 		for _, s := range c.of(rows, uint64(i)) {
 			for _, kind := range kinds {
-				runs[i] = append(runs[i], &pointRun{set: s, name: kind, seed: 1, scores: scores(kind)})
+				runs[i] = append(runs[i], &pointRun{set: s, name: kind, seed: 1})
 			}
 		}
 		all = append(all, runs[i]...)
@@ -164,22 +164,10 @@ func askPointCopies(ctx context.Context, r *Report, sets []*labelled) error {
 		return nil
 	}
 	table = append(table, row("**mean**", total, short, behind, n))
-	r.Text("Changed copies of the sets, %d rows in a row of each: mean ROC AUC over the sets with one seed, by how much `points` is below the best of the others on a set, "+
+	r.text("Changed copies of the sets, %d rows in a row of each: mean ROC AUC over the sets with one seed, by how much `points` is below the best of the others on a set, "+
 		"0 where it is above, and on how many it is below. Without `cut_forest`, which takes longer than all the rest.\n", copyRows)
-	r.Table(append(append([]string{"copy"}, kinds...), "short by", "below"), table)
-	r.Figure("points.copies.points", total[0]/float64(n))
-	r.Figure("points.copies.short", -short/float64(n))
+	r.table(append(append([]string{"copy"}, kinds...), "short by", "below"), table)
+	r.figure("points.copies.points", total[0]/float64(n))
+	r.figure("points.copies.short", -short/float64(n))
 	return nil
-}
-
-// scores makes what a kind, or a score that nobody needs a detector for, makes of rows.
-func scores(name string) func(fields int, seed uint64) (scorer, error) {
-	return func(fields int, seed uint64) (scorer, error) {
-		for _, t := range trivial {
-			if t.name == name {
-				return t.make(fields, seed), nil
-			}
-		}
-		return detector(name, fields, seed)
-	}
 }

@@ -92,13 +92,13 @@ func (r *Report) run(ctx context.Context) error {
 			continue
 		}
 		begin := time.Now()
-		r.Text("## %s\n", q.title)
+		r.text("## %s\n", q.title)
 		if err := q.ask(ctx, r); err != nil {
 			return fmt.Errorf("%s: %w", q.name, errors.Join(err, r.w.Flush()))
 		}
 		r.goals(q.name)
 		took := time.Since(begin).Round(time.Second)
-		r.Text("Asked by `--only %s --seeds %d` in %s.\n", q.name, r.Seeds, took)
+		r.text("Asked by `--only %s --seeds %d` in %s.\n", q.name, r.Seeds, took)
 		if r.err = errors.Join(r.err, r.w.Flush()); r.err != nil {
 			return r.err
 		}
@@ -112,23 +112,23 @@ func (r *Report) progress(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.Log, format+"\n", args...)
 }
 
-// Text writes a paragraph of Markdown.
-func (r *Report) Text(format string, args ...any) {
+// text writes a paragraph of Markdown.
+func (r *Report) text(format string, args ...any) {
 	_, err := fmt.Fprintf(r.w, format+"\n", args...)
 	r.err = errors.Join(r.err, err)
 }
 
-// Table writes a table, and an empty line after it.
-func (r *Report) Table(header []string, rows [][]string) {
-	r.Text("| %s |\n|%s", strings.Join(header, " | "), strings.Repeat(" --- |", len(header)))
+// table writes a table, and an empty line after it.
+func (r *Report) table(header []string, rows [][]string) {
+	r.text("| %s |\n|%s", strings.Join(header, " | "), strings.Repeat(" --- |", len(header)))
 	for _, row := range rows {
-		r.Text("| %s |", strings.Join(row, " | "))
+		r.text("| %s |", strings.Join(row, " | "))
 	}
-	r.Text("")
+	r.text("")
 }
 
-// Figure keeps a figure for the ratchet, under a name such as "nab.standard"; higher is better.
-func (r *Report) Figure(name string, value float64) { r.Figures[name] = value }
+// figure keeps a figure for the ratchet, under a name such as "nab.standard"; higher is better.
+func (r *Report) figure(name string, value float64) { r.Figures[name] = value }
 
 // Floor is the least that a figure may be.
 type Floor map[string]float64

@@ -4,30 +4,24 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"time"
 
-	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/detectors"
-	"github.com/gonomaly/gonomaly/pipeline"
-	"github.com/gonomaly/gonomaly/pipeline/decode"
-	"github.com/gonomaly/gonomaly/sources/sample"
 )
 
 // events counts alerts against labelled intervals. An interval is found when an alert is raised within its first rows. Later alerts in
 // it, and those in the rows after it, where the return to normal is a change too, count neither way; any other is false.
 type events struct {
 	intervals, found int
-	alerts, normal   int // false alerts, and the rows that they could be raised in
-	delays           []int
+	wrong, normal    int   // false alerts, and the rows that they could be raised in
+	delays           []int // rows from the begin of an interval that was found to its alert
 }
 
 const (
-	soon  = 60 // rows
-	after = 60 // rows
+	soon  = 60 // rows from the begin of an interval, within which an alert finds it
+	after = 60 // rows from its end that count neither way
 )
 
 func (e *events) add(anomaly, alert []bool) {
@@ -48,7 +42,7 @@ func (e *events) add(anomaly, alert []bool) {
 		if i >= quiet {
 			e.normal++
 			if alert[i] {
-				e.alerts++
+				e.wrong++
 			}
 		}
 	}
@@ -56,11 +50,11 @@ func (e *events) add(anomaly, alert []bool) {
 
 // f1 is the harmonic mean of precision and recall, in [0, 1].
 func (e *events) f1() float64 {
-	return 2 * float64(e.found) / math.Max(1, float64(e.found+e.alerts+e.intervals))
+	return 2 * float64(e.found) / max(1, float64(e.found+e.wrong+e.intervals))
 }
 
 // rate is the number of false alerts in 1,000 normal rows.
-func (e *events) rate() float64 { return 1000 * float64(e.alerts) / math.Max(1, float64(e.normal)) }
+func (e *events) rate() float64 { return 1000 * float64(e.wrong) / max(1, float64(e.normal)) }
 
 func (e *events) delay() string {
 	if len(e.delays) == 0 {
@@ -68,51 +62,6 @@ func (e *events) delay() string {
 	}
 	slices.Sort(e.delays)
 	return strconv.Itoa(e.delays[(len(e.delays)-1)/2])
-}
-
-// pointStream is what `gonomaly create points` writes for a detector and a file of times and values.
-func pointStream(kind string, fields int) (*pipeline.Config, error) {
-	g := sample.Guess{Format: "csv", Columns: []string{"at"}, Time: decode.Time{Field: "at", Unit: "s"}}
-	for i := range fields {
-		g.Values = append(g.Values, "x"+strconv.Itoa(i))
-	}
-	g.Columns = append(g.Columns, g.Values...)
-	text, err := config.Create("points", config.CreateOptions{Guess: g, Detector: kind})
-	if err != nil {
-		return nil, err
-	}
-	c, err := config.Parse("points", text, func(string) (string, bool) { return "", false })
-	if err != nil {
-		return nil, err
-	}
-	return &c.Streams[0].Config, nil
-}
-
-// alerts takes a run through a worker, a row a second where it has no times, and returns where it raised an alert or told it again as more serious.
-func (s *labelled) alerts(c *pipeline.Config) ([]bool, error) {
-	w, err := pipeline.NewWorker("sensors", *c, pipeline.Partition{Topic: "sensors"})
-	if err != nil {
-		return nil, err
-	}
-	alerts := make([]bool, len(s.x))
-	w.Trace = func(t pipeline.Trace) { alerts[t.Offset] = t.Told == pipeline.Open || t.Told == pipeline.Update }
-	records := make([]pipeline.Record, 1)
-	for i, x := range s.x {
-		at := int64(i)
-		if s.at != nil {
-			at = s.at[i]
-		}
-		value := strconv.AppendInt(nil, at, 10)
-		for _, v := range x {
-			value = strconv.AppendFloat(append(value, ','), v, 'g', -1, 64)
-		}
-		records[0] = pipeline.Record{Offset: int64(i), Timestamp: at * int64(time.Second), Value: value}
-		w.Process(records, 0)
-	}
-	if dead := w.Counts().Outcomes[pipeline.DeadLettered]; dead > 0 {
-		return nil, fmt.Errorf("%s: %d rows could not be decoded", s.name, dead)
-	}
-	return alerts, nil
 }
 
 // eachOf raises an alert each so many rows.
@@ -126,16 +75,16 @@ func eachOf(n int) func(*labelled) ([]bool, error) {
 	}
 }
 
-// beyondSix raises an alert where a sensor is more than six moving standard deviations from its moving average, and then none for 75 rows.
+// beyondSix raises an alert where a sensor is more than six moving standard deviations from its moving average, and then none in the cool-down.
 func beyondSix(s *labelled) ([]bool, error) {
 	d, err := detectors.Kinds["ewma"]().New(len(s.x[0]))
 	if err != nil {
 		return nil, err
 	}
-	alerts, last := make([]bool, len(s.x)), -75
+	alerts, last := make([]bool, len(s.x)), -coolDown
 	for i, x := range s.x {
 		p := detectors.Point{X: x}
-		if z, ok := d.Score(p); ok && z > 6 && i-last >= 75 {
+		if z, ok := d.Score(p); ok && z > 6 && i-last >= coolDown {
 			alerts[i], last = true, i
 		}
 		d.Learn(p)
@@ -166,27 +115,26 @@ func askSensors(ctx context.Context, r *Report) error {
 		return e, nil
 	}
 	for _, kind := range slices.Sorted(maps.Keys(detectors.Kinds)) {
+		c, err := pointStream(kind, len(runs[0].x[0]))
+		if err != nil {
+			return err
+		}
 		var f1, rates []float64
 		var e events
 		for s := range r.Seeds {
-			seeded := false
-			c, err := pointStream(kind, len(runs[0].x[0]))
-			if err == nil {
-				seeded = seed(c.Detectors[0].Params, uint64(s+1))
-				e, err = measure(kind, func(run *labelled) ([]bool, error) { return run.alerts(c) })
-			}
-			if err != nil {
+			seeded := seed(c.Detectors[0].Params, uint64(s+1))
+			if e, err = measure(kind, func(run *labelled) ([]bool, error) { return run.alerts(c) }); err != nil {
 				return err
 			}
 			f1, rates = append(f1, e.f1()), append(rates, e.rate())
-			if !seeded {
+			if !seeded { // it is the same with each
 				break
 			}
 		}
 		slices.Sort(f1)
 		slices.Sort(rates)
-		r.Figure("sensors.f1."+kind, median(f1))
-		r.Figure("sensors.quiet."+kind, -median(rates))
+		r.figure("sensors.f1."+kind, median(f1))
+		r.figure("sensors.quiet."+kind, -median(rates))
 		rows = append(rows, []string{kind, spread(f1), spread(rates), fmt.Sprintf("%d of %d", e.found, e.intervals), e.delay()})
 	}
 	for _, b := range []struct {
@@ -199,9 +147,9 @@ func askSensors(ctx context.Context, r *Report) error {
 		}
 		rows = append(rows, []string{b.name, fmt.Sprintf("%.3f", e.f1()), fmt.Sprintf("%.3f", e.rate()), fmt.Sprintf("%d of %d", e.found, e.intervals), e.delay()})
 	}
-	r.Text("Alerts of the product with what `gonomaly create points --detector KIND` writes, on %d runs with one fault each. A fault is found by an "+
+	r.text("Alerts of the product with what `gonomaly create points --detector KIND` writes, on %d runs with one fault each. A fault is found by an "+
 		"alert in its first %d rows; alerts later in it and in the %d rows after it count neither way. Median [least, greatest] of %d seeds.\n",
 		len(runs), soon, after, r.Seeds)
-	r.Table([]string{"alerts", "F1", "false per 1,000 rows", "found (last seed)", "median delay, rows"}, rows)
+	r.table([]string{"alerts", "F1", "false per 1,000 rows", "found (last seed)", "median delay, rows"}, rows)
 	return nil
 }

@@ -49,11 +49,11 @@ func TestEvents(t *testing.T) {
 	} {
 		var e events
 		e.add(c.anomaly, flags(len(c.anomaly), c.alerts...))
-		if e.found != c.found || e.alerts != c.wrong || e.normal != c.normal || !slices.Equal(e.delays, c.delays) || math.Abs(e.f1()-c.f1) > 1e-12 {
+		if e.found != c.found || e.wrong != c.wrong || e.normal != c.normal || !slices.Equal(e.delays, c.delays) || math.Abs(e.f1()-c.f1) > 1e-12 {
 			t.Errorf("%s: %+v, F1 %v, want %+v", name, e, e.f1(), c)
 		}
 	}
-	e := events{intervals: 4, found: 3, alerts: 2, normal: 4000}
+	e := events{intervals: 4, found: 3, wrong: 2, normal: 4000}
 	if got, want := e.f1(), 2*.6*.75/(.6+.75); math.Abs(got-want) > 1e-12 { // precision 3/5, recall 3/4
 		t.Errorf("F1 is %v, want %v", got, want)
 	}

@@ -54,7 +54,10 @@ func readLabelled(path string, first, after int) (*labelled, error) {
 // readFolder reads all files of a folder, by name.
 func readFolder(dir string, first, after int) ([]*labelled, error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.csv.gz"))
-	if err != nil || len(paths) == 0 {
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if len(paths) == 0 {
 		return nil, fmt.Errorf("no files *.csv.gz in %s", dir)
 	}
 	sets := make([]*labelled, len(paths))
@@ -66,7 +69,7 @@ func readFolder(dir string, first, after int) ([]*labelled, error) {
 	return sets, nil
 }
 
-// readTable reads a CSV file, gzipped or not, without its header.
+// readTable reads a CSV file, gzipped or not, without its header. All rows have the same number of columns, two or more.
 func readTable(path string) ([][]string, error) {
 	f, err := os.Open(path) //nolint:gosec // a file of the folder that the user names
 	if err != nil {
@@ -80,8 +83,11 @@ func readTable(path string) ([][]string, error) {
 		}
 	}
 	rows, err := csv.NewReader(text).ReadAll()
-	if err != nil || len(rows) < 2 {
-		return nil, fmt.Errorf("%s: %d rows: %w", path, len(rows), err)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", path, err)
+	case len(rows) < 2 || len(rows[0]) < 2:
+		return nil, fmt.Errorf("%s has %d rows, want a header and rows of two columns or more", path, len(rows))
 	}
 	return rows[1:], nil
 }

@@ -93,28 +93,30 @@ func (s *scored) next(p detectors.Point, decades float64) (fired, ok bool) {
 // stream fires or does not, point by point.
 type stream func() (fired bool)
 
+// streamOf has points drawn from a law, of which 1 in 10^decades is to fire.
+type streamOf func(s *scored, l law, r *rand.Rand, decades float64) stream
+
 // tailStreams are what a law is asked for: the scores themselves, whose nominal law is that of an ewma; the values that an ewma scores;
 // and both after as many points of another law.
 var tailStreams = []struct {
 	name string
-	of   func(s *scored, l law, r *rand.Rand, decades float64) stream
+	of   streamOf
 }{
 	{"as scores", scoresOf},
 	{"as values", valuesOf},
-	{"as scores, twice as large after normal ones", func(s *scored, l law, r *rand.Rand, decades float64) stream {
-		before := scoresOf(s, tailLaws[0], r, decades)
-		for range int(tailAlarm * math.Pow(10, decades)) {
+	{"as scores, twice as large after normal ones", afterNormal(scoresOf, func(x float64) float64 { return 2 * x })},
+	{"as values, 5 higher and twice as large after normal ones", afterNormal(valuesOf, func(x float64) float64 { return 5 + 2*x })},
+}
+
+// afterNormal is a stream whose draws are changed, after as many of the normal law as are waited for.
+func afterNormal(of streamOf, change func(x float64) float64) streamOf {
+	return func(s *scored, l law, r *rand.Rand, decades float64) stream {
+		before := of(s, tailLaws[0], r, decades)
+		for range waited(decades) {
 			before()
 		}
-		return scoresOf(s, law{draw: func(r *rand.Rand) float64 { return 2 * l.draw(r) }}, r, decades)
-	}},
-	{"as values, 5 higher and twice as large after normal ones", func(s *scored, l law, r *rand.Rand, decades float64) stream {
-		before := valuesOf(s, tailLaws[0], r, decades)
-		for range int(tailAlarm * math.Pow(10, decades)) {
-			before()
-		}
-		return valuesOf(s, law{draw: func(r *rand.Rand) float64 { return 5 + 2*l.draw(r) }}, r, decades)
-	}},
+		return of(s, law{draw: func(r *rand.Rand) float64 { return change(l.draw(r)) }}, r, decades)
+	}
 }
 
 func scoresOf(s *scored, l law, r *rand.Rand, decades float64) stream {
@@ -138,9 +140,12 @@ func rowsOf(fields int, s *scored, l law, r *rand.Rand, decades float64) stream 
 	}
 }
 
-// observed is how many times the alarms that were asked for come, in the 20/rate points after the first 10/rate.
+// waited is the number of points, 10/rate, that pass before alarms are counted.
+func waited(decades float64) int { return int(tailAlarm * math.Pow(10, decades)) }
+
+// observed is how many times the alarms that were asked for come, in the 20/rate points after those that are waited for.
 func observed(next stream, decades float64) float64 {
-	n, first := 0, int(tailAlarm*math.Pow(10, decades))
+	n, first := 0, waited(decades)
 	for i := range 3 * first {
 		if next() && i >= first {
 			n++
@@ -151,7 +156,7 @@ func observed(next stream, decades float64) float64 {
 
 // askTails measures whether as many false alarms come as an operator asks for.
 func askTails(ctx context.Context, r *Report) error {
-	r.Text("False alarms that come for each that is asked for, wanted: 0.5 to 2; the two last laws, of few values, are shown and not held to it. Independent draws of each law, scored as a stream of `kind: ewma` "+
+	r.text("False alarms that come for each that is asked for, wanted: 0.5 to 2; the two last laws, of few values, are shown and not held to it. Independent draws of each law, scored as a stream of `kind: ewma` "+
 		"does it (score, decades by the nominal law, `threshold.Tail`, limit); 10/rate points are waited for, then 20/rate counted; median of %d seeds, "+
 		"and their range.\n", tailSeeds)
 	for _, decades := range []float64{3, 4} {
@@ -175,13 +180,13 @@ func askTails(ctx context.Context, r *Report) error {
 					}
 					got = append(got, observed(s.of(d, l, rand.New(rand.NewPCG(seed, 0)), decades), decades)) //nolint:gosec // draws
 				}
-				row = append(row, r.observed("tails", l, got))
+				row = append(row, r.tailCell("tails", l, got))
 			}
 			rows = append(rows, row)
 		}
-		r.Table(header, rows)
+		r.table(header, rows)
 	}
-	r.Text("The same of rows of independent fields, as a stream of `kind: points` scores them.\n")
+	r.text("The same of rows of independent fields, as a stream of `kind: points` scores them.\n")
 	if err := askTailsOfPoints(ctx, r, 3); err != nil || r.Data == "" {
 		return err
 	}
@@ -191,8 +196,8 @@ func askTails(ctx context.Context, r *Report) error {
 	return askTailsOfData(ctx, r)
 }
 
-// observed is a cell of the table: the median over the seeds of how many times the alarms came that were asked for, and their range.
-func (r *Report) observed(name string, l law, got []float64) string {
+// tailCell is a cell of the table: the median over the seeds of how many times the alarms came that were asked for, and their range.
+func (r *Report) tailCell(name string, l law, got []float64) string {
 	slices.Sort(got)
 	middle := (got[tailSeeds/2-1] + got[tailSeeds/2]) / 2
 	if !l.few {
@@ -232,10 +237,10 @@ func askTailsOfPoints(ctx context.Context, r *Report, decades float64) error {
 	for i, l := range tailLaws {
 		rows[i] = []string{l.name}
 		for field := range tailFields {
-			rows[i] = append(rows[i], r.observed("tails.points", l, got[i][field]))
+			rows[i] = append(rows[i], r.tailCell("tails.points", l, got[i][field]))
 		}
 	}
-	r.Table(header, rows)
+	r.table(header, rows)
 	return nil
 }
 
@@ -244,7 +249,7 @@ func (r *Report) lowest(name string, value float64) {
 	if before, ok := r.Figures[name]; ok {
 		value = min(value, before)
 	}
-	r.Figure(name, value)
+	r.figure(name, value)
 }
 
 // askTailsOfData does the same with the scores of every kind on real points: those that are labelled are learned, and not counted.
@@ -261,7 +266,7 @@ func askTailsOfData(ctx context.Context, r *Report) error {
 	for _, f := range nab {
 		kinds[0] = append(kinds[0], f.labelled())
 	}
-	r.Text("The same of ordinary points of real data, whose law changes and whose points depend on one another, all files together; a file's first 1,000 points are not counted, nor is what goes on of an alarm that began in a labelled anomaly, for as long as that.\n")
+	r.text("The same of ordinary points of real data, whose law changes and whose points depend on one another, all files together; a file's first 1,000 points are not counted, nor is what goes on of an alarm that began in a labelled anomaly, for as long as that.\n")
 	var rows [][]string
 	for _, kind := range slices.Sorted(maps.Keys(detectors.Kinds)) {
 		r.progress("tails: scores of %s", kind)
@@ -284,7 +289,7 @@ func askTailsOfData(ctx context.Context, r *Report) error {
 		}
 		rows = append(rows, row)
 	}
-	r.Table([]string{"kind", "NAB, 1 in 1000", "NAB, 1 in 10000", "points, 1 in 1000", "points, 1 in 10000"}, rows)
+	r.table([]string{"kind", "NAB, 1 in 1000", "NAB, 1 in 10000", "points, 1 in 1000", "points, 1 in 10000"}, rows)
 	return nil
 }
 
