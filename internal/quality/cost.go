@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -20,7 +19,6 @@ func askCost(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(sets, func(a, b *labelled) int { return strings.Compare(a.name, b.name) })
 	header := []string{"µs a point"}
 	for _, set := range sets {
 		header = append(header, fmt.Sprintf("%s, %d fields", set.name, len(set.x[0])))

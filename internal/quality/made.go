@@ -198,45 +198,39 @@ func (r *Report) made(ctx context.Context, seeds uint64, long int) error {
 	if err != nil {
 		return err
 	}
-	var sensors []*labelled
-	for n := range seeds {
-		sensors = append(sensors, madeSensors(n))
+	type subject struct {
+		name, kind string
+		stream     *pipeline.Config
+		draw       func(number uint64) *labelled
 	}
-	rows := [][]string{}
-	add := func(name, kind string, c *pipeline.Config, sets []*labelled, all *events) error {
-		e := events{}
-		for _, s := range sets {
+	var subjects []subject
+	for law, l := range madeSeries {
+		subjects = append(subjects, subject{l.name, "metric", metric, func(number uint64) *labelled { return madeOne(law, number, long) }})
+	}
+	subjects = append(subjects, subject{"sensors", "points", points, madeSensors})
+	var rows [][]string
+	all := map[string]*events{"metric": {}, "points": {}}
+	for _, s := range subjects {
+		var own events
+		for n := range seeds {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			alerts, err := s.alerts(c)
+			set := s.draw(n)
+			alerts, err := set.alerts(s.stream)
 			if err != nil {
 				return err
 			}
-			e.add(s.y, alerts)
-			all.add(s.y, alerts)
+			own.add(set.y, alerts)
+			all[s.kind].add(set.y, alerts)
 		}
-		rows = append(rows, []string{name, kind, fmt.Sprintf("%.3f", e.f1()), fmt.Sprintf("%.2f", e.rate()), fmt.Sprintf("%d of %d", e.found, e.intervals), e.delay()})
-		return nil
-	}
-	var ofMetric, ofPoints events
-	for law, l := range madeSeries {
-		var sets []*labelled
-		for n := range seeds {
-			sets = append(sets, madeOne(law, n, long))
-		}
-		if err := add(l.name, "metric", metric, sets, &ofMetric); err != nil {
-			return err
-		}
-	}
-	if err := add("sensors", "points", points, sensors, &ofPoints); err != nil {
-		return err
+		rows = append(rows, []string{s.name, s.kind, fmt.Sprintf("%.3f", own.f1()), fmt.Sprintf("%.2f", own.rate()), fmt.Sprintf("%d of %d", own.found, own.intervals), own.delay()})
 	}
 	r.table([]string{"series", "detector", "F1", "false per 1,000 rows", "found", "median delay, rows"}, rows)
-	r.figure("made.f1.metric", ofMetric.f1())
-	r.figure("made.quiet.metric", -ofMetric.rate())
-	r.figure("made.f1.points", ofPoints.f1())
-	r.figure("made.quiet.points", -ofPoints.rate())
+	for kind, e := range all {
+		r.figure("made.f1."+kind, e.f1())
+		r.figure("made.quiet."+kind, -e.rate())
+	}
 	return r.madeRows(ctx, seeds)
 }
 

@@ -131,28 +131,31 @@ const early = 4320
 // with river 0.26.1 and defaults the median of seeds 1 to 5 and 42 (of cover without 5); the random cut forest of AWS in Java, 50 trees of 256 points.
 // Shuffled, the first and the last were given a point to score only after they had learned it.
 var pointPeers = []struct {
-	name           string
-	file, shuffled map[string]float64
+	name string
+	auc  map[string]map[string]float64 // by order and set
 }{
 	{
-		"online isolation forest, Python",
-		map[string]float64{"mammography": .851, "annthyroid": .748, "shuttle": .986, "smtp": .848, "cover": .803, lateCover: .928, "satimage-2": .883},
-		map[string]float64{"mammography": .868, "annthyroid": .784, "shuttle": .994, "smtp": .822, "cover": .872, "satimage-2": .945},
+		"online isolation forest, Python", map[string]map[string]float64{
+			"file":     {"mammography": .851, "annthyroid": .748, "shuttle": .986, "smtp": .848, "cover": .803, lateCover: .928, "satimage-2": .883},
+			"shuffled": {"mammography": .868, "annthyroid": .784, "shuttle": .994, "smtp": .822, "cover": .872, "satimage-2": .945},
+		},
 	},
 	{
-		"half-space trees, river",
-		map[string]float64{"mammography": .833, "annthyroid": .642, "shuttle": .985, "smtp": .871, "cover": .593, "satimage-2": .818},
-		map[string]float64{"mammography": .813, "annthyroid": .653, "shuttle": .986, "smtp": .867, "cover": .795},
+		"half-space trees, river", map[string]map[string]float64{
+			"file":     {"mammography": .833, "annthyroid": .642, "shuttle": .985, "smtp": .871, "cover": .593, "satimage-2": .818},
+			"shuffled": {"mammography": .813, "annthyroid": .653, "shuttle": .986, "smtp": .867, "cover": .795},
+		},
 	},
 	{
-		"half-space trees, river, median of 6 seeds",
-		map[string]float64{"mammography": .824, "annthyroid": .586, "shuttle": .960, "smtp": .735, "cover": .674, "satimage-2": .918},
-		nil,
+		"half-space trees, river, median of 6 seeds", map[string]map[string]float64{
+			"file": {"mammography": .824, "annthyroid": .586, "shuttle": .960, "smtp": .735, "cover": .674, "satimage-2": .918},
+		},
 	},
 	{
-		"random cut forest, Java",
-		map[string]float64{"mammography": .861, "annthyroid": .722, "shuttle": .987, "smtp": .902, "cover": .354, "satimage-2": .990},
-		map[string]float64{"mammography": .858, "annthyroid": .721, "shuttle": .987, "smtp": .896, "cover": .850},
+		"random cut forest, Java", map[string]map[string]float64{
+			"file":     {"mammography": .861, "annthyroid": .722, "shuttle": .987, "smtp": .902, "cover": .354, "satimage-2": .990},
+			"shuffled": {"mammography": .858, "annthyroid": .721, "shuttle": .987, "smtp": .896, "cover": .850},
+		},
 	},
 }
 
@@ -251,8 +254,10 @@ func askPoints(ctx context.Context, r *Report) error {
 
 // pointTable writes the table of one order, and keeps the medians of the detectors.
 func (r *Report) pointTable(sets []*labelled, names []string, runs []*pointRun, shuffled bool) {
-	order := map[bool]string{false: "file", true: "shuffled"}[shuffled]
-	header := []string{map[bool]string{false: "in file order", true: "shuffled"}[shuffled]}
+	order, title := "file", "in file order"
+	if shuffled {
+		order, title = "shuffled", "shuffled"
+	}
 	var columns []string
 	for _, set := range sets {
 		columns = append(columns, set.name)
@@ -282,14 +287,14 @@ func (r *Report) pointTable(sets []*labelled, names []string, runs []*pointRun, 
 		row := []string{peer.name + " (published or measured by others)"}
 		for _, column := range columns {
 			text := "–"
-			if v, ok := map[bool]map[string]float64{false: peer.file, true: peer.shuffled}[shuffled][column]; ok {
+			if v, ok := peer.auc[order][column]; ok {
 				text = fmt.Sprintf("%.3f", v)
 			}
 			row = append(row, text)
 		}
 		rows = append(rows, row)
 	}
-	r.table(append(header, columns...), rows)
+	r.table(append([]string{title}, columns...), rows)
 }
 
 // median of sorted values; of an even number the lower one in the middle.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // pointCopies change the sets in ways that leave most anomalies what they are, or make other data of them: many fields, fields that go together, that are
@@ -19,7 +20,7 @@ func pointCopies() []pointCopy {
 		{"a fifth of the anomalies", rarer},
 		{"one burst of anomalies", gather},
 		{"a fifth of all is anomalies", frequent},
-		{"in turn with the next set", nil}, // see of
+		{"in turn with the next set", nil}, // which no change of one set makes: see of
 		{"half of the fields", halfOfFields},
 		{"four constant fields", widened(4, func(*rand.Rand) func() float64 { return func() float64 { return 7 } })},
 		{"noise up to 30 fields", widened(-30, normalDraws)},
@@ -53,8 +54,10 @@ type pointChange func(s *labelled, r *rand.Rand) *labelled
 func (c pointCopy) of(sets []*labelled, seed uint64) []*labelled {
 	var changed []*labelled
 	for i, s := range sets {
-		copied := inTurn(s, sets[(i+1)%len(sets)])
-		if c.change != nil {
+		var copied *labelled
+		if c.change == nil {
+			copied = inTurn(s, sets[(i+1)%len(sets)])
+		} else {
 			copied = c.change(s, rand.New(rand.NewPCG(seed, uint64(i)))) //nolint:gosec // no secret, and i ≥ 0
 		}
 		if copied.anomalies() >= fewest {
@@ -102,72 +105,85 @@ func (s *labelled) anomalies() (n int) {
 	return n
 }
 
-// askPointCopies measures the kinds on the changed copies, with one seed. Where the row says by how much points falls short, the best of the others is taken on each set
-// anew, which no one of them is.
+// tally sums up what kinds reach on sets. The first kind is held against the best of the others on each set anew, which no one of them is.
+type tally struct {
+	auc    []float64 // of each kind, summed up
+	short  float64   // by how much the first is below the best of the others, summed up
+	behind int       // sets on which it is
+	sets   int
+}
+
+// add takes in the kinds' AUC on a set.
+func (t *tally) add(auc []float64) {
+	t.sets++
+	t.auc = append(t.auc, make([]float64, len(auc)-len(t.auc))...)
+	for kind, v := range auc {
+		t.auc[kind] += v
+	}
+	if short := slices.Max(auc[1:]) - auc[0]; short > 0 {
+		t.short += short
+		t.behind++
+	}
+}
+
+// row is that of the table, with means over the sets.
+func (t *tally) row(name string) []string {
+	row := []string{name}
+	for _, sum := range append(slices.Clone(t.auc), t.short) {
+		row = append(row, fmt.Sprintf("%.3f", sum/float64(t.sets)))
+	}
+	return append(row, fmt.Sprintf("%d of %d", t.behind, t.sets))
+}
+
+// askPointCopies measures the kinds on the changed copies, with one seed.
 func askPointCopies(ctx context.Context, r *Report, sets []*labelled) error {
 	kinds := []string{"points", "forest", "half_space_trees", inDeviations}
 	rows := make([]*labelled, len(sets))
 	for i, s := range sets {
 		rows[i] = taken(s, copyRows)
 	}
-	copies := pointCopies()
-	runs := make([][]*pointRun, len(copies)) // of each copy by set, and of each set by kind
-	var all []*pointRun
-	for i, c := range copies {
-		for _, s := range c.of(rows, uint64(i)) {
-			for _, kind := range kinds {
-				runs[i] = append(runs[i], &pointRun{set: s, name: kind, seed: 1})
-			}
-		}
-		all = append(all, runs[i]...)
+	type copied struct {
+		copy string
+		runs []*pointRun // of a set, by kind
 	}
-	if err := r.inParallel(ctx, len(all), func(ctx context.Context, i int) (string, error) {
-		return fmt.Sprintf("%s on a copy of %s", all[i].name, all[i].set.name), all[i].play(ctx)
+	var all []copied
+	var runs []*pointRun
+	for i, c := range pointCopies() {
+		for _, s := range c.of(rows, uint64(i)) {
+			one := copied{copy: c.name}
+			for _, kind := range kinds {
+				one.runs = append(one.runs, &pointRun{set: s, name: kind, seed: 1})
+			}
+			all, runs = append(all, one), append(runs, one.runs...)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if err := r.inParallel(ctx, len(runs), func(ctx context.Context, i int) (string, error) {
+		return fmt.Sprintf("%s on a copy of %s", runs[i].name, runs[i].set.name), runs[i].play(ctx)
 	}); err != nil {
 		return err
 	}
+	var total, own tally
 	var table [][]string
-	total, short, behind := make([]float64, len(kinds)), 0.0, 0
-	row := func(name string, sum []float64, short float64, behind, n int) []string {
-		cells := []string{name}
-		for _, v := range sum {
-			cells = append(cells, fmt.Sprintf("%.3f", v/float64(n)))
+	for i, c := range all {
+		auc := make([]float64, len(kinds))
+		for kind, p := range c.runs {
+			auc[kind] = p.auc[p.set.name]
 		}
-		return append(cells, fmt.Sprintf("%.3f", short/float64(n)), fmt.Sprintf("%d of %d", behind, n))
-	}
-	for i, c := range copies {
-		sum, by, lost := make([]float64, len(kinds)), 0.0, 0
-		for at := 0; at < len(runs[i]); at += len(kinds) {
-			best, own := 0.0, 0.0
-			for k := range kinds {
-				v := runs[i][at+k].auc[runs[i][at+k].set.name]
-				sum[k] += v
-				total[k] += v
-				if k == 0 {
-					own = v
-				} else {
-					best = max(best, v)
-				}
-			}
-			if best > own {
-				by += best - own
-				lost++
-			}
+		total.add(auc)
+		own.add(auc)
+		if last := i == len(all)-1; last || all[i+1].copy != c.copy {
+			table = append(table, own.row(c.copy))
+			own = tally{}
 		}
-		if n := len(runs[i]) / len(kinds); n > 0 {
-			table = append(table, row(c.name, sum, by, lost, n))
-		}
-		short, behind = short+by, behind+lost
 	}
-	n := len(all) / len(kinds)
-	if n == 0 {
-		return nil
-	}
-	table = append(table, row("**mean**", total, short, behind, n))
+	table = append(table, total.row("**mean**"))
 	r.text("Changed copies of the sets, %d rows in a row of each: mean ROC AUC over the sets with one seed, by how much `points` is below the best of the others on a set, "+
 		"0 where it is above, and on how many it is below. Without `cut_forest`, which takes longer than all the rest.\n", copyRows)
 	r.table(append(append([]string{"copy"}, kinds...), "short by", "below"), table)
-	r.figure("points.copies.points", total[0]/float64(n))
-	r.figure("points.copies.short", -short/float64(n))
+	r.figure("points.copies.points", total.auc[0]/float64(total.sets))
+	r.figure("points.copies.short", -total.short/float64(total.sets))
 	return nil
 }
