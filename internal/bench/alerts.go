@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/gonomaly/gonomaly/internal/invalid"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
 	"github.com/gonomaly/gonomaly/sinks"
@@ -38,10 +37,8 @@ alerts/s is of alerts that all three have taken.`,
 }
 
 func benchAlerts(ctx context.Context, o Options, r *Result) error {
-	for name, value := range map[string]int64{"--alerts": o.Events, "--partitions": int64(o.Partitions)} {
-		if value < 1 {
-			return &invalid.Value{Name: name, Value: value, Want: "≥ 1"}
-		}
+	if err := positive(number{"--alerts", float64(o.Events)}, number{"--partitions", float64(o.Partitions)}); err != nil {
+		return err
 	}
 	opts, done, err := o.connect()
 	if err != nil {

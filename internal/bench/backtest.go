@@ -41,8 +41,10 @@ system tells it. File and results take some 170 bytes a row. --beside has anothe
 	run: benchBacktest,
 }
 
+type format struct{ name, decode string }
+
 // played are the formats that the rows of a file are played in, and what each makes of the job.
-var played = []struct{ name, decode string }{
+var played = []format{
 	{"json", "format: json"},
 	{"csv", "format: csv, columns: [machine, ts, temp, pressure, rpm, vibration, load]"},
 }
@@ -53,13 +55,11 @@ const (
 )
 
 func benchBacktest(ctx context.Context, o Options, r *Result) (err error) {
-	for name, value := range map[string]int64{"--rows": o.Events, "--keys": int64(o.Keys)} {
-		if value < 1 {
-			return &invalid.Value{Name: name, Value: value, Want: "≥ 1"}
-		}
+	if err := positive(number{"--rows", float64(o.Events)}, number{"--keys", float64(o.Keys)}); err != nil {
+		return err
 	}
 	for _, name := range o.Only {
-		if name != "json" && name != "csv" {
+		if !slices.ContainsFunc(played, func(p format) bool { return p.name == name }) {
 			return &invalid.Value{Name: "--only", Value: name, Want: "json or csv"}
 		}
 	}

@@ -48,8 +48,8 @@ func TestBacktestIsChecked(t *testing.T) {
 		o    Options
 		says string
 	}{
-		{Options{Keys: 1}, "--rows is 0, want ≥ 1"},
-		{Options{Events: 1}, "--keys is 0, want ≥ 1"},
+		{Options{Keys: 1}, "--rows is 0, want > 0"},
+		{Options{Events: 1}, "--keys is 0, want > 0"},
 		{Options{Events: 1, Keys: 1, Only: []string{"xml"}}, "--only is xml, want json or csv"},
 		{Options{Events: 1, Keys: 1, Program: []string{"false"}}, "the backtest ended badly: exit status 1"},
 		{Options{Events: 1, Keys: 1, Program: []string{"echo", "x: 2 rows, 2 points"}}, "the backtest has not played all rows: x: 2 rows"},

@@ -98,6 +98,22 @@ func (b Benchmark) Run(ctx context.Context, o Options) (*Result, error) {
 	return r, nil
 }
 
+// number is the value of a flag.
+type number struct {
+	flag  string
+	value float64
+}
+
+// positive says which of some numbers is not above 0.
+func positive(all ...number) error {
+	for _, n := range all {
+		if !(n.value > 0) {
+			return &invalid.Value{Name: n.flag, Value: n.value, Want: "> 0"}
+		}
+	}
+	return nil
+}
+
 // each calls run as often as there are runs to be, and tells.
 func (o *Options) each(name string, run func() error) error {
 	for i := range o.Runs {

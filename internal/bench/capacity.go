@@ -93,24 +93,29 @@ func Plan(curves *Result, s *config.Stream, checkpoints float64, l Load) (d Dema
 	state := stateShare * float64(d.Series)
 	d.Memory = m.at("100 keys", resident)*(1<<20) + keys*(headroom*float64(d.Series)+encoded*state)
 	d.Stored = chainsStored * float64(l.Keys) * state
-	d.Written = state * math.Min(float64(l.Keys), l.Rate*checkpoints) / checkpoints
+	d.Written = state * min(float64(l.Keys), l.Rate*checkpoints) / checkpoints
 	d.Read = l.Rate * float64(l.Bytes)
-	if f := s.Alert.FalseAlarms; f.Every == 0 && f.Points > 0 {
-		d.Alarms = l.Rate * f.Alarms / f.Points
-	} else if f.Every > 0 {
-		d.Alarms = f.Alarms / f.Every.Seconds()
-		if f.Partition {
-			d.Alarms *= float64(d.Partitions)
-		} else {
-			d.Alarms *= float64(l.Keys)
-		}
-	}
-	if w := s.Window; w != nil && w.Every > 0 && s.Alert.FalseAlarms.Every == 0 {
-		d.Alarms = math.Min(d.Alarms, d.Alarms/l.Rate*float64(l.Keys)/w.Every.Seconds()) // a point is a window
-	}
+	d.Alarms = falseAlarms(s, l, d.Partitions)
 	d.Commits = float64(d.Processes) / s.CommitEvery.Seconds()
 	d.Restore = keys / restoredSeries
 	return d, nil
+}
+
+// falseAlarms is how many a second the stream allows.
+func falseAlarms(s *config.Stream, l Load, partitions int) float64 {
+	f, keys, points := s.Alert.FalseAlarms, float64(l.Keys), l.Rate
+	if w := s.Window; w != nil && w.Every > 0 { // a point is a window
+		points = min(points, keys/w.Every.Seconds())
+	}
+	switch {
+	case f.Every == 0 && f.Points > 0:
+		return points * f.Alarms / f.Points
+	case f.Every == 0:
+		return 0
+	case f.Partition:
+		return float64(partitions) * f.Alarms / f.Every.Seconds()
+	}
+	return keys * f.Alarms / f.Every.Seconds()
 }
 
 // toUsual is a figure of the curves: how many times as much CPU as the usual job takes at the same time.
@@ -167,7 +172,7 @@ func (m costs) cpu(s *config.Stream, l Load, keys, partitions float64) (float64,
 		}
 		sum += m.kind(d.Kind, of)
 	}
-	return math.Max(sum, 0.5*usual), nil
+	return max(sum, 0.5*usual), nil
 }
 
 // cutKinds take about the same time whatever the number of fields: they look at one in each step.
@@ -224,7 +229,7 @@ func (m costs) more(curve string, n float64) float64 {
 		line = append(line, p)
 	}
 	slices.SortFunc(line, func(a, b point) int { return int(a.n - b.n) })
-	return along(line, scale, math.Max(n, line[0].n))
+	return along(line, scale, max(n, line[0].n))
 }
 
 func plain(n float64) float64 { return n }

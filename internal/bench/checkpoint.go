@@ -28,7 +28,9 @@ what changed when one series in a hundred had a point more. It goes to --redis, 
 encode is from the cut to the last byte, in steps of 256 KiB; pause p99 and max are how long records wait at a time for the cut, or for a step; store is
 compression and the store's own time; stored MB is the size of the files.`,
 	flags: stateFlags,
-	run:   func(ctx context.Context, o Options, r *Result) error { return benchStates(ctx, o, r, storing) },
+	run: func(ctx context.Context, o Options, r *Result) error {
+		return o.eachState(r, func(row string, f *filled, s *stored) error { return f.store(ctx, r, row, s) })
+	},
 }
 
 var restoreBenchmark = Benchmark{
@@ -36,7 +38,14 @@ var restoreBenchmark = Benchmark{
 	Short: "Measure how long a partition takes to have its state back",
 	Long:  `Restore stores what bench checkpoint does, and reads it back: load is the store's time and decompression, restore that of making the series anew.`,
 	flags: stateFlags,
-	run:   func(ctx context.Context, o Options, r *Result) error { return benchStates(ctx, o, r, restoring) },
+	run: func(ctx context.Context, o Options, r *Result) error {
+		return o.eachState(r, func(row string, f *filled, s *stored) error {
+			if err := f.store(ctx, &Result{}, row, s); err != nil {
+				return err
+			}
+			return f.restore(ctx, r, row, s)
+		})
+	},
 }
 
 func stateFlags(f *pflag.FlagSet, o *Options) {
@@ -44,13 +53,8 @@ func stateFlags(f *pflag.FlagSet, o *Options) {
 	f.StringVar(&o.Redis, "redis", "", "`ADDRESS` of the Redis that keeps the checkpoints, instead of files")
 }
 
-// What is measured of a state.
-const (
-	storing = iota
-	restoring
-)
-
-func benchStates(ctx context.Context, o Options, r *Result, what int) error {
+// eachState calls measure with each partition, as it is filled, and a store, whose contents are deleted after it.
+func (o *Options) eachState(r *Result, measure func(row string, f *filled, s *stored) error) error {
 	for _, n := range o.Series {
 		if n < 100 || n > 100_000_000 {
 			return &invalid.Value{Name: "--series", Value: n, Want: "100 to 100000000"}
@@ -59,7 +63,15 @@ func benchStates(ctx context.Context, o Options, r *Result, what int) error {
 	return o.each(r.Benchmark, func() error {
 		for _, n := range o.Series {
 			o.say("%d series", n)
-			if err := benchState(ctx, o, r, n, what); err != nil {
+			f, err := newFilled(n)
+			if err != nil {
+				return err
+			}
+			s, err := newStored(o.Redis)
+			if err != nil {
+				return err
+			}
+			if err := errors.Join(measure(fmt.Sprintf("%s series", short(float64(n))), f, s), s.close()); err != nil {
 				return fmt.Errorf("%d series: %w", n, err)
 			}
 		}
@@ -67,112 +79,63 @@ func benchStates(ctx context.Context, o Options, r *Result, what int) error {
 	})
 }
 
-func benchState(ctx context.Context, o Options, r *Result, series, what int) (err error) {
-	s, err := newStored(o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.close(context.WithoutCancel(ctx))) }()
-	f, err := newFilled(series)
-	if err != nil {
-		return err
-	}
-	row := fmt.Sprintf("%s series", short(float64(series)))
-	add := func(figure string, value float64) {
-		if what == storing {
-			r.Add(row, figure, value)
-		}
-	}
-	after := int64(pipeline.Whole)
-	var pauses []time.Duration
-	for _, one := range []struct {
-		name  string
-		fed   int
-		whole bool
-	}{{"whole", 0, true}, {"1 %", series / 100, false}} {
-		f.feed(one.fed)
-		begin := time.Now()
-		snapshot, waited, err := f.snapshot(one.whole)
-		if err != nil {
-			return err
-		}
-		pauses = append(pauses, waited...)
-		add(one.name+": encode ms", ms(time.Since(begin)))
-		add(one.name+": MB", float64(len(snapshot.State))/1e6)
-		snapshot.After = after
-		begin = time.Now()
-		if err := s.Save(ctx, theLog, snapshot); err != nil {
-			return err
-		}
-		add(one.name+": store ms", ms(time.Since(begin)))
-		after = snapshot.Offset
-		if one.whole {
-			add("bytes/series", float64(len(snapshot.State))/float64(series))
-			if size := s.size(); size > 0 {
-				add(one.name+": stored MB", float64(size)/1e6)
-			}
-		}
-	}
-	slices.Sort(pauses)
-	add("pause p99 ms", ms(pauses[(len(pauses)-1)*99/100]))
-	add("pause max ms", ms(pauses[len(pauses)-1]))
-	if what == storing {
-		return nil
-	}
-	return f.restore(ctx, r, row, s)
-}
-
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 
 // stored is a store and where it keeps things.
 type stored struct {
 	*checkpoint.Store
-	dir   string                      // of files
-	close func(context.Context) error // deletes what was stored
+	dir   string       // of files; empty without
+	close func() error // deletes what was stored, also where all is to end
 }
 
-func newStored(o Options) (s *stored, err error) {
-	s, log := &stored{}, slog.New(slog.DiscardHandler)
-	if o.Redis == "" {
-		if s.dir, err = os.MkdirTemp("", "gonomaly-bench-"); err != nil {
+// newStored is a store in the Redis at an address, or else in files.
+func newStored(address string) (*stored, error) {
+	log := slog.New(slog.DiscardHandler)
+	if address == "" {
+		dir, err := os.MkdirTemp("", "gonomaly-bench-")
+		if err != nil {
 			return nil, err
 		}
-		s.close = func(context.Context) error { return os.RemoveAll(s.dir) }
-		s.Store, err = checkpoint.NewFile(s.dir, nil, log)
-		return s, err
+		store, err := checkpoint.NewFile(dir, nil, log)
+		if err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+		return &stored{store, dir, func() error { return os.RemoveAll(dir) }}, nil
 	}
 	there := checkpoint.DefaultRedis()
-	there.Address = o.Redis
+	there.Address = address
 	client, err := there.Client(nil)
 	if err != nil {
 		return nil, err
 	}
 	prefix := fmt.Sprintf("bench-%d", time.Now().UnixNano())
-	s.Store = checkpoint.NewRedis(client, prefix, nil, log)
-	s.close = func(ctx context.Context) error {
+	return &stored{checkpoint.NewRedis(client, prefix, nil, log), "", func() error {
+		ctx := context.Background()
 		var errs []error
-		for keys := client.Scan(ctx, 0, prefix+"*", 10_000).Iterator(); keys.Next(ctx); {
+		keys := client.Scan(ctx, 0, prefix+"*", 10_000).Iterator()
+		for keys.Next(ctx) {
 			errs = append(errs, client.Unlink(ctx, keys.Val()).Err())
 		}
-		return errors.Join(append(errs, client.Close())...)
-	}
-	return s, nil
+		return errors.Join(append(errs, keys.Err(), client.Close())...)
+	}}, nil
 }
 
 // size is that of the files; 0 without.
-func (s *stored) size() (sum int64) {
+func (s *stored) size() (sum int64, err error) {
 	if s.dir == "" {
-		return 0
+		return 0, nil
 	}
-	_ = filepath.WalkDir(s.dir, func(_ string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			if info, err := e.Info(); err == nil {
-				sum += info.Size()
-			}
+	err = filepath.WalkDir(s.dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
 		}
-		return nil
+		info, err := e.Info()
+		if err == nil {
+			sum += info.Size()
+		}
+		return err
 	})
-	return sum
+	return sum, err
 }
 
 var theLog = pipeline.Log{Group: "bench", Partition: pipeline.Partition{Topic: "bench"}}
@@ -235,6 +198,49 @@ func (f *filled) snapshot(whole bool) (c pipeline.Checkpoint, waited []time.Dura
 	}
 	state, err := s.Bytes()
 	return pipeline.Checkpoint{Offset: s.Offset, Config: f.config, State: state}, waited, err
+}
+
+// store stores the whole state, and then what one series in a hundred has changed of it.
+func (f *filled) store(ctx context.Context, r *Result, row string, s *stored) error {
+	after := int64(pipeline.Whole)
+	var pauses []time.Duration
+	for _, one := range []struct {
+		name  string
+		fed   int
+		whole bool
+	}{{"whole", 0, true}, {"1 %", f.series / 100, false}} {
+		f.feed(one.fed)
+		begin := time.Now()
+		snapshot, waited, err := f.snapshot(one.whole)
+		if err != nil {
+			return err
+		}
+		pauses = append(pauses, waited...)
+		r.Add(row, one.name+": encode ms", ms(time.Since(begin)))
+		r.Add(row, one.name+": MB", float64(len(snapshot.State))/1e6)
+		snapshot.After = after
+		begin = time.Now()
+		if err := s.Save(ctx, theLog, snapshot); err != nil {
+			return err
+		}
+		r.Add(row, one.name+": store ms", ms(time.Since(begin)))
+		after = snapshot.Offset
+		if !one.whole {
+			continue
+		}
+		r.Add(row, "bytes/series", float64(len(snapshot.State))/float64(f.series))
+		size, err := s.size()
+		if err != nil {
+			return err
+		}
+		if size > 0 {
+			r.Add(row, one.name+": stored MB", float64(size)/1e6)
+		}
+	}
+	slices.Sort(pauses)
+	r.Add(row, "pause p99 ms", ms(pauses[(len(pauses)-1)*99/100]))
+	r.Add(row, "pause max ms", ms(pauses[len(pauses)-1]))
+	return nil
 }
 
 // restore reads all back that is stored.

@@ -35,10 +35,13 @@ many times as much that takes as the two in the mean: what disturbs the machine 
 		f.StringSliceVar(&o.Brokers, "brokers", nil, "`BROKERS` of Kafka, host:port, instead of an embedded one")
 		f.StringVar(&o.Redis, "redis", "", "`ADDRESS` of the Redis that keeps the checkpoints, instead of files")
 		f.Int64Var(&o.Events, "events", 2_000_000, "`NUMBER` of records of 200 bytes; fewer of larger ones, and of what is slow")
-		f.StringSliceVar(&o.Only, "only", nil, "measure these `CURVES` only: keys, partitions, bytes, fields, detectors, windows, kinds, checks")
+		f.StringSliceVar(&o.Only, "only", nil, "measure these `CURVES` only: "+strings.Join(curves, ", "))
 	},
 	run: benchCurves,
 }
+
+// curves are what is changed, one at a time; of the checks several things at once.
+var curves = []string{"keys", "partitions", "bytes", "fields", "detectors", "windows", "kinds", "checks"}
 
 // shape is a kind of load.
 type shape struct {
@@ -115,7 +118,6 @@ func checks() []change {
 }
 
 func benchCurves(ctx context.Context, o Options, r *Result) error {
-	curves := []string{"keys", "partitions", "bytes", "fields", "detectors", "windows", "kinds", "checks"}
 	for _, name := range o.Only {
 		if !slices.Contains(curves, name) {
 			return &invalid.Value{Name: "--only", Value: name, Want: strings.Join(curves, ", ")}

@@ -28,31 +28,34 @@ func (w *world) paced(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.ready(ctx); err != nil {
-		return errors.Join(err, p.kill())
-	}
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	told := make(chan arrivals, 1)
-	go func() { told <- w.arrivals(reading, group+".alerts") }()
-	first, err := p.count(ctx)
-	if err != nil {
-		return errors.Join(err, p.kill())
-	}
-	producer := generate.Producer{Topic: topic, Rate: w.Rate, For: pacedFor}
-	written, err := producer.Run(ctx, append(slices.Clone(w.opts), kgo.ProducerLinger(pacedLinger)), fleet.Events())
-	if err == nil {
-		err = w.committed(ctx, group, written.Events)
-	}
-	last, counting := p.count(ctx)
-	if err := errors.Join(err, counting); err != nil {
-		return errors.Join(err, p.kill())
-	}
-	time.Sleep(time.Second) // the last alerts are read
-	stop()
-	if _, err := p.stop(); err != nil {
+	var first, last counters
+	if _, err := p.during(func() error {
+		err := p.ready(ctx)
+		if err != nil {
+			return err
+		}
+		go func() { told <- w.arrivals(reading, group+".alerts") }()
+		if first, err = p.count(ctx); err != nil {
+			return err
+		}
+		producer := generate.Producer{Topic: topic, Rate: w.Rate, For: pacedFor}
+		written, err := producer.Run(ctx, append(slices.Clone(w.opts), kgo.ProducerLinger(pacedLinger)), fleet.Events())
+		if err != nil {
+			return err
+		}
+		if err := w.committed(ctx, group, written.Events); err != nil {
+			return err
+		}
+		last, err = p.count(ctx)
+		time.Sleep(time.Second) // the last alerts are read
+		return err
+	}); err != nil {
 		return err
 	}
+	stop()
 	events := last.events - first.events
 	w.Add("paced"+w.suffix, eventRate, events/last.at.Sub(first.at).Seconds())
 	w.Add("paced"+w.suffix, cpu, 1e6*(last.cpu-first.cpu)/events)

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,7 +62,10 @@ type row struct {
 }
 
 // rows of the path. All runs have them in this order, so that what is compared is measured side by side.
-var rows = []row{{"raw", (*world).raw}, {"records", (*world).records}, {"least", (*world).least}, {"windows", (*world).windows}, {"paced", (*world).paced}, {"two", (*world).two}, {"idle", (*world).idle}}
+var rows = []row{
+	{"raw", (*world).raw}, {"records", (*world).records}, {"least", (*world).least}, {"windows", (*world).windows},
+	{"paced", (*world).paced}, {"two", (*world).two}, {"idle", (*world).idle},
+}
 
 const (
 	usualEvery      = 200 * time.Millisecond // the default of commit_every
@@ -91,14 +93,7 @@ func checkPath(o Options) error {
 	if o.AtOnce && o.Beside == "" {
 		return &invalid.Value{Name: "--beside", Value: "", Want: "another gonomaly, with --at-once"}
 	}
-	for name, value := range map[string]float64{
-		"--events": float64(o.Events), "--keys": float64(o.Keys), "--partitions": float64(o.Partitions), "--rate": o.Rate,
-	} {
-		if !(value > 0) {
-			return &invalid.Value{Name: name, Value: value, Want: "> 0"}
-		}
-	}
-	return nil
+	return positive(number{"--events", float64(o.Events)}, number{"--keys", float64(o.Keys)}, number{"--partitions", float64(o.Partitions)}, number{"--rate", o.Rate})
 }
 
 func benchPath(ctx context.Context, o Options, r *Result) error {
@@ -189,22 +184,23 @@ func (w *world) read(ctx context.Context, row, job string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.steady(ctx, group); err != nil {
-		return errors.Join(err, p.kill())
-	}
-	first, err := p.count(ctx)
-	if err != nil {
-		return errors.Join(err, p.kill())
-	}
-	if err := w.committed(ctx, group, w.Events); err != nil {
-		return errors.Join(err, p.kill())
-	}
-	done := time.Now()
-	last, err := p.count(ctx)
-	if err != nil {
-		return errors.Join(err, p.kill())
-	}
-	spent, err := p.stop()
+	var first, last counters
+	var done time.Time
+	spent, err := p.during(func() error {
+		err := w.steady(ctx, group)
+		if err != nil {
+			return err
+		}
+		if first, err = p.count(ctx); err != nil {
+			return err
+		}
+		if err := w.committed(ctx, group, w.Events); err != nil {
+			return err
+		}
+		done = time.Now()
+		last, err = p.count(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -230,20 +226,20 @@ func (w *world) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.ready(ctx); err != nil {
-		return errors.Join(err, p.kill())
-	}
-	time.Sleep(2 * time.Second)
-	first, err := p.count(ctx)
-	if err != nil {
-		return errors.Join(err, p.kill())
-	}
-	time.Sleep(idleFor)
-	last, err := p.count(ctx)
-	if err != nil {
-		return errors.Join(err, p.kill())
-	}
-	if _, err := p.stop(); err != nil {
+	var first, last counters
+	if _, err := p.during(func() error {
+		err := p.ready(ctx)
+		if err != nil {
+			return err
+		}
+		time.Sleep(2 * time.Second) // what starting has left to do
+		if first, err = p.count(ctx); err != nil {
+			return err
+		}
+		time.Sleep(idleFor)
+		last, err = p.count(ctx)
+		return err
+	}); err != nil {
 		return err
 	}
 	w.Add("idle"+w.suffix, "% of a core", 100*(last.cpu-first.cpu)/last.at.Sub(first.at).Seconds())

@@ -45,12 +45,19 @@ func start(ctx context.Context, o Options, config string, env ...string) (*proce
 	}
 	listen := make(chan string, 1)
 	go func() {
-		for lines := bufio.NewScanner(io.TeeReader(stderr, &p.log)); lines.Scan(); {
+		lines := bufio.NewReader(io.TeeReader(stderr, &p.log))
+		for {
+			line, err := lines.ReadBytes('\n')
 			var entry struct{ Listen string }
-			if json.Unmarshal(lines.Bytes(), &entry) == nil && entry.Listen != "" {
+			if json.Unmarshal(line, &entry) == nil && entry.Listen != "" {
 				listen <- entry.Listen
+				break
+			}
+			if err != nil {
+				break
 			}
 		}
+		_, _ = io.Copy(io.Discard, lines) // or it would wait to be read, whatever it says
 		p.exited <- p.cmd.Wait()
 	}()
 	select {
@@ -60,6 +67,14 @@ func start(ctx context.Context, o Options, config string, env ...string) (*proce
 	case err := <-p.exited:
 		return nil, fmt.Errorf("the service ended at once: %w\n%s", cmp.Or(err, errors.New("exit 0")), p.log.String())
 	}
+}
+
+// during calls work while the process is there, and has it end after that. It returns the CPU that the process took from its start.
+func (p *process) during(work func() error) (time.Duration, error) {
+	if err := work(); err != nil {
+		return 0, errors.Join(err, p.kill())
+	}
+	return p.stop()
 }
 
 // stop has it end, as an operator would, and returns the CPU that it took from its start.
