@@ -146,9 +146,7 @@ func TestChaos(t *testing.T) {
 	if err := errors.Join(w.configure(true), w.startAll()); err != nil {
 		t.Fatal(err)
 	}
-	watching, stopWatching := context.WithCancel(t.Context())
-	defer stopWatching()
-	go w.watch(watching)
+	w.watch()
 	w.eventually("alerts are told", time.Minute, w.alertsTold)
 
 	begin := time.Now()

@@ -23,48 +23,8 @@ import (
 func (w *world) judge(s settings, r *result) {
 	w.Helper()
 	bound := 2*time.Minute + s.For/4
-	begin := time.Now()
-	if err := w.until(bound, func() error { return w.probesReturn(begin) }); err != nil {
-		r.Stuck++
-		w.say("probes do not return: %v", err)
-	}
-	if err := w.stopProbing(); err != nil {
-		w.Fatal(err)
-	}
-	for _, g := range w.groups() {
-		if n, err := w.settle(g, bound-time.Since(begin)); err != nil {
-			r.Stuck += max(1, n)
-			w.say("group %s is stuck: %v", g, err)
-		}
-	}
-	if err := w.until(time.Minute, w.noneOpen); err != nil {
-		r.Stuck++
-		w.say("a transaction hangs: %v", err)
-	}
-	r.Drain = math.Round(10*time.Since(begin).Seconds()) / 10
-
-	got, told := oracle.NewOutput(), newAlerts()
-	for _, s := range w.streams {
-		w.read(r, s.Alert.Topic, func(k *kgo.Record, committed bool) error {
-			var err error
-			switch {
-			case !committed:
-			case isAnswer(k):
-				_, err = got.AddAnswer(k.Key, k.Value)
-			default:
-				_, err = got.AddAlert(k.Key, k.Value)
-			}
-			return errors.Join(err, told.add(k, committed))
-		})
-	}
-	w.read(r, pipeline.DeadLetterTopic(input), func(k *kgo.Record, committed bool) error {
-		if committed {
-			letter(got, k)
-		}
-		return nil
-	})
-	r.Alerts, r.Answers = told.Len(), told.answers.Len()
-	r.DeadLetters = got.Len() - r.Alerts - r.Answers
+	w.catchUp(bound, r)
+	got, told := w.outputs(r)
 	w.inRedis(r, told)
 	r.Miscounted = w.miscounted()
 
@@ -91,6 +51,58 @@ func (w *world) judge(s settings, r *result) {
 	if r.Undisturbed, err = w.undisturbed(told, r.Records, bound); err != nil {
 		w.Fatal(err)
 	}
+}
+
+// catchUp waits until all that was written is told and committed, and counts what stays behind.
+func (w *world) catchUp(bound time.Duration, r *result) {
+	w.Helper()
+	begin := time.Now()
+	if err := w.until(bound, func() error { return w.probesReturn(begin) }); err != nil {
+		r.Stuck++
+		w.say("probes do not return: %v", err)
+	}
+	if err := w.stopProbing(); err != nil {
+		w.Fatal(err)
+	}
+	for _, g := range w.groups() {
+		if n, err := w.settle(g, bound-time.Since(begin)); err != nil {
+			r.Stuck += max(1, n)
+			w.say("group %s is stuck: %v", g, err)
+		}
+	}
+	if err := w.until(time.Minute, w.noneOpen); err != nil {
+		r.Stuck++
+		w.say("a transaction hangs: %v", err)
+	}
+	r.Drain = math.Round(10*time.Since(begin).Seconds()) / 10
+}
+
+// outputs are all that was committed to the topics that the processes write, and what the alerts among it tell.
+func (w *world) outputs(r *result) (got oracle.Output, told alerts) {
+	w.Helper()
+	got, told = oracle.NewOutput(), newAlerts()
+	for _, s := range w.streams {
+		w.read(r, s.Alert.Topic, func(k *kgo.Record, committed bool) error {
+			var err error
+			switch {
+			case !committed:
+			case isAnswer(k):
+				_, err = got.AddAnswer(k.Key, k.Value)
+			default:
+				_, err = got.AddAlert(k.Key, k.Value)
+			}
+			return errors.Join(err, told.add(k, committed))
+		})
+	}
+	w.read(r, pipeline.DeadLetterTopic(input), func(k *kgo.Record, committed bool) error {
+		if committed {
+			letter(got, k)
+		}
+		return nil
+	})
+	r.Alerts, r.Answers = told.Len(), told.answers.Len()
+	r.DeadLetters = got.Len() - r.Alerts - r.Answers
+	return got, told
 }
 
 // read reads a topic that the processes write, as told does.
@@ -175,8 +187,7 @@ func (w *world) noneOpen() error {
 	return errors.Join(err, ends.Error(), committed.Error())
 }
 
-// inRedis counts what the Redis stream tells otherwise than the topics, and the incidents that are there and over, or the reverse. An
-// alert may stand in it again for each time that a transaction with it was aborted: then the broker has shown it to the sink.
+// inRedis counts what Redis tells otherwise than the topics, in its stream of alerts and in its open incidents.
 func (w *world) inRedis(r *result, told alerts) {
 	w.Helper()
 	client := redis.NewClient(&redis.Options{Addr: w.redis.main.Address()})
@@ -191,11 +202,25 @@ func (w *world) inRedis(r *result, told alerts) {
 	if err != nil {
 		w.say("Redis has %v", err)
 	}
+	d := w.streamed(client, r, told).Against(told.Output)
+	for _, e := range d.Examples {
+		w.say("in Redis: %s", e)
+	}
+	r.RedisWrong = d.Sum() + w.misheld(client, told)
+}
+
+// streamed is what the Redis stream tells. An alert may stand in it again for each time that a transaction with it was aborted: then the
+// broker has shown it to the sink.
+func (w *world) streamed(client *redis.Client, r *result, told alerts) oracle.Output {
+	w.Helper()
 	got, times := oracle.NewOutput(), map[string]int{}
 	for from := "-"; ; {
 		entries, err := client.XRangeN(w.Context(), prefix+":alerts", from, "+", 1000).Result()
 		if err != nil {
 			w.Fatal(err)
+		}
+		if len(entries) == 0 {
+			return got
 		}
 		for _, e := range entries {
 			from = "(" + e.ID
@@ -215,29 +240,27 @@ func (w *world) inRedis(r *result, told alerts) {
 				w.Fatalf("entry %s of the Redis stream: %v", e.ID, err)
 			}
 		}
-		if len(entries) == 0 {
-			break
-		}
 	}
-	d := got.Against(told.Output)
-	for _, e := range d.Examples {
-		w.say("in Redis: %s", e)
-	}
-	r.RedisWrong = d.Sum()
+}
+
+// misheld counts the incidents that Redis holds and that are over, and those that are open and it does not hold.
+func (w *world) misheld(client *redis.Client, told alerts) int {
+	w.Helper()
 	held, err := client.HKeys(w.Context(), prefix+":incidents").Result()
 	if err != nil {
 		w.Fatal(err)
 	}
-	open := 0
+	both := 0
 	for _, id := range held {
 		if told.open[id] {
-			open++
+			both++
 		}
 	}
-	if n := len(held) + len(told.open) - 2*open; n > 0 {
-		w.say("Redis has %d incidents, %d are open, %d are both", len(held), len(told.open), open)
-		r.RedisWrong += n
+	n := len(held) + len(told.open) - 2*both
+	if n > 0 {
+		w.say("Redis has %d incidents, %d are open, %d are both", len(held), len(told.open), both)
 	}
+	return n
 }
 
 // miscounted counts the streams of processes whose records do not add up, and the processes that are not ready.

@@ -3,17 +3,12 @@
 package chaos
 
 import (
-	"bytes"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
-	"math"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/internal/oracle"
 	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/checkpoint"
@@ -72,18 +67,7 @@ func (p replay) compare() error {
 	if p.stored == nil {
 		return errors.New("there is no checkpoint")
 	}
-	if got, want := p.stored.Position(), p.Position(); got != want {
-		return fmt.Errorf("the checkpoint is at %d, the log ends at %d", got, want)
-	}
-	want, err1 := p.State()
-	got, err2 := p.stored.AppendBinary(nil)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
-	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("the checkpoint at %d is not the state of the log", p.Position())
-	}
-	return nil
+	return p.Matches(p.stored)
 }
 
 // checkpoints are the newest ones in Redis, as workers restored from them, by stream and partition.
@@ -91,39 +75,14 @@ func (w *world) checkpoints() (map[string]map[int32]*pipeline.Worker, error) {
 	client := redis.NewClient(&redis.Options{Addr: w.redis.main.Address()})
 	defer client.Close() //nolint:errcheck // only read
 	topics, err := w.admin.ListTopics(w.Context(), input)
-	if err != nil {
+	if err = errors.Join(err, topics.Error()); err != nil {
 		return nil, err
 	}
-	topicID := topics[input].ID
-	store := checkpoint.NewRedis(client, prefix, nil, slog.New(slog.DiscardHandler))
-	found := map[string]map[int32]*pipeline.Worker{}
+	store, found := checkpoint.NewRedis(client, prefix, nil, slog.New(slog.DiscardHandler)), map[string]map[int32]*pipeline.Worker{}
 	for _, s := range w.streams {
-		found[s.Name] = map[int32]*pipeline.Worker{}
-		for id := range int32(partitions) {
-			p := pipeline.Partition{Topic: input, TopicID: hex.EncodeToString(topicID[:]), ID: id}
-			states, err := store.Load(w.Context(), pipeline.Log{Group: s.Group, Partition: p}, math.MaxInt64, s.Hashes())
-			if errors.Is(err, pipeline.ErrNoCheckpoint) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if found[s.Name][id], err = restored(s, p, states); err != nil {
-				return nil, err
-			}
+		if found[s.Name], err = oracle.Stored(w.Context(), store, s, topics[input].ID, partitions); err != nil {
+			return nil, err
 		}
 	}
 	return found, nil
-}
-
-func restored(s config.Stream, p pipeline.Partition, states []pipeline.Checkpoint) (*pipeline.Worker, error) {
-	worker, err := pipeline.NewWorker(s.Name, s.Config, p)
-	if err != nil {
-		return nil, err
-	}
-	var parts [][]byte
-	for _, c := range states {
-		parts = append(parts, c.State)
-	}
-	return worker, worker.Restore(parts)
 }

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -227,14 +228,17 @@ func (s *slot) end() error {
 	return nil
 }
 
-// saidWhy says whether the last that a process said is that not all could end by its deadline: what it owes to brokers that do not answer.
+// cutShort is what a process says last where not all could end by its deadline, in service.go, or by that of the command, in main.go.
+var cutShort = regexp.MustCompile(`not everything (has )?ended within`)
+
+// saidWhy says whether the last that a process said is that it was cut short: what it owes to brokers that do not answer.
 func (s *slot) saidWhy() bool {
 	b, err := os.ReadFile(filepath.Join(s.w.dir, s.name+".log"))
 	if err != nil {
 		return false
 	}
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	return strings.Contains(lines[len(lines)-1], "not everything ended within")
+	return cutShort.MatchString(lines[len(lines)-1])
 }
 
 // revive starts a successor of a process that has ended by itself.

@@ -50,7 +50,7 @@ func TestTakeOver(t *testing.T) {
 	if err := w.startAll(); err != nil {
 		t.Fatal(err)
 	}
-	go w.watch(t.Context())
+	w.watch()
 	w.eventually("alerts are told", time.Minute, w.alertsTold)
 	told := w.follow(w.streams[0].Alert.Topic)
 	for _, c := range []struct {
@@ -232,9 +232,13 @@ func (w *world) follow(topic string) *tail {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.Cleanup(client.Close)
 	t := &tail{}
-	go func() {
+	var following sync.WaitGroup
+	w.Cleanup(func() {
+		following.Wait()
+		client.Close()
+	})
+	following.Go(func() {
 		for w.Context().Err() == nil {
 			fetches := client.PollFetches(w.Context())
 			now := time.Now()
@@ -246,7 +250,7 @@ func (w *world) follow(topic string) *tail {
 				}
 			}
 		}
-	}()
+	})
 	return t
 }
 

@@ -214,19 +214,19 @@ func (w *world) startAll() error {
 	return nil
 }
 
-// watch looks after the processes: whether they are at work, and whether they are there at all.
-func (w *world) watch(ctx context.Context) {
+// watch looks after the processes until the test is over: whether they are at work, and whether they are there at all.
+func (w *world) watch() {
 	var watching sync.WaitGroup
 	for _, s := range w.slots {
 		watching.Go(func() {
-			for ctx.Err() == nil {
-				s.look(ctx)
+			for w.Context().Err() == nil {
+				s.look(w.Context())
 				s.revive()
 				time.Sleep(200 * time.Millisecond)
 			}
 		})
 	}
-	watching.Wait()
+	w.Cleanup(watching.Wait)
 }
 
 // say prints a line, and keeps it with the logs.
@@ -249,7 +249,7 @@ func (w *world) count(add func()) {
 	add()
 }
 
-// eventually polls until a check holds, and says whether it came to that.
+// until polls until a check holds, and returns what it said last.
 func (w *world) until(bound time.Duration, check func() error) (err error) {
 	for end := time.Now().Add(bound); ; time.Sleep(100 * time.Millisecond) {
 		if err = check(); err == nil || time.Now().After(end) || w.Context().Err() != nil {
@@ -258,6 +258,7 @@ func (w *world) until(bound time.Duration, check func() error) (err error) {
 	}
 }
 
+// eventually polls until a check holds, or ends the test.
 func (w *world) eventually(what string, bound time.Duration, check func() error) {
 	w.Helper()
 	if err := w.until(bound, check); err != nil {

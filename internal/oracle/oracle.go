@@ -4,8 +4,10 @@
 package oracle
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -36,24 +38,21 @@ func (r *Replay) Mute(before int64) { r.muted = before }
 // Take folds one record.
 func (r *Replay) Take(record pipeline.Record) error {
 	for _, m := range r.worker.Process([]pipeline.Record{record}, 0) {
-		if record.Offset < r.muted {
-			continue
-		}
-		if m.Topic == r.alerts && m.Status == "" {
-			if _, err := r.output.AddAnswer(m.Key, m.Value); err != nil {
-				return err
-			}
-			continue
-		}
-		if m.Topic != r.alerts {
+		var err error
+		switch {
+		case record.Offset < r.muted:
+		case m.Topic != r.alerts:
 			headers := map[string]string{}
 			for _, h := range m.Headers {
 				headers[h.Key] = string(h.Value)
 			}
 			r.output.AddLetter(m.Key, m.Value, headers)
-			continue
+		case m.Status == "":
+			_, err = r.output.AddAnswer(m.Key, m.Value)
+		default:
+			_, err = r.output.AddAlert(m.Key, m.Value)
 		}
-		if _, err := r.output.AddAlert(m.Key, m.Value); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -63,8 +62,21 @@ func (r *Replay) Take(record pipeline.Record) error {
 // Position is the offset after the last record.
 func (r *Replay) Position() int64 { return r.worker.Position() }
 
-// State is what a checkpoint would hold.
-func (r *Replay) State() ([]byte, error) { return r.worker.AppendBinary(nil) }
+// Matches is nil when a worker is where the replay is, with the same state to the last byte.
+func (r *Replay) Matches(w *pipeline.Worker) error {
+	if got, want := w.Position(), r.Position(); got != want {
+		return fmt.Errorf("the state is that at %d, the log is at %d", got, want)
+	}
+	got, err1 := w.AppendBinary(nil)
+	want, err2 := r.worker.AppendBinary(nil)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("the state at %d is not that of the log", r.Position())
+	}
+	return nil
+}
 
 // Output is what was told.
 type Output struct {

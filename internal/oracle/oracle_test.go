@@ -1,8 +1,12 @@
 package oracle
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/gonomaly/gonomaly/config"
 	"github.com/gonomaly/gonomaly/pipeline"
 )
 
@@ -42,6 +46,46 @@ func TestAgainst(t *testing.T) {
 		}
 		if len(d.Examples) != d.Sum() {
 			t.Errorf("%s: %d examples of %d differences", c.name, len(d.Examples), d.Sum())
+		}
+	}
+}
+
+// A worker matches the replay of what it has taken, to the last byte, and nothing else.
+func TestMatches(t *testing.T) {
+	c, err := config.Parse("oracle", []byte(`
+checkpoints: {store: memory}
+streams: [{name: s, topics: [in], decode: {key: k, time: {field: ts, unit: ms}, values: [v]}, detectors: [{kind: ewma}]}]
+`), func(string) (string, bool) { return "", false })
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pipeline.Partition{Topic: "in"}
+	record := func(offset int64, value float64) pipeline.Record {
+		return pipeline.Record{Offset: offset, Timestamp: offset * 1e9, Value: fmt.Appendf(nil, `{"k":"a","ts":%d,"v":%v}`, 1000*offset, value)}
+	}
+	for name, of := range map[string]struct {
+		records []pipeline.Record
+		says    string
+	}{
+		"the same":     {[]pipeline.Record{record(0, 1), record(1, 2)}, ""},
+		"another":      {[]pipeline.Record{record(0, 1), record(1, 3)}, "is not that of the log"},
+		"one too few":  {[]pipeline.Record{record(0, 1)}, "that at 1, the log is at 2"},
+		"one too many": {[]pipeline.Record{record(0, 1), record(1, 2), record(2, 3)}, "that at 3, the log is at 2"},
+	} {
+		replay, err := NewReplay("s", c.Streams[0].Config, p, NewOutput())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(replay.Take(record(0, 1)), replay.Take(record(1, 2))); err != nil {
+			t.Fatal(err)
+		}
+		w, err := pipeline.NewWorker("s", c.Streams[0].Config, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Process(of.records, 0)
+		if err := replay.Matches(w); (err == nil) != (of.says == "") || err != nil && !strings.Contains(err.Error(), of.says) {
+			t.Errorf("%s: %v, want %q", name, err, of.says)
 		}
 	}
 }

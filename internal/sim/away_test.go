@@ -40,7 +40,7 @@ func TestRedisAway(t *testing.T) {
 		time.AfterFunc(begin+away, func() {
 			committed := w.cluster.GroupInfo(w.stream.Group).Commits[input]
 			time.Sleep(caughtUp)
-			stored, err := w.stored(&verdict{})
+			stored, err := w.stored()
 			if err != nil {
 				t.Error(err)
 			}

@@ -4,6 +4,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -109,13 +110,7 @@ var edges = []string{
 
 // schedule draws faults.
 func schedule(r *rand.Rand, storm time.Duration, slots int) []fault {
-	refused := slices.SortedFunc(func(yield func(kmsg.Key) bool) {
-		for k := range refusals {
-			if !yield(k) {
-				return
-			}
-		}
-	}, func(a, b kmsg.Key) int { return int(a) - int(b) })
+	refused := slices.Sorted(maps.Keys(refusals))
 	faults := make([]fault, 3+r.IntN(12))
 	for i := range len(faults) {
 		f := fault{At: 2*time.Second + time.Duration(r.Float64()*float64(storm-2*time.Second)).Round(time.Millisecond), On: r.IntN(slots)}

@@ -6,11 +6,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,20 +100,16 @@ func (w *world) judge() (v verdict) {
 
 // compare reads what was told and what was stored, and what should have been.
 func (w *world) compare(v *verdict) error {
-	want, got := oracle.NewOutput(), oracle.NewOutput()
-	replays := map[int32]*oracle.Replay{}
-	for id := range w.partitions {
-		r, err := oracle.NewReplay(w.stream.Name, w.stream.Config, pipeline.Partition{Topic: input, ID: id}, want)
-		if err != nil {
-			return err
-		}
-		replays[id] = r
-	}
-	stored, err := w.stored(v)
+	stored, err := w.stored()
 	if err != nil {
 		return err
 	}
-	for id, replay := range replays {
+	want := oracle.NewOutput()
+	for id := range w.partitions {
+		replay, err := oracle.NewReplay(w.stream.Name, w.stream.Config, pipeline.Partition{Topic: input, ID: id}, want)
+		if err != nil {
+			return err
+		}
 		slices.SortFunc(w.log[id], func(a, b pipeline.Record) int { return cmp.Compare(a.Offset, b.Offset) })
 		w.begin(v, id, replay)
 		v.records += len(w.log[id])
@@ -129,7 +123,7 @@ func (w *world) compare(v *verdict) error {
 			v.wrong("no state of partition %d is stored at %d, where its last owner ended", id, replay.Position())
 		}
 	}
-	return w.outputs(v, got, want)
+	return w.outputs(v, want)
 }
 
 // replay folds the log of a partition, and holds the state that is stored against that of the log.
@@ -144,13 +138,8 @@ func (w *world) replay(v *verdict, id int32, replay *oracle.Replay, found *pipel
 		if found == nil || found.Position() != replay.Position() {
 			continue
 		}
-		is, err1 := found.AppendBinary(nil)
-		should, err2 := replay.State()
-		if err := errors.Join(err1, err2); err != nil {
-			return err
-		}
-		if !bytes.Equal(is, should) {
-			v.wrong("the state of partition %d at %d is not that of the log", id, replay.Position())
+		if err := replay.Matches(found); err != nil {
+			v.wrong("partition %d: %v", id, err)
 		}
 	}
 	return nil
@@ -214,11 +203,12 @@ func (w *world) loses() bool {
 }
 
 // outputs holds alerts and dead letters against those that should be.
-func (w *world) outputs(v *verdict, got, want oracle.Output) error {
+func (w *world) outputs(v *verdict, want oracle.Output) error {
 	records, err := w.read(alerts)
 	if err != nil {
 		return err
 	}
+	got := oracle.NewOutput()
 	var told []pipeline.Alert
 	for _, r := range records {
 		if r.Headers[pipeline.ProbeHeader] != "" {
@@ -268,40 +258,17 @@ func (w *world) outputs(v *verdict, got, want oracle.Output) error {
 }
 
 // stored are the newest checkpoints of the partitions, as workers restored from them.
-func (w *world) stored(v *verdict) (map[int32]*pipeline.Worker, error) {
+func (w *world) stored() (map[int32]*pipeline.Worker, error) {
 	client, err := redisClient(w.redis.dial)
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close() //nolint:errcheck // only read
 	topics, err := w.admin.ListTopics(context.Background(), input)
-	if err != nil {
+	if err = errors.Join(err, topics.Error()); err != nil {
 		return nil, err
 	}
-	topicID := topics[input].ID
-	store := checkpoint.NewRedis(client, "sim", nil, slog.New(slog.DiscardHandler))
-	found := map[int32]*pipeline.Worker{}
-	for id := range w.partitions {
-		p := pipeline.Partition{Topic: input, TopicID: hex.EncodeToString(topicID[:]), ID: id}
-		states, err := store.Load(context.Background(), pipeline.Log{Group: w.stream.Group, Partition: p}, math.MaxInt64, w.stream.Hashes())
-		if errors.Is(err, pipeline.ErrNoCheckpoint) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if found[id], err = pipeline.NewWorker(w.stream.Name, w.stream.Config, p); err != nil {
-			return nil, err
-		}
-		var parts [][]byte
-		for _, s := range states {
-			parts = append(parts, s.State)
-		}
-		if err := found[id].Restore(parts); err != nil {
-			v.wrong("state of partition %d: %v", id, err)
-		}
-	}
-	return found, nil
+	return oracle.Stored(context.Background(), checkpoint.NewRedis(client, "sim", nil, slog.New(slog.DiscardHandler)), w.stream, topics[input].ID, w.partitions)
 }
 
 // sums checks of each process that the outcomes of records add up to what was received.
@@ -311,18 +278,7 @@ func (w *world) sums(v *verdict) {
 		if p == nil {
 			continue
 		}
-		families, err := p.registry.Gather()
-		if err != nil {
-			v.wrong("metrics of %s: %v", p.name, err)
-			continue
-		}
-		sum := map[string]float64{}
-		for _, f := range families {
-			for _, m := range f.GetMetric() {
-				sum[f.GetName()] += m.GetCounter().GetValue()
-			}
-		}
-		if received, outcomes := sum["gonomaly_records_received_total"], sum["gonomaly_records_total"]; received != outcomes {
+		if received, outcomes := p.count("gonomaly_records_received_total"), p.count("gonomaly_records_total"); received != outcomes {
 			v.wrong("%s received %v records, and has outcomes of %v", p.name, received, outcomes)
 		}
 	}

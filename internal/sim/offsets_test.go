@@ -48,11 +48,13 @@ func (w *world) wake() {
 // rewindOne sets the offset of a partition back, as an operator does who wants its last alerts told again.
 func (w *world) rewindOne(f fault) {
 	defer w.wake()
-	g := w.cluster.GroupInfo(w.stream.Group)
-	if !w.silence() || g == nil {
+	if !w.silence() {
 		return
 	}
-	g = w.cluster.GroupInfo(w.stream.Group)
+	g := w.cluster.GroupInfo(w.stream.Group)
+	if g == nil {
+		return
+	}
 	id := int32(f.For.Milliseconds() % int64(w.partitions)) //nolint:gosec // a few
 	at := g.Commits[input][id].Offset
 	back := at / 2
@@ -123,9 +125,13 @@ func (w *world) eatOne(f fault) {
 	if !w.silence() {
 		return
 	}
+	g := w.cluster.GroupInfo(w.stream.Group)
+	if g == nil {
+		return
+	}
 	id := int32(f.For.Milliseconds() % int64(w.partitions)) //nolint:gosec // a few
 	p := w.cluster.PartitionInfos(input)[id]
-	if c := w.cluster.GroupInfo(w.stream.Group).Commits[input][p.Partition].Offset; c > 0 && c < p.HighWatermark {
+	if c := g.Commits[input][p.Partition].Offset; c > 0 && c < p.HighWatermark {
 		w.deleteBefore(p.Partition, p.HighWatermark)
 		w.eaten[p.Partition] = true
 		w.hits++
