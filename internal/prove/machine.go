@@ -71,7 +71,7 @@ func exact(ctx context.Context, file string) (machine, error) {
 			c = c.WithRandSource(rand.NewChaCha8([32]byte{})).WithNanosleep(func(ns int64) { now += ns }).
 				WithNanotime(tick, sys.ClockResolution(1)).WithWalltime(func() (int64, int32) { t := tick(); return t / 1e9, int32(t % 1e9) }, sys.ClockResolution(1))
 			m, err := r.InstantiateModule(ctx, compiled, c)
-			if exit := new(sys.ExitError); errors.As(err, &exit) && exit.ExitCode() != 0 || err != nil && exit == nil {
+			if exit := new(sys.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 0) {
 				failed = errors.Join(failed, fmt.Errorf("seed %d: %w", seed, err))
 			}
 			if m != nil {

@@ -52,7 +52,9 @@ func sim(ctx context.Context, args []string) error {
 	case err != nil:
 		return err
 	case t.failed > 0:
-		return fmt.Errorf("%d of %d seeds failed", t.failed, t.seeds)
+		return fmt.Errorf("%d of %d seeds failed", t.failed, *seeds)
+	case t.seeds < *seeds:
+		return fmt.Errorf("%d of %d seeds never told how they ended", *seeds-t.seeds, *seeds)
 	case t.faults == 0:
 		return errors.New("no fault hit anything: this proves nothing")
 	}

@@ -80,12 +80,12 @@ func (m mutant) row(by string) string {
 
 // write writes the page as far as it is known: an hour's work is not lost to its last minute.
 func write(name string, seeds uint64, rows []string) error {
-	done := slices.DeleteFunc(slices.Clone(rows), func(row string) bool { return row == "" })
-	table := strings.Join(done, "\n") + "\n"
-	page := fmt.Sprintf(header, seeds, len(done), len(rows), len(done)-strings.Count(table, nobody)) + table
 	if name == "" {
 		return nil
 	}
+	done := slices.DeleteFunc(slices.Clone(rows), func(row string) bool { return row == "" })
+	table := strings.Join(done, "\n") + "\n"
+	page := fmt.Sprintf(header, seeds, len(done), len(rows), len(done)-strings.Count(table, nobody)) + table
 	return os.WriteFile(name, []byte(page), 0o600)
 }
 
@@ -106,9 +106,9 @@ The rules 1 to 11 are those of exactly once; see [how it is kept](exactly-once.m
 | --- | --- | --- | --- |
 `
 
-// overlay is the file with the change.
-func (m mutant) overlay() (overlay, error) {
-	path, err := filepath.Abs(m.file)
+// overlay is the file below a directory with the change.
+func (m mutant) overlay(root string) (overlay, error) {
+	path, err := filepath.Abs(filepath.Join(root, filepath.FromSlash(m.file)))
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (m mutant) caught(ctx context.Context, seeds uint64) (by string, err error)
 		return "", err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // of the temporary files
-	changed, err := m.overlay()
+	changed, err := m.overlay(".")
 	if err != nil {
 		return "", err
 	}
