@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,17 +96,23 @@ func (f *fault) run(t *testing.T, w *world) []row {
 		}
 		return nil
 	})
-	var rows []row
-	for key, s := range w.watch.of(g.job) {
-		if !slices.Contains(f.alerts, key) && !slices.Contains(f.may, key) {
-			t.Errorf("%s is told by %s too: %s", f.what, key, s.summary)
+	return f.rows(g, cured)
+}
+
+// rows are the lines about what came, in that order; what should not have come fails the test.
+func (f *fault) rows(g *group, cured time.Time) (rows []row) {
+	g.Helper()
+	for key, s := range g.watch.of(g.job) {
+		may := slices.Contains(f.may, key)
+		if !may && !slices.Contains(f.alerts, key) {
+			g.Errorf("%s is told by %s too: %s", f.what, key, s.summary)
 		}
-		if slices.Contains(f.may, key) && !s.told.IsZero() {
-			t.Errorf("%s pages again, by %s, %.0f s after the cure", f.what, key, s.told.Sub(cured).Seconds())
+		if may && !s.told.IsZero() {
+			g.Errorf("%s pages again, by %s, %.0f s after the cure", f.what, key, s.told.Sub(cured).Seconds())
 		}
 		rows = append(rows, row{what: f.what, alert: key, sighting: *s, after: s.first.Sub(g.struck), gone: s.last.Sub(cured), stays: f.stays[key]})
 	}
-	slices.SortFunc(rows, func(a, b row) int { return int(a.after - b.after) })
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.after, b.after) })
 	return rows
 }
 

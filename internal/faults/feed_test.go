@@ -73,9 +73,7 @@ func report(machine int, at time.Time, temp float64) string {
 // send writes a record and waits until it stands in the log.
 func (g *group) send(topic, value string) {
 	g.Helper()
-	if err := g.client.ProduceSync(g.Context(), &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr(); err != nil {
-		g.Fatal(err)
-	}
+	g.must(g.client.ProduceSync(g.Context(), &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr())
 }
 
 // deleteAll deletes all records that there are.
@@ -83,12 +81,9 @@ func (g *group) deleteAll() {
 	g.Helper()
 	admin := kadm.NewClient(g.client)
 	ends, err := admin.ListEndOffsets(g.Context(), g.name)
-	if err == nil {
-		_, err = admin.DeleteRecords(g.Context(), ends.Offsets())
-	}
-	if err != nil {
-		g.Fatal(err)
-	}
+	g.must(errors.Join(err, ends.Error()))
+	deleted, err := admin.DeleteRecords(g.Context(), ends.Offsets())
+	g.must(errors.Join(err, deleted.Error()))
 }
 
 // quota bounds the bytes a second that the broker lets Gonomaly read; 0 lifts the bound.
@@ -127,9 +122,10 @@ func (g *group) endLost() {
 				return
 			}
 			g.say("producer %d has lost the markers of its transaction in %s-%d, from offset %d on: it is aborted", p.ProducerID, offsets, p.Partition, p.CurrentTxnStartOffset)
-			_, err = admin.WriteTxnMarkers(ctx, kadm.TxnMarkers{
+			_, refused := admin.WriteTxnMarkers(ctx, kadm.TxnMarkers{
 				ProducerID: p.ProducerID, ProducerEpoch: p.ProducerEpoch, CoordinatorEpoch: max(0, p.CoordinatorEpoch), Topics: kadm.TopicsSet{offsets: {p.Partition: {}}},
 			})
+			err = errors.Join(err, refused)
 		})
 		return errors.Join(err, errors.New("it does not yet"))
 	})

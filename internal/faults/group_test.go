@@ -4,10 +4,13 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,8 +24,8 @@ import (
 
 // setup is what a group has for itself, and how it differs from the others.
 type setup struct {
-	brokers int    // of its own; 0 to use that of all
-	redis   bool   // of its own
+	brokers int    // of its own; 0 for the one that groups share
+	redis   bool   // one of its own, and not the one that groups share
 	members int    // processes; 1 where it is 0
 	decode  string // further settings of how records are read
 	stream  string // and of the stream
@@ -115,9 +118,7 @@ func (w *world) newGroup(t *testing.T, name string, s setup) *group {
 // configure writes the configuration with a half-life.
 func (g *group) configure(halfLife string) {
 	g.Helper()
-	if err := os.WriteFile(g.config, []byte(strings.ReplaceAll(g.text, "<half_life>", halfLife)), 0o600); err != nil {
-		g.Fatal(err)
-	}
+	g.must(os.WriteFile(g.config, []byte(strings.ReplaceAll(g.text, "<half_life>", halfLife)), 0o600))
 }
 
 // scrape has Prometheus know of these processes.
@@ -127,9 +128,7 @@ func (g *group) scrape(members ...*member) {
 	for _, m := range members {
 		addresses = append(addresses, m.address)
 	}
-	if err := g.watch.scrape(g.job, addresses); err != nil {
-		g.Fatal(err)
-	}
+	g.must(g.watch.scrape(g.job, addresses))
 }
 
 // ready returns when every process is.
@@ -139,7 +138,7 @@ func (g *group) ready() {
 		g.eventually(m.name+" is ready", 3*time.Minute, func() error {
 			says, err := m.get("/-/ready")
 			if err == nil && !strings.HasPrefix(says, "ready") {
-				err = fmt.Errorf("%s", says)
+				err = errors.New(says)
 			}
 			return err
 		})
@@ -149,9 +148,9 @@ func (g *group) ready() {
 // look keeps what an operator would see now.
 func (g *group) look(what string) {
 	g.Helper()
-	text := what + "\n"
-	for key, s := range g.watch.of(g.job) {
-		text += "\n" + key + ": " + s.summary + "\n"
+	text, told := what+"\n", g.watch.of(g.job)
+	for _, key := range slices.Sorted(maps.Keys(told)) {
+		text += "\n" + key + ": " + told[key].summary + "\n"
 	}
 	m := g.members[0]
 	says, err := m.get("/-/ready")
