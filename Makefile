@@ -12,8 +12,9 @@ LINT     := $(TOOLS)/golangci-lint
 LINT_VERSION := v2.15.0
 JSONNET := $(GO) run github.com/google/go-jsonnet/cmd/jsonnet@v0.21.0
 
-# What a broker of our own needs; none where KAFKA_BROKERS names one that runs.
-BROKER := $(if $(KAFKA_BROKERS),,$(JARS)/.complete)
+# The jars of Kafka are fetched unless KAFKA_JARS names a folder of them; a broker of our own needs them, one that KAFKA_BROKERS names does not.
+FETCHED := $(if $(KAFKA_JARS),,$(JARS)/.complete)
+BROKER  := $(if $(KAFKA_BROKERS),,$(FETCHED))
 
 export KAFKA_JARS ?= $(JARS)
 
@@ -47,13 +48,13 @@ sim: ## live through SIM_SEEDS (1000) simulated runs from seed SIM_FROM (1) on; 
 teeth: ## switch off the rules of exactly once one by one, see who notices, and write docs/teeth.md
 	$(GO) run ./internal/prove teeth -o docs/teeth.md
 
-chaos: $(JARS)/.complete ## kill, freeze and cut off all that there is for CHAOS_FOR (10m), CHAOS_BROKERS (3 or 1), CHAOS_SEED, CHAOS_FAULTS, CHAOS_RATE
+chaos: $(FETCHED) ## kill, freeze and cut off all that there is for CHAOS_FOR (10m), CHAOS_BROKERS (3 or 1), CHAOS_SEED, CHAOS_FAULTS, CHAOS_RATE
 	$(TEST) -tags chaos -run 'TestChaos$$' -v -count=1 -timeout 0 ./internal/chaos
 
-chaos-times: $(JARS)/.complete ## measure how long the partitions of a process that ends rest, with CHAOS_BROKERS (3 or 1)
+chaos-times: $(FETCHED) ## measure how long the partitions of a process that ends rest, with CHAOS_BROKERS (3 or 1)
 	$(TEST) -tags chaos -run 'TestTakeOver$$' -v -count=1 -timeout 0 ./internal/chaos
 
-faults: $(JARS)/.complete ## inject each fault (or ONLY=one of them) into real services, and see who is alerted when; with OUT=directory what was seen is kept
+faults: $(FETCHED) ## inject each fault (or ONLY=one of them) into real services, and see who is alerted when; with OUT=directory what was seen is kept
 	FAULTS_OUT=$(abspath $(OUT)) $(TEST) -tags faults -run 'TestFaults$(if $(ONLY),/each/$(ONLY)$$)' -v -count=1 -parallel 100 -timeout 90m ./internal/faults
 
 lint: $(LINT) ## check style, imports and security
@@ -101,7 +102,7 @@ quality: ## measure the detectors on the labelled data in DATA, beside the publi
 dashboards: ## write the dashboards of config/monitoring/grafana_dashboards
 	$(GO) run ./internal/boards
 
-pictures: $(JARS)/.complete ## draw the dashboards and gonomaly top anew into docs/dashboards, from ten minutes of load and faults on Kafka and Redis
+pictures: $(FETCHED) ## draw the dashboards and gonomaly top anew into docs/dashboards, from ten minutes of load and faults on Kafka and Redis
 	$(TEST) -tags pictures -run 'TestPictures$$' -v -count=1 -timeout 30m ./internal/boards
 
 monitoring: ## check and test what config/monitoring holds: rules, routes, dashboards; with promtool and amtool
