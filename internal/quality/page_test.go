@@ -2,9 +2,11 @@ package quality
 
 import (
 	"bufio"
+	"cmp"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,24 +30,22 @@ func TestPage(t *testing.T) {
 		t.Errorf("the page is\n%s", first)
 	}
 
-	nab, charts := questions[0].title, questions[4].title
-	older := map[string]string{questions[1].title: "b", questions[2].title: "c", questions[3].title: "d", questions[5].title: "f", questions[6].title: "g", questions[7].title: "h", charts: "old", nab: "| m | x 3 | 2 | 1 | **no**, **others are better** |\n| n | – | 2 | 2 | yes |\n\nend"}
-	got := strings.TrimPrefix(page(older, map[string]string{charts: "new"}), pageHead)
+	older, newer := map[string]string{}, map[string]string{"Control charts: points until an alarm": "new"}
+	for _, q := range questions {
+		older[q.title] = "old " + q.name
+	}
+	older[questions[0].title] = "| m | x 3 | 2 | 1 | **no**, **others are better** |\n| n | – | 2 | 2 | yes |\n\nend"
 	want := `
 ## Where Gonomaly falls short
 
 | question | measured | best of others | wanted | got | reached |
 | --- | --- | --- | --- | --- | --- |
 | nab | m | x 3 | 2 | 1 | **no**, **others are better** |
-
-## ` + nab + `
-
-| m | x 3 | 2 | 1 | **no**, **others are better** |
-| n | – | 2 | 2 | yes |
-
-end
-
-## ` + questions[1].title + "\n\nb\n\n## " + questions[2].title + "\n\nc\n\n## " + questions[3].title + "\n\nd\n\n## " + charts + "\n\nnew\n\n## " + questions[5].title + "\n\nf\n\n## " + questions[6].title + "\n\ng\n\n## " + questions[7].title + "\n\nh\n"
+`
+	for _, q := range questions {
+		want += "\n## " + q.title + "\n\n" + cmp.Or(newer[q.title], older[q.title]) + "\n"
+	}
+	got := strings.TrimPrefix(page(older, newer), pageHead)
 	if got != want {
 		t.Errorf("page = %s\nwant %s", got, want)
 	}
@@ -74,9 +74,12 @@ func TestGoals(t *testing.T) {
 	}
 }
 
-// Every goal is of a figure that its question has.
+// Every goal is below a question, and of a figure that has its name.
 func TestGoalsAreOfQuestions(t *testing.T) {
 	for question, all := range goals {
+		if !slices.Contains(Names(), question) {
+			t.Errorf("goals of %s, which nobody asks", question)
+		}
 		for _, g := range all {
 			if !strings.HasPrefix(g.figure, question+".") {
 				t.Errorf("goal %s of the question %s", g.figure, question)
