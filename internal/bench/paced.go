@@ -115,7 +115,7 @@ func (w *world) latency(ctx context.Context, topic string, a arrivals) error {
 		}
 	}
 	if len(took) == 0 {
-		return errors.New("no alert came: the latency is not known")
+		return errors.New("no alert came, so that the latency is not known: want more --rate, or fewer --keys")
 	}
 	slices.Sort(took)
 	w.Add("paced"+w.suffix, "alert p50 ms", took[len(took)/2])
