@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -78,12 +77,19 @@ func build(ctx context.Context, dir string, changed overlay, wasm bool) (file st
 	}
 	file = filepath.Join(dir, "sim.test")
 	const durable = "-X github.com/gonomaly/gonomaly/internal/sim.locks=durable"
-	c := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "sim", "-overlay", list, "-ldflags", durable, "-o", file, "./internal/sim") //nolint:gosec // of ours
+	var target []string
 	if wasm {
-		c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+		target = []string{"GOOS=wasip1", "GOARCH=wasm"}
 	}
+	return file, compile(ctx, target, "test", "-c", "-tags", "sim", "-overlay", list, "-ldflags", durable, "-o", file, "./internal/sim")
+}
+
+// compile runs the go command; where it fails, what it says is in the error.
+func compile(ctx context.Context, env []string, args ...string) error {
+	c := exec.CommandContext(ctx, "go", args...) //nolint:gosec // of ours
+	c.Env = append(os.Environ(), env...)
 	if out, err := c.CombinedOutput(); err != nil {
-		return "", errors.New("build the simulation: " + err.Error() + "\n" + strings.TrimSpace(string(out)))
+		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, bytes.TrimSpace(out))
 	}
-	return file, nil
+	return nil
 }

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // unmetered builds gonomaly without what it measures of itself on the way of records: what that costs is seen beside it. What is left is told a
@@ -30,9 +27,8 @@ func unmetered(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := exec.CommandContext(ctx, "go", "build", "-overlay", list, "-o", *name, "./cmd/gonomaly") //nolint:gosec // of ours
-	if out, err := c.CombinedOutput(); err != nil {
-		return errors.New("build without metrics: " + err.Error() + "\n" + strings.TrimSpace(string(out)))
+	if err := compile(ctx, nil, "build", "-overlay", list, "-o", *name, "./cmd/gonomaly"); err != nil {
+		return err
 	}
 	fmt.Println(*name)
 	return nil
