@@ -1,6 +1,6 @@
 // Package oracle knows what should have been told. It folds a log with the worker that production has, record by record on one goroutine,
 // and with nothing else of the way that records and alerts take there: no source, no transaction, no checkpoint, no rebalance. Simulation
-// and chaos hold what they find against it.
+// and chaos hold against it what they find in topics and, as Stored reads it, in checkpoints.
 package oracle
 
 import (
