@@ -202,11 +202,9 @@ func pick[T any](r *rand.Rand, all []T) T { return all[r.IntN(len(all))] }
 // strike has a fault happen, or wait for its edge.
 func (w *world) strike(f fault) {
 	w.trace.add("world", f.String(), 0)
-	s := w.slots[f.On]
-	p := s.process()
 	switch f.What {
 	case refuse:
-		w.refuse(f)
+		w.refuse(f) // counted by the broker
 		return
 	case coordinators:
 		w.cluster.RehashCoordinators()
@@ -236,25 +234,34 @@ func (w *world) strike(f fault) {
 		w.eatOne(f)
 		return
 	default:
-		switch {
-		case p == nil:
+		if !w.slots[f.On].befallen(f) {
 			return
-		case f.Edge != "":
-			p.expect(f)
-			return
-		case f.What == kill:
-			s.killed(p, f.For)
-		case f.What == terminate:
-			s.terminate(p, f.For)
-		case f.What == freeze:
-			p.freeze(f.For)
-		case f.What == isolate:
-			p.isolate(f.For)
-		case f.What == deaf:
-			p.deafen(func() bool { return p.count("gonomaly_kafka_client_rebuilds_total") == 0 })
 		}
 	}
 	w.hits++
+}
+
+// befallen has a fault befall the process of a slot, and says whether it has. One that waits for its edge is counted when it is met.
+func (s *slot) befallen(f fault) bool {
+	p := s.process()
+	switch {
+	case p == nil:
+		return false
+	case f.Edge != "":
+		p.expect(f)
+		return false
+	case f.What == kill:
+		s.killed(p, f.For)
+	case f.What == terminate:
+		s.terminate(p, f.For)
+	case f.What == freeze:
+		p.freeze(f.For)
+	case f.What == isolate:
+		p.isolate(f.For)
+	case f.What == deaf:
+		p.deafen(func() bool { return p.count("gonomaly_kafka_client_rebuilds_total") == 0 })
+	}
+	return true
 }
 
 // calm ends all faults, and has every slot filled.
