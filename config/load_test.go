@@ -59,7 +59,7 @@ func TestLoad(t *testing.T) {
 	if s.Name != "machines" || len(s.Detectors) != 2 || s.Detectors[0].Params == nil || s.Window.Every.Minutes() != 1 {
 		t.Errorf("Load gives the stream %+v, want what the file says", s)
 	}
-	if s.MaxSeries != 100000 || s.Decode.MaxBytes != 1<<20 || s.Alert.Escalate != 2 || c.Listen != "127.0.0.1:9464" {
+	if s.MaxSeries != 100000 || s.Decode.MaxBytes != 1<<20 || s.Alert.Escalate != 1.5 || c.Listen != "127.0.0.1:9464" {
 		t.Errorf("Load gives %+v, want the defaults filled in", c)
 	}
 	if _, err := Load("testdata/absent.yaml"); !errors.Is(err, os.ErrNotExist) {

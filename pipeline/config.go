@@ -58,7 +58,7 @@ type AlertConfig struct {
 	ValidRange   []ValidRange  `yaml:"valid_range" json:",omitempty" jsonschema_description:"Values that are valid. Others raise an alert, whatever the detectors say, and in warm-up too."`
 	CoolDown     Span          `yaml:"cool_down" jsonschema:"default=75 points" jsonschema_description:"Quiet time, or quiet points, after which an incident is over, for example 15m or 75 points."`
 	Silence      time.Duration `yaml:"silence" json:",omitzero" jsonschema:"default=0s" jsonschema_description:"Tell of a key without a record for so long, in event time, while others of its partition have some; 0s tells of none. At least twice as long as a key is silent by itself. Keys in warm-up are not told of. It is told up to an eighth of that later."`
-	Escalate     float64       `yaml:"escalate" jsonschema:"minimum=1,default=2" jsonschema_description:"An open incident is told again when it is so many times as surprising, in decades, as when it was last told."`
+	Escalate     float64       `yaml:"escalate" jsonschema:"minimum=1,default=1.5" jsonschema_description:"An open incident is told again when it is so many times as surprising, in decades, as when it was last told."`
 	Topic        string        `yaml:"topic" jsonschema_description:"Topic for alerts; by default the first input topic with .alerts."`
 }
 
