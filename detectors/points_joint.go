@@ -62,7 +62,7 @@ func (r *rows) learnMoments(x []float64, rate float64) {
 // leastFactor is less than any number on the factor's diagonal.
 const leastFactor = 1e-10
 
-// refactor computes factor, by Cholesky and Banachiewicz, of the covariances with a ridge, and weight.
+// refactor computes factor, by Cholesky and Banachiewicz, of the covariances with a ridge.
 func (r *rows) refactor(ridge float64) {
 	row := 0
 	for i := range r.z {
@@ -83,19 +83,5 @@ func (r *rows) refactor(ridge float64) {
 			other += k + 1
 		}
 		row += i + 1
-	}
-	r.weigh()
-}
-
-// weigh computes weight: the squares of a row of the factor add up to the field's variance with its ridge.
-func (r *rows) weigh() {
-	row := r.factor
-	for i := range r.weight {
-		variance := 0.0
-		for _, v := range row[:i+1] {
-			variance += v * v
-		}
-		r.weight[i] = float32(1 / math.Sqrt(variance))
-		row = row[i+1:]
 	}
 }

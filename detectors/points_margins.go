@@ -20,15 +20,11 @@ func (r *rows) margin(j int) (share, width float64) {
 	n := r.size()
 	values := r.column(j)[:n]
 	x := r.x[j]
-	below := lowerBound(values, x)
-	upTo := below
-	if below < n && values[below] == x {
-		upTo = lowerBound(values, math.Nextafter32(x, math.MaxFloat32))
-	}
+	below, upTo := bounds(values, x)
 	share = (float64(min(upTo, n-below)) + 0.5) / float64(n)
 	reach := max(5, n/20) / 2
 	low, high := values[max(0, below-reach)], values[min(n-1, below+reach)]
-	spread := max(float64(values[(n-1)*95/100])-float64(values[(n-1)*5/100]), 1/float64(r.weight[j]))
+	spread := max(float64(values[(n-1)*95/100])-float64(values[(n-1)*5/100]), r.spread[j])
 	width = max(math.Abs(float64(x)-float64(low)), math.Abs(float64(high)-float64(x)))/spread + leastWidth
 	return share, width
 }
@@ -36,6 +32,15 @@ func (r *rows) margin(j int) (share, width float64) {
 const leastWidth = 0.02
 
 func (r *rows) column(j int) []float32 { return r.sorted[j*remembers : (j+1)*remembers] }
+
+// bounds returns the number of values less than x, and of those that are not greater.
+func bounds(ascending []float32, x float32) (below, upTo int) {
+	below = lowerBound(ascending, x)
+	if below == len(ascending) || ascending[below] != x {
+		return below, below
+	}
+	return below, lowerBound(ascending, math.Nextafter32(x, math.MaxFloat32))
+}
 
 // lowerBound is the number of values less than x.
 func lowerBound(ascending []float32, x float32) int {

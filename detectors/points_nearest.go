@@ -13,7 +13,7 @@ func (r *rows) at(slot int) int { return slot%sets*len(r.x)*setPoints + slot/set
 func (r *rows) size() int { return int(min(r.n, remembers)) }
 
 // nearest is the mean over the sets of the logarithm of the distance to the nearest of their points; a distance is that of the field that differs
-// most, in standard deviations. A sum over the fields is mostly that of those in which nothing is odd.
+// most, as weighed. A sum over the fields is mostly that of those in which nothing is odd.
 func (r *rows) nearest() float64 {
 	n := r.size()
 	var sum logSum
@@ -71,14 +71,35 @@ func (s *logSum) total() float64 {
 	return s.sum + math.Log(s.product)
 }
 
+// weigh computes what a difference counts by: one over the standard deviation of a field, times the root of the share of its remembered values that are
+// not the median, the next point taken for one more of those. So a field that nearly always has one value is measured by what it does when it does not:
+// in its standard deviations any other value would be far from all others, and of many such fields, as of the pixels at the edge of a picture, one is
+// always elsewhere. A field whose values hardly recur is measured in standard deviations.
+func (r *rows) weigh() {
+	n := r.size()
+	row := r.factor
+	for j := range r.weight {
+		variance := 0.0 // the squares of a row of the factor add up to it, with its ridge
+		for _, v := range row[:j+1] {
+			variance += v * v
+		}
+		r.spread[j] = math.Sqrt(variance)
+		values := r.column(j)
+		below, upTo := bounds(values[:n], values[n/2])
+		moves := float64(n-(upTo-below)+1) / float64(n+1)
+		r.weight[j] = float32(math.Sqrt(moves) / r.spread[j])
+		row = row[j+1:]
+	}
+}
+
 // remember gives r.x a place in the sample: the next one that is free, or with the probability that keeps a point for as long as memory
-// says that of another, drawn at random.
-func (r *rows) remember(rate float64, random *rand.PCG) {
+// says that of another, drawn at random. It returns whether it did.
+func (r *rows) remember(rate float64, random *rand.PCG) bool {
 	slot := int(r.n - 1) //nolint:gosec // checked below
 	full := r.n > remembers
 	if full {
 		if uniform(random) >= remembers*rate {
-			return
+			return false
 		}
 		slot = int(random.Uint64() % remembers)
 	}
@@ -95,6 +116,7 @@ func (r *rows) remember(rate float64, random *rand.PCG) {
 		r.sample[at] = v
 		at += setPoints
 	}
+	return true
 }
 
 // uniform draws from [0, 1).

@@ -18,7 +18,8 @@ type rows struct {
 	cov     []float64      // covariances: row i of the lower triangle begins at i(i+1)/2
 	factor  []float64      // Cholesky factor of cov as it was some points ago, laid out alike
 	squares []float64      // mean squares of the distances along the factor's directions, each measured before its point was learned; see joint
-	weight  []float32      // of each field, one over its standard deviation; it follows from factor
+	spread  []float64      // standard deviation of each field; it follows from factor
+	weight  []float32      // of each field, what a difference counts by, see weigh; it follows from spread and sorted
 	views   [views]tracker // of the views' numbers
 	total   tracker        // of the total
 	guarded float64        // share of the points guarded against, fading
@@ -82,7 +83,8 @@ func newRows(fields int) rows {
 	triangle := fields * (fields + 1) / 2
 	return rows{
 		sample: make([]float32, remembers*fields), sorted: make([]float32, remembers*fields),
-		mean: make([]float64, fields), cov: make([]float64, triangle), factor: make([]float64, triangle), squares: slices.Repeat([]float64{1}, fields), weight: make([]float32, fields),
+		mean: make([]float64, fields), cov: make([]float64, triangle), factor: make([]float64, triangle), squares: slices.Repeat([]float64{1}, fields),
+		spread: make([]float64, fields), weight: make([]float32, fields),
 		total: newTotal(), past: newExcursions(0),
 		x: make([]float32, fields), z: make([]float64, fields),
 	}
@@ -171,10 +173,13 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 	rate := max(1/memory, 1/float64(r.n))
 	r.learnMoments(x, rate)
 	// A field that begins to move is far out by the factor, and has all points guarded against; of those so few leak that it would be so for thousands.
-	if r.n < 100 || r.n%refactor == 0 || leaks {
+	refactors := r.n < 100 || r.n%refactor == 0 || leaks
+	if refactors {
 		r.refactor(ridge * rate)
 	}
-	r.remember(rate, random)
+	if r.remember(rate, random) || refactors {
+		r.weigh()
+	}
 }
 
 // glimpse takes in what the views say of a point that is guarded against, winsorized: without it the deviations of what is left would be too
@@ -190,7 +195,7 @@ func (r *rows) glimpse(g *glance) {
 }
 
 func (r *rows) bytes() int {
-	return 4*(len(r.sample)+len(r.sorted)+len(r.weight)+len(r.x)) + 8*(len(r.mean)+len(r.cov)+len(r.factor)+len(r.squares)+len(r.z))
+	return 4*(len(r.sample)+len(r.sorted)+len(r.weight)+len(r.x)) + 8*(len(r.mean)+len(r.cov)+len(r.factor)+len(r.squares)+len(r.spread)+len(r.z))
 }
 
 func (t *tracker) append(b []byte) []byte {

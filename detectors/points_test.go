@@ -84,7 +84,7 @@ func TestPointsGlimpse(t *testing.T) {
 // Of the values 1 to 100 two are at least 99, three are above 97; the twentieth around 50 reaches from 47.. to 52.
 func TestPointsMargin(t *testing.T) {
 	r := newRows(1)
-	r.n, r.weight[0] = 100, 1
+	r.n, r.spread[0] = 100, 1
 	for i := range 100 {
 		r.sorted[i] = float32(i + 1)
 	}
@@ -111,7 +111,7 @@ func TestPointsMargin(t *testing.T) {
 // deviations, and not a billion.
 func TestPointsMarginOfSparseField(t *testing.T) {
 	r := newRows(1)
-	r.n, r.weight[0], r.x[0] = 100, 1/0.17, 1
+	r.n, r.spread[0], r.x[0] = 100, 0.17, 1
 	copy(r.sorted[97:], []float32{1, 1, 1})
 	if _, width := r.margin(0); !near(width, 1/0.17+leastWidth, 1e-6) {
 		t.Errorf("width is %v, want %v", width, 1/0.17+leastWidth)
@@ -137,8 +137,25 @@ func TestPointsDistance(t *testing.T) {
 	if !near(parts[0], 2, 1e-9) || !near(parts[1], 2, 1e-9) {
 		t.Errorf("parts %v, want 2 and 2", parts)
 	}
-	if !near(float64(r.weight[0]), 0.5, 1e-6) || !near(float64(r.weight[1]), 1, 1e-6) {
-		t.Errorf("weights %v, want 1/2 and 1", r.weight)
+	if r.weigh(); !near(r.spread[0], 2, 1e-9) || !near(r.spread[1], 1, 1e-9) {
+		t.Errorf("standard deviations %v, want 2 and 1", r.spread)
+	}
+}
+
+// Of 100 values of a field one is not the median's: with the next point that is two of 101, and its difference counts by the root of that in standard
+// deviations, here of 1/2. Of the other no two are alike, and 100 of 101 count, in deviations of 4.
+func TestPointsWeight(t *testing.T) {
+	r := newRows(2)
+	r.n, r.factor = 100, []float64{0.5, 0, 4}
+	for i := range 100 {
+		r.column(1)[i] = float32(i)
+	}
+	r.column(0)[99] = 7
+	r.weigh()
+	for j, want := range []float64{2 * math.Sqrt(2./101), math.Sqrt(100./101) / 4} {
+		if !near(float64(r.weight[j]), want, 1e-6) {
+			t.Errorf("field %d counts by %v, want %v", j, r.weight[j], want)
+		}
 	}
 }
 
