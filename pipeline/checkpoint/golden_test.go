@@ -40,7 +40,7 @@ func goldens() map[string]string {
 		all["drift-"+kind] = fmt.Sprintf("detectors: [{kind: ewma, half_life: 20}]\ndrift: [{kind: %s, on: values}, {kind: %s, on: scores}]", kind, kind)
 	}
 	for name := range all {
-		all[name] += "\nalert: {false_alarms: 1 per 100 points}"
+		all[name] += "\nalert: {false_alarms: 1 per 100 points, escalate: 2}"
 	}
 	return all
 }
