@@ -233,7 +233,7 @@ func (w *world) measure(ctx context.Context, c change, records *world) (float64,
 	for _, f := range records.Rows[1].Figures {
 		w.Add(c.name, f.Name, f.Runs[0])
 	}
-	w.Add(c.name, "raw µs/event", records.Median("raw", cpu))
+	w.Add(c.name, rawCPU, records.Median("raw", cpu))
 	return records.Median("records", cpu), nil
 }
 

@@ -85,6 +85,7 @@ func measuredAs(cost func(shape) float64) *Result {
 		r.Add(c.name, toUsual, cost(c.shape)/cost(usualShape))
 		r.Add(c.name, eventRate, 1e6)
 		r.Add(c.name, resident, 100)
+		r.Add(c.name, rawCPU, 0.3)
 	}
 	return r
 }
