@@ -50,8 +50,14 @@ Letters that were cut, for a broker would not have taken them whole, are left ou
 			}
 			done, err := r.Run(c.Context(), opts)
 			did := "sent again"
-			if r.DryRun {
+			switch {
+			case r.DryRun:
 				did = "to be sent"
+			case err != nil:
+				did = "begun, and not all of them sent"
+			}
+			if err == nil && len(done.Sent) == 0 {
+				_, _ = fmt.Fprintln(c.OutOrStdout(), "no letters to send")
 			}
 			for _, topic := range slices.Sorted(maps.Keys(done.Sent)) {
 				_, _ = fmt.Fprintf(c.OutOrStdout(), "%s: %d %s\n", topic, done.Sent[topic], did)
