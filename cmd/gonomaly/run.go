@@ -58,6 +58,7 @@ standard output where there is none.`,
 				return play(c.Context(), file, stream, input, level, log)
 			}
 			limitMemory(log)
+			keepProgram(log)
 			b := readBuild()
 			s, err := service.New(service.Options{
 				Load: func() (*config.Config, error) { return config.Load(file) }, Listen: listen, Log: log, Level: level, Env: os.LookupEnv,
@@ -101,6 +102,19 @@ func limitMemory(log *slog.Logger) {
 		log.Warn("find the memory limit of the container: set GOMEMLIMIT", "error", err)
 	} else if limit < math.MaxInt64 {
 		log.Info("memory is limited", "bytes", limit)
+	}
+}
+
+// keepProgram locks the program in memory where that is allowed: it may run without, but on a machine that is short of memory it stands still at times.
+func keepProgram(log *slog.Logger) {
+	bytes, err := lockProgram()
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+	case err != nil:
+		log.Info("the program is not locked in memory, and where that is short it may wait for its own pages: allow the process to lock as many bytes (ulimit -l, LimitMEMLOCK=, --ulimit memlock)",
+			"bytes", bytes, "error", err)
+	default:
+		log.Info("the program is locked in memory", "bytes", bytes)
 	}
 }
 
