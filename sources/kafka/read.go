@@ -45,15 +45,21 @@ func each(ctx context.Context, opts Options, topics []string, take func(*kgo.Rec
 		return fmt.Errorf("read %v: %w", topics, err)
 	}
 	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(ctx, topics...)
+	admin := kadm.NewClient(client)
+	ends, err := admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return fmt.Errorf("read %v: %w", topics, err)
+	}
+	starts, err := admin.ListStartOffsets(ctx, topics...)
 	if err != nil {
 		return fmt.Errorf("read %v: %w", topics, err)
 	}
 	left := map[string]map[int32]int64{}
 	missing := 0
 	ends.Each(func(o kadm.ListedOffset) {
-		err = errors.Join(err, o.Err)
-		if o.Offset > 0 {
+		start, _ := starts.Lookup(o.Topic, o.Partition)
+		err = errors.Join(err, o.Err, start.Err)
+		if o.Offset > start.Offset { // else retention has left nothing to wait for
 			if left[o.Topic] == nil {
 				left[o.Topic] = map[int32]int64{}
 			}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -67,6 +68,15 @@ func TestResend(t *testing.T) {
 	}
 	if _, err := (Resend{Letters: "in.dead-letters"}).Run(t.Context(), opts); err == nil {
 		t.Error("into a topic that is no more: no error")
+	}
+	if _, err := kadm.NewClient(client).DeleteRecords(t.Context(), kadm.Offsets{"in.dead-letters": {
+		0: {Topic: "in.dead-letters", Partition: 0, At: -1}, 1: {Topic: "in.dead-letters", Partition: 1, At: -1}, 2: {Topic: "in.dead-letters", Partition: 2, At: -1},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	done, err := Resend{Letters: "in.dead-letters"}.Run(t.Context(), opts)
+	if got, want := fmt.Sprint(done, err), "{map[] 0 0} <nil>"; got != want {
+		t.Errorf("of letters that retention has deleted: %s, want %s", got, want)
 	}
 	if _, err := (Resend{Letters: "none"}).Run(t.Context(), opts); err == nil {
 		t.Error("of a topic that is not there: no error")
