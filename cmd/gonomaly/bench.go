@@ -22,7 +22,7 @@ func newBench() *cobra.Command {
 		Example: `  gonomaly bench path
   gonomaly bench detectors
   gonomaly bench quality`,
-		Args: usage(cobra.NoArgs),
+		Args: subcommand,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	for _, b := range bench.Benchmarks() {

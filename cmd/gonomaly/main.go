@@ -2,12 +2,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -64,8 +66,15 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
+	var unknown error
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(c *cobra.Command, args []string) { // of what is no command cobra shows the help of the one above
+		if unknown = subcommand(c, c.Flags().Args()); unknown == nil {
+			help(c, args)
+		}
+	})
 	command, err := root.ExecuteContextC(ctx)
-	if err == nil {
+	if err = cmp.Or(err, unknown); err == nil {
 		return exitGood
 	}
 	var usage usageError
@@ -96,7 +105,7 @@ each alert once, with its reason, to a Kafka topic and to sinks such as Redis. T
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       readBuild().Version,
-		Args:          usage(cobra.NoArgs),
+		Args:          subcommand,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -104,6 +113,19 @@ each alert once, with its reason, to a Kafka topic and to sinks such as Redis. T
 	root.AddCommand(newDemo(), newRun(), newValidate(), newCreate(), newSchema(), newBacktest(), newBench(), newPlan(), newProduce(), newResend(),
 		newTop(), newDoctor(), newHealthcheck(), newVersion())
 	return root
+}
+
+// subcommand takes arguments of a command that has others below it: what is left of them is none of those, and may be a slip.
+func subcommand(c *cobra.Command, given []string) error {
+	if len(given) == 0 || !c.HasSubCommands() {
+		return nil
+	}
+	meant := ""
+	c.SuggestionsMinimumDistance = 2 // letters
+	if near := c.SuggestionsFor(given[0]); len(near) > 0 {
+		meant = "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError{fmt.Errorf("unknown command %q for %q%s", given[0], c.CommandPath(), meant)}
 }
 
 // usage makes a mistake in the number of arguments a mistake of use.
