@@ -36,7 +36,7 @@ type owned struct {
 	fetched   bool      // something has come of it
 	committed int64     // the group's offset: nothing below it is written or committed again; -1 where even 0 is to be committed
 	position  int64     // the next offset that the state wants; -1 while it does not care
-	unchecked int64     // the group's offset when it was taken over, until a leader that was silent then says how far the log reaches; else 0
+	unchecked int64     // the group's offset when it was taken over, or the state's, until a leader that was silent then says how far the log reaches; else 0
 	begins    int64     // where a group without an offset begins, which is committed even before the state is there
 	since     int64     // the first offset that the state knows; 0 for all of the log
 	from      int64     // where fetching began, negative where the broker decides
@@ -159,7 +159,7 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 		before.turn.Lock()
 		defer before.turn.Unlock()
 	}
-	from, err := s.hand(ctx, p, t.committed)
+	from, err := s.hand(ctx, p, t.committed, t.log)
 	if err != nil {
 		return nil, err
 	}
@@ -180,10 +180,10 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 	}
 	switch {
 	case t.log == nil:
-		o.unchecked = o.committed
+		o.unchecked = max(o.committed, from)
 	case from == pipeline.FromStart:
 		from = t.log.start
-		if t.committed > 0 && t.log.start > 0 {
+		if t.committed >= 0 && t.log.start > 0 { // 0 is what a group commits that begins at the end of an empty log
 			s.gap(p, 0, t.log.start, t.committed)
 		}
 	case from == pipeline.FromLatest:
@@ -224,10 +224,15 @@ func (s *session) restore(ctx context.Context, at place, t taken) (*owned, error
 	return o, nil
 }
 
-// hand has the handler take a partition over, as often as it takes.
-func (s *session) hand(ctx context.Context, p pipeline.Partition, committed int64) (from int64, err error) {
+// hand has the handler take a partition over, as often as it takes. Where the group has no offset its state may be one that the log, as far as
+// that is known, does not reach.
+func (s *session) hand(ctx context.Context, p pipeline.Partition, committed int64, log *bounds) (from int64, err error) {
 	from, err = backoff.RetryNotifyWithData(func() (int64, error) {
-		return s.h.Assign(ctx, p, committed)
+		from, err := s.h.Assign(ctx, p, committed)
+		if err == nil && log != nil && from > log.end {
+			err = beyondEnd("state's offset", place{p.Topic, p.ID}, from, log.end)
+		}
+		return from, err
 	}, backoff.WithContext(retries(), ctx), s.unassigned("assign "+p.String()))
 	if err != nil {
 		return 0, fmt.Errorf("assign %v: %w", p, err)

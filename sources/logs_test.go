@@ -115,6 +115,39 @@ func TestLatestOfAnEmptyPartition(t *testing.T) {
 	w.compare()
 }
 
+// What retention takes of a partition that was empty when a group began at the end is said: the group was to read it.
+func TestRetentionOfWhatCameFirst(t *testing.T) {
+	w := newWorld(t, input)
+	latest := func(_ *KafkaOptions, h *handler) { h.latest = true }
+	p := w.start("a", latest)
+	w.eventually("where it begins is committed", func() error {
+		committed, err := w.admin.FetchOffsets(t.Context(), group)
+		if err == nil && len(committed[input]) < partitions {
+			err = errors.New("not all is")
+		}
+		return err
+	})
+	p.quit(t)
+	w.produce(1000)
+	offsets, err := w.admin.ListEndOffsets(t.Context(), input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := kadm.Offsets{}
+	offsets.Each(func(o kadm.ListedOffset) { cut.AddOffset(o.Topic, o.Partition, o.Offset-10, -1) })
+	if _, err := w.admin.DeleteRecords(t.Context(), cut); err != nil {
+		t.Fatal(err)
+	}
+	next := w.start("a", latest)
+	w.caughtUp()
+	if n := testutil.ToFloat64(next.o.Metrics.gaps.WithLabelValues("s")); n != partitions {
+		t.Errorf("%v gaps, want %d", n, partitions)
+	}
+	if n := testutil.ToFloat64(next.o.Metrics.gapOffsets.WithLabelValues("s")); n != 1000-10*partitions {
+		t.Errorf("%v offsets are counted, want %d", n, 1000-10*partitions)
+	}
+}
+
 // A topic that is deleted and made anew is another log: its state starts cold at its first record, whatever offsets are left of the one
 // before, and that is said once.
 func TestTopicIsMadeAnew(t *testing.T) {

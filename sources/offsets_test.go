@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/gonomaly/gonomaly/pipeline"
+	"github.com/gonomaly/gonomaly/sources/kafka"
 )
 
 // position splits an alert's id.
@@ -138,6 +141,26 @@ func TestOffsetsHaveExpired(t *testing.T) {
 				t.Errorf("%d alerts are told again, with %d checkpoints", doubled, checkpoints)
 			}
 		})
+	}
+}
+
+// Nor does a state go on where its log does not reach, when no offset is there to tell: records that are written below would be skipped.
+func TestStateBeyondTheEnd(t *testing.T) {
+	w := newWorld(t, input)
+	w.produce(100)
+	topics, err := w.admin.ListTopics(t.Context(), input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.store.save(pipeline.Partition{Topic: input, TopicID: kafka.Topic{ID: topics[input].ID}.HexID()}, machine{position: 1000})
+	p := w.start("a")
+	w.eventually("it is said", func() error {
+		return contains(p.Ready(), "the state's offset 1000 of in/0 lies beyond the end of its log")
+	})
+	w.eventually("the other partitions are read", func() error { return w.behindIn(func(id int32) bool { return id > 0 }) })
+	committed, err := w.admin.FetchOffsets(t.Context(), group)
+	if c, ok := committed.Lookup(input, 0); err != nil || ok {
+		t.Errorf("%d is committed, %v: want nothing", c.At, err)
 	}
 }
 

@@ -47,7 +47,7 @@ func (s *session) warmUp(ctx context.Context, at place, o *owned, t *taken) (int
 	if first == end {
 		return pipeline.FromLatest, nil // there is no history
 	}
-	if from, err := s.hand(ctx, o.p, end); err != nil || from != pipeline.FromStart { // a state has come up, out of a store that was away
+	if from, err := s.hand(ctx, o.p, end, t.log); err != nil || from != pipeline.FromStart { // a state has come up, out of a store that was away
 		return from, err
 	}
 	s.log.Info("warming up: the history before where the group begins is learned without alerts", "partition", o.p.String(),

@@ -65,7 +65,7 @@ func (s *session) survey(ctx context.Context, offsets map[string]map[int32]kgo.O
 					s.identify(topic, commits[at].mark.topic, s.topics[topic].ID)
 				}
 				if t.log != nil && t.committed > t.log.end {
-					return nil, beyondEnd(at, t.committed, t.log.end)
+					return nil, beyondEnd("committed offset", at, t.committed, t.log.end)
 				}
 				found[at] = t
 			}
@@ -74,9 +74,9 @@ func (s *session) survey(ctx context.Context, offsets map[string]map[int32]kgo.O
 	}, backoff.WithContext(retries(), ctx), s.unassigned("read what is assigned"))
 }
 
-func beyondEnd(at place, committed, end int64) error {
-	return fmt.Errorf("the committed offset %d of %s/%d lies beyond the end of its log, %d: topic truncated or made anew? Reset the group's offsets to begin again",
-		committed, at.topic, at.id, end)
+func beyondEnd(what string, at place, offset, end int64) error {
+	return fmt.Errorf("the %s %d of %s/%d lies beyond the end of its log, %d: topic truncated or made anew? Reset the group's offsets to begin again",
+		what, offset, at.topic, at.id, end)
 }
 
 // leadersPatience is how long all leaders are asked for what some say. Then the partitions of those that do not answer, or that have none, are

@@ -74,7 +74,7 @@ func (s *session) standing(stands map[*owned]stand, logs map[place]*bounds, aske
 			continue
 		}
 		if o.unchecked > log.end { // a new client does not take it over, and says why
-			return beyondEnd(at, o.unchecked, log.end)
+			return beyondEnd("offset", at, o.unchecked, log.end)
 		}
 		o.unchecked = 0
 		o.lag.sees(*log, asked)

@@ -101,7 +101,11 @@ var mutants = []mutant{
 		` kgo.OnPartitionsRevoked(func(context.Context, *kgo.Client, map[string][]int32) {}),`},
 	{"7", "give an assignment up when the store is away", "sources/assign.go",
 		`	from, err = backoff.RetryNotifyWithData(func() (int64, error) {
-		return s.h.Assign(ctx, p, committed)
+		from, err := s.h.Assign(ctx, p, committed)
+		if err == nil && log != nil && from > log.end {
+			err = beyondEnd("state's offset", place{p.Topic, p.ID}, from, log.end)
+		}
+		return from, err
 	}, backoff.WithContext(retries(), ctx), s.unassigned("assign "+p.String()))`,
 		`	from, err = s.h.Assign(ctx, p, committed)`},
 	{"7", "checkpoint what no transaction has committed", "pipeline/saving.go",
