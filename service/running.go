@@ -233,14 +233,14 @@ func (r *running) change(ctx context.Context, before, after *config.Config) erro
 	if err := r.pending(after); err != nil {
 		return err
 	}
-	made := map[string]*path{}
+	var made []*path
 	for _, s := range after.Streams {
 		if slices.Contains(d.Added, s.Name) || slices.Contains(d.Changed, s.Name) {
 			p, err := r.newPath(after, s)
 			if err != nil {
 				return err
 			}
-			made[s.Name] = p
+			made = append(made, p)
 		}
 	}
 	var router *carrier
@@ -251,18 +251,17 @@ func (r *running) change(ctx context.Context, before, after *config.Config) erro
 		}
 	}
 
-	r.mu.Lock()
-	old := r.streams
-	r.streams = nil
-	var leaving []*path
-	for _, p := range old {
+	var leaving, stay []*path
+	for _, p := range r.streams {
 		if slices.Contains(d.Removed, p.config.Name) || slices.Contains(d.Changed, p.config.Name) {
 			p.cancel()
 			leaving = append(leaving, p)
 		} else {
-			r.streams = append(r.streams, p)
+			stay = append(stay, p)
 		}
 	}
+	r.mu.Lock()
+	r.streams = append(stay, made...) // until they run they are not ready
 	r.mu.Unlock()
 	var errs []error
 	for _, p := range leaving {
@@ -280,11 +279,8 @@ func (r *running) change(ctx context.Context, before, after *config.Config) erro
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range after.Streams {
-		if p := made[s.Name]; p != nil {
-			p.start(ctx, r.failed)
-			r.streams = append(r.streams, p)
-		}
+	for _, p := range made {
+		p.start(ctx, r.failed)
 	}
 	if router != nil {
 		for _, s := range before.Sinks {
