@@ -89,9 +89,16 @@ func listed(usual int, list func(n int) any) http.HandlerFunc {
 	}
 }
 
-// serve answers on l until ctx is done.
+// How long a client may take with a request, body and all, and what answers it with that, until it is read. A reload takes some ten seconds for each
+// of what it stops.
+const (
+	requestTimeout = 5 * time.Second
+	answerTimeout  = time.Minute
+)
+
+// serve answers on l until ctx is done. A client that neither sends nor reads does not keep its connection.
 func serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Handler: h, ReadTimeout: requestTimeout, WriteTimeout: answerTimeout, IdleTimeout: time.Minute}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	select {
