@@ -79,6 +79,9 @@ func syntax(data []byte, err error) (root *yaml.Node, line, column int, problem 
 		line, _ = strconv.Atoi(m[1])
 		message = message[len(m[0]):]
 	}
+	if strings.HasPrefix(message, "unknown anchor ") { // it goes on with the word, which may be a password
+		message = "a word that begins with * stands for an anchor, and there is none of that name; put quotes around what is a text"
+	}
 	lines := bytes.SplitAfter(data, []byte("\n"))
 	const most = 20 << 20 // bytes: what is parsed in half a second
 	if len(lines)*len(data) <= most {
