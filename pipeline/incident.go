@@ -5,7 +5,7 @@ package pipeline
 type incident struct {
 	id       string // of the alert that opened it
 	opened   int64  // event time, Unix nanoseconds
-	fired    int64  // event time of the last point over the limit
+	fired    int64  // where the watermark was at the last point over the limit, which itself may have been late
 	points   int64  // of the series, when it last fired
 	revision int
 	told     float64 // decades of surprise when last told

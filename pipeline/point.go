@@ -229,7 +229,7 @@ func (w *Worker) follow(s series, p point, v *verdict, fired bool) Status {
 		status = Update
 		i.revision++
 	}
-	i.fired, i.points = p.time, s.points
+	i.fired, i.points = w.watermark, s.points
 	w.nextQuiet = min(w.nextQuiet, i.quietFrom(coolDown))
 	if status == "" {
 		return ""
@@ -283,7 +283,7 @@ func (w *Worker) drifted(s series, p point, c Change) {
 	if opens {
 		i = w.disturb(s, Drift, p.time)
 	}
-	i.fired, i.points = p.time, s.points
+	i.fired, i.points = w.watermark, s.points
 	w.nextQuiet = min(w.nextQuiet, i.quietFrom(w.config.Alert.CoolDown))
 	if !opens {
 		w.untold(Drift, Ongoing)

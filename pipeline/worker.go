@@ -285,7 +285,7 @@ func (w *Worker) evict(s series, why Eviction) {
 	w.touch(s)
 	for _, k := range kinds {
 		if i := w.incident(s, k); i.open() {
-			w.resolve(s, k, max(w.watermark, i.fired), "the series was forgotten: "+evictionReasons[why])
+			w.resolve(s, k, w.watermark, "the series was forgotten: "+evictionReasons[why])
 		}
 	}
 	if s.taken > 0 {
