@@ -1,5 +1,7 @@
 package pipeline
 
+import "math"
+
 // incident is one disturbance of one series: it opens with the first point over the limit, is told again only when it becomes
 // much worse, and is over after a quiet time. So one disturbance is a few alerts and not hundreds.
 type incident struct {
@@ -13,8 +15,11 @@ type incident struct {
 
 func (i *incident) open() bool { return i != nil }
 
-// quietFrom is the event time at which the incident is over, if nothing fires before it; only for a cool-down in time.
-func (i *incident) quietFrom(coolDown Span) int64 { return i.fired + int64(coolDown.Time) }
+// quietFrom is the event time at which the incident is over, if nothing fires before it; only for a cool-down in time. One that leads beyond
+// 2262, where int64 nanoseconds end, is never over.
+func (i *incident) quietFrom(coolDown Span) int64 {
+	return i.fired + min(int64(coolDown.Time), math.MaxInt64-i.fired)
+}
 
 // incidents are those of one series.
 type incidents struct{ anomaly, drift, silence *incident }
