@@ -190,6 +190,55 @@ func TestExtremesStayFinite(t *testing.T) {
 	})
 }
 
+// infinite says of a number that it is, or that it is none.
+func infinite(x float64) bool { return !(math.Abs(x) <= math.MaxFloat64) }
+
+// What is said of a point are finite numbers as well: JSON knows no others. Values of very different sizes, after noise and beside a field that never
+// varied, are harder than extremes alone.
+func TestExtremesAreExplained(t *testing.T) {
+	each(t, func(t *testing.T, fresh func() Detector) {
+		for _, size := range []float64{1e6, 1e20, 1e38, 1e200, math.MaxFloat64} {
+			d, r := fresh(), rand.New(rand.NewPCG(8, 0))
+			shares := make([]float64, fields)
+			for i := range 1000 {
+				p := Point{Time: int64(i) * int64(time.Minute), X: make([]float64, fields)}
+				for j := range p.X {
+					if p.X[j] = 5; j == 0 {
+						p.X[j] = r.NormFloat64()
+					}
+					if i > 600 && r.IntN(16) == 0 {
+						p.X[j] = size * r.Float64() * float64(1-2*r.IntN(2))
+					}
+				}
+				if _, ok := d.Score(p); !ok {
+					d.Learn(p)
+					continue
+				}
+				if e, ok := d.(Explainer); ok {
+					e.Shares(p, shares)
+					sum := 0.0
+					for _, s := range shares {
+						sum += s
+					}
+					if !near(sum, 1, 1e-9) {
+						t.Fatalf("Shares(%v) = %v: sum %v, want 1", p, shares, sum)
+					}
+				}
+				for j := range fields {
+					f, ok := d.(Forecaster)
+					if !ok {
+						break
+					}
+					if expected, low, high, ok := f.Expect(p, j); ok && (infinite(expected) || infinite(low) || infinite(high)) {
+						t.Fatalf("Expect(%v, %d) = %v, %v, %v", p, j, expected, low, high)
+					}
+				}
+				d.Learn(p)
+			}
+		}
+	})
+}
+
 // Decades and ScoreAt increase, from 0 on, and each is the other's inverse.
 func TestLawIsInvertible(t *testing.T) {
 	each(t, func(t *testing.T, fresh func() Detector) {

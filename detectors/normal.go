@@ -100,11 +100,15 @@ func logComplement(logP float64) float64 {
 	return math.Log1p(-math.Exp(logP))
 }
 
-// normalise makes shares add up to 1; where none has any they are equal.
+// normalise makes shares add up to 1; where none has any they are equal. One that is infinite or not a number, after values of very different
+// sizes, is as large as can be.
 func normalise(shares []float64) {
-	sum := 0.0
-	for _, s := range shares {
-		sum += s
+	most, sum := math.MaxFloat64/float64(len(shares)), 0.0
+	for i, s := range shares {
+		if !(s <= most) {
+			shares[i] = most
+		}
+		sum += shares[i]
 	}
 	for i := range shares {
 		if sum > 0 {
