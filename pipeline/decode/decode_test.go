@@ -19,6 +19,7 @@ var (
 	nested   = Config{Key: Fields{"site.name", `site.rack\.no`}, Values: Fields{"data.temp"}, NumbersAsStrings: true, MaxDepth: 4}
 	rfc      = Config{Key: Fields{"k"}, Time: Time{Field: "t"}, Values: Fields{"x"}}
 	seconds  = Config{Key: Fields{"k"}, Time: Time{Field: "t", Unit: "s"}, Values: Fields{"x"}}
+	dated    = Config{Time: Time{Field: "t", Layout: time.UnixDate, Zone: "Europe/Berlin"}, Values: Fields{"x"}}
 	columns  = Config{Format: "csv", Columns: []string{"at", "host", "note", "load"}, Key: Fields{"host"},
 		Time: Time{Field: "at", Layout: "2006-01-02 15:04", Zone: "Europe/Berlin"}, Values: Fields{"load"}}
 )
@@ -46,6 +47,10 @@ func TestGoodRecords(t *testing.T) {
 		{"RFC 3339", rfc, `{"k":"m","x":1,"t":"2024-05-06T12:38:08.75+05:30"}`, "m 0.25 [1]"},
 		{"seconds with decimals", seconds, `{"k":"m","x":1,"t":1714979288.875}`, "m 0.125 [1]"},
 		{"seconds with an exponent", seconds, `{"k":"m","x":1,"t":"17149792.885E2"}`, "m 0.5 [1]"},
+		{"the zone's own name", dated, `{"x":1,"t":"Mon May  6 09:08:09 CEST 2024"}`, "record key 0 [1]"},
+		{"its other one", dated, `{"x":1,"t":"Mon May  6 08:08:09 CET 2024"}`, "record key 0 [1]"},
+		{"UTC", dated, `{"x":1,"t":"Mon May  6 07:08:09 UTC 2024"}`, "record key 0 [1]"},
+		{"GMT", dated, `{"x":1,"t":"Mon May  6 07:08:09 GMT 2024"}`, "record key 0 [1]"},
 		{"csv in a zone", columns, "2024-05-06 09:08,h1,,0.5\r\n", "h1 9 [0.5]"},
 		{"csv in quotes", columns, `2024-05-06 09:08,"h ""1"", 2","a` + "\r\n" + `b",".5"`, `h "1", 2 9 [0.5]`},
 	} {
@@ -145,6 +150,7 @@ func TestBadRecords(t *testing.T) {
 		{rfc, `{"k":"m","t":"2024-02-30T00:00:00Z"}`, `time_out_of_range: t is "2024-02-30T00:00:00Z", want RFC 3339 such as 2006-01-02T15:04:05Z`},
 		{rfc, `{"k":"m","t":"2031-01-01T00:00:00Z"}`,
 			`time_out_of_range: t is "2031-01-01T00:00:00Z", want at most 10m0s after the record's timestamp 2024-05-06T07:08:09Z`},
+		{dated, `{"x":1,"t":"Mon May  6 03:08:09 EDT 2024"}`, `time_out_of_range: t is "Mon May  6 03:08:09 EDT 2024", want a time like Mon Jan _2 15:04:05 MST 2006, in UTC, GMT or the zone Europe/Berlin`},
 		{machines, `{"machine":"m","ts":true}`, "wrong_type: ts is true, want milliseconds since 1970"},
 		{machines, `{"machine":"` + strings.Repeat("é", 50) + `"}`, "missing_field: ts is missing, want milliseconds since 1970"},
 		{machines, `{` + good + `,"temp":"` + strings.Repeat("é", 50) + `"}`,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strings"
 	"time"
 
 	"github.com/gonomaly/gonomaly/internal/invalid"
@@ -17,6 +18,7 @@ type clock struct {
 	power  int    // of ten: nanoseconds in the unit of a numeric time
 	layout string // of a textual time; "" is RFC 3339
 	zone   *time.Location
+	named  bool // the layout has a zone by its name alone, such as CET, and no offset
 	want   string
 }
 
@@ -57,6 +59,9 @@ func newClock(c Time) (clock, error) {
 	k := clock{layout: c.Layout, zone: zone, want: "RFC 3339 such as 2006-01-02T15:04:05Z"}
 	if c.Layout != "" {
 		k.want = "a time like " + c.Layout
+		if k.named = strings.Contains(c.Layout, "MST") && !strings.Contains(c.Layout, "07"); k.named {
+			k.want += ", in UTC, GMT or the zone " + c.Zone
+		}
 	}
 	if c.Unit != "" {
 		k = clock{power: unit.power, layout: numeric, want: unit.name + " since 1970"}
@@ -98,7 +103,7 @@ func (f *fields) eventTime(timestamp int64) (int64, error) {
 	case t.kind == text:
 		at, err := time.ParseInLocation(f.clock.layout, view(f.text(t)), f.clock.zone)
 		ns, ok = nanoseconds(at)
-		ok = ok && err == nil
+		ok = ok && err == nil && !(f.clock.named && f.clock.strange(at))
 	case t.kind == number && f.clock.layout == "":
 		return 0, t.refuse(WrongType, f.clock.want+", or its unit in the configuration")
 	default:
@@ -115,6 +120,13 @@ func (f *fields) eventTime(timestamp int64) (int64, error) {
 			time.Unix(0, timestamp).UTC().Format(time.RFC3339)))
 	}
 	return ns, nil
+}
+
+// strange says of a time that was read with the name of a zone that it is of one which neither the clock's zone nor everyone knows. What CET means
+// a reader has to be told, by zone: the package time takes the name for one of UTC.
+func (c *clock) strange(at time.Time) bool {
+	name, _ := at.Zone()
+	return at.Location() != c.zone && at.Location() != time.UTC && !strings.HasPrefix(name, "GMT")
 }
 
 // Doubtful bounds the times, Unix nanoseconds, that Doubt may have something to say of: all of 1970. Seconds read as milliseconds are of January.
