@@ -1,6 +1,11 @@
 package pipeline
 
-import "time"
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
 
 // Alert is what a sink delivers: one revision of an incident of one series. On the wire it is the data of a CloudEvent.
 type Alert struct {
@@ -16,7 +21,7 @@ type Alert struct {
 	Time     time.Time           `json:"event_time" jsonschema_description:"Event time of the point; of a window, its end. For a resolve, when the quiet time was over. Of a silence, when it had lasted for as long as is asked for, or was over."`
 	Opened   time.Time           `json:"opened" jsonschema_description:"Event time at which the incident opened."`
 	Window   *WindowBounds       `json:"window,omitempty" jsonschema_description:"Event-time window of the point, in streams with windows."`
-	Values   map[string]float64  `json:"values,omitempty" jsonschema_description:"The point: each field's value."`
+	Values   map[string]float64  `json:"values,omitempty" jsonschema_description:"The point: each field's value. Of thousands of fields, whose alert a broker would not take, only the hundred with the largest shares."`
 	Expected map[string]Forecast `json:"expected,omitempty" jsonschema_description:"What was expected of each field, from detectors that can tell."`
 
 	Score     float64            `json:"score,omitempty" jsonschema_description:"The detector's score; of several detectors their combination, in decades (-log10 of its p-value)."`
@@ -29,6 +34,21 @@ type Alert struct {
 	Reason     string `json:"reason" jsonschema_description:"One plain sentence: why this alert."`
 	Origin     Origin `json:"origin" jsonschema_description:"Record that triggered the alert."`
 	ConfigHash string `json:"config_hash" jsonschema_description:"Hash of the stream's detection settings; with the same hash the same records give the same alerts."`
+}
+
+// mostFields are those that an alert too large for a broker is left with.
+const mostFields = 100
+
+// narrow leaves an alert only the fields with the largest shares. Cut like a dead letter it would be none, and no sink would take it.
+func (a *Alert) narrow() {
+	fields := slices.SortedFunc(maps.Keys(a.Values), func(f, g string) int {
+		return cmp.Or(cmp.Compare(a.Shares[g], a.Shares[f]), cmp.Compare(f, g))
+	})
+	for _, f := range fields[min(mostFields, len(fields)):] {
+		delete(a.Values, f)
+		delete(a.Expected, f)
+		delete(a.Shares, f)
+	}
 }
 
 // Kind is what was found.

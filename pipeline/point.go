@@ -347,14 +347,24 @@ func (w *Worker) tell(a *Alert) {
 		traced.Alert, a.Trace = a.ID, traced.Parent()
 		headers = append(headers[:1:1], traced.headers()...)
 	}
-	value, err := EncodeAlert(a)
+	m := Message{
+		Topic: w.config.Alert.Topic, Key: []byte(a.Key), Value: a.encode(), Headers: headers, Offset: w.record.Offset, Time: w.record.Timestamp,
+		Status: a.Status, Trace: traced,
+	}
+	if m.Size() > maxMessage {
+		a.narrow()
+		m.Value = a.encode()
+	}
+	w.told = append(w.told, m)
+}
+
+// encode is EncodeAlert of what a worker tells.
+func (a *Alert) encode() []byte {
+	b, err := EncodeAlert(a)
 	if err != nil {
 		panic("an alert that cannot be written as JSON: " + err.Error()) // all its numbers are finite
 	}
-	w.told = append(w.told, Message{
-		Topic: w.config.Alert.Topic, Key: []byte(a.Key), Value: value, Headers: headers, Offset: w.record.Offset, Time: w.record.Timestamp,
-		Status: a.Status, Trace: traced,
-	})
+	return b
 }
 
 var alertHeaders = []Header{{Key: "content-type", Value: []byte(contentType)}}

@@ -259,6 +259,41 @@ func (s *script) want(words []string) error {
 	return nil
 }
 
+// An alert of a point so wide that a broker would not take all that there is to say of it is told with the fields that matter.
+func TestAlertOfAWidePointIsTold(t *testing.T) {
+	const values = 100
+	var names []string
+	for i := range values {
+		names = append(names, fmt.Sprintf("temperature_of_sensor_%03d", i))
+	}
+	c := settingsOf(t, "decode: {values: ["+strings.Join(names, ", ")+"]}\nwindow: {last: 64}\ndetectors: [{kind: ewma}]")
+	w := newWorker(t, c)
+	var told []pipeline.Message
+	for i := range 200 {
+		b := []byte("{")
+		for j, name := range names {
+			v := float64((7*i+3*j)%11) + 0.1234567
+			if i == 190 && j == values-1 {
+				v = 1e6
+			}
+			b = fmt.Appendf(b, `"%s":%v,`, name, v)
+		}
+		b[len(b)-1] = '}'
+		told = append(told, w.Process([]pipeline.Record{{Offset: int64(i), Timestamp: midnight.UnixNano(), Value: b}}, 0)...)
+	}
+	if len(told) != 1 {
+		t.Fatalf("%d alerts, want 1", len(told))
+	}
+	m, cut := told[0].Fit()
+	a, err := pipeline.ParseAlert(m.Value)
+	if cut || err != nil {
+		t.Fatalf("cut %v, %v", cut, err)
+	}
+	if got := a.Values[names[values-1]]; got != 1e6 {
+		t.Errorf("%d of the fields, %s is %v", len(a.Values), names[values-1], got)
+	}
+}
+
 // ids are the alerts and dead letters among messages, for tests that compare runs.
 func ids(t *testing.T, messages []pipeline.Message) []string {
 	t.Helper()
