@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -114,11 +115,20 @@ func (o *owned) convert(records []*kgo.Record) []pipeline.Record {
 			o.headers = append(o.headers, pipeline.Header{Key: h.Key, Value: h.Value})
 		}
 		o.records = append(o.records, pipeline.Record{
-			Offset: r.Offset, Timestamp: r.Timestamp.UnixNano(), Key: r.Key, Value: r.Value, Headers: o.headers[begin:len(o.headers):len(o.headers)],
+			Offset: r.Offset, Timestamp: nanoseconds(r.Timestamp), Key: r.Key, Value: r.Value, Headers: o.headers[begin:len(o.headers):len(o.headers)],
 			Control: r.Attrs.IsControl(),
 		})
 	}
 	return o.records
+}
+
+// nanoseconds is a record's timestamp since 1970. One that int64 nanoseconds cannot tell, after 2262, is -1 ms, which in Kafka is that of a record
+// without one.
+func nanoseconds(t time.Time) int64 {
+	if ms := t.UnixMilli(); ms < 0 || ms > math.MaxInt64/1_000_000 {
+		return -1_000_000
+	}
+	return t.UnixNano()
 }
 
 // failed deals with what kept a partition from being fetched. It returns an error where only a new client helps.
