@@ -103,7 +103,7 @@ func (f *fields) eventTime(timestamp int64) (int64, error) {
 	case t.kind == text:
 		at, err := time.ParseInLocation(f.clock.layout, view(f.text(t)), f.clock.zone)
 		ns, ok = nanoseconds(at)
-		ok = ok && err == nil && !(f.clock.named && f.clock.strange(at))
+		ok = ok && err == nil && f.clock.knows(at)
 	case t.kind == number && f.clock.layout == "":
 		return 0, t.refuse(WrongType, f.clock.want+", or its unit in the configuration")
 	default:
@@ -122,11 +122,11 @@ func (f *fields) eventTime(timestamp int64) (int64, error) {
 	return ns, nil
 }
 
-// strange says of a time that was read with the name of a zone that it is of one which neither the clock's zone nor everyone knows. What CET means
-// a reader has to be told, by zone: the package time takes the name for one of UTC.
-func (c *clock) strange(at time.Time) bool {
+// knows says of a time that it is not of a zone of which a text has nothing but the name, and which is neither the clock's nor everyone's. What CET
+// means a reader has to be told, by zone: the package time takes such a name for one of UTC.
+func (c *clock) knows(at time.Time) bool {
 	name, _ := at.Zone()
-	return at.Location() != c.zone && at.Location() != time.UTC && !strings.HasPrefix(name, "GMT")
+	return !c.named || at.Location() == c.zone || at.Location() == time.UTC || strings.HasPrefix(name, "GMT")
 }
 
 // Doubtful bounds the times, Unix nanoseconds, that Doubt may have something to say of: all of 1970. Seconds read as milliseconds are of January.
