@@ -300,3 +300,14 @@ func TestEvictionsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// What was forgotten before a recovery is not counted in it again: a rate of it would have somebody called for a restart.
+func TestEvictionsOfARecoveryAreNotCounted(t *testing.T) {
+	w := newWorker(t, settingsOf(t, settings["bounded"]))
+	w.Process(log(5000, 1, keysOf("bounded")), 5000)
+	for why, n := range w.Counts().Evicted {
+		if n > 0 {
+			t.Errorf("%d series forgotten, %s, in a recovery", n, why)
+		}
+	}
+}

@@ -40,7 +40,7 @@ type Counts struct {
 	Points   uint64                     // made of records or windows
 	Alerts   map[Kind]map[Status]uint64 // told
 	Untold   map[Kind]map[Untold]uint64 // points, or changes
-	Evicted  map[Eviction]uint64        // series
+	Evicted  map[Eviction]uint64        // series, but for those of a recovery
 	Future   uint64                     // of those records, dated after the horizon
 }
 
@@ -293,7 +293,9 @@ func (w *Worker) evict(s series, why Eviction) {
 	}
 	w.leave()
 	w.remove(s)
-	w.counts.Evicted[why]++
+	if !w.silent {
+		w.counts.Evicted[why]++
+	}
 	if w.ghosts += len(s.windows); w.ghosts > 1000+w.index.n {
 		w.sweep()
 	}
