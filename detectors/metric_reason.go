@@ -31,10 +31,10 @@ func (f *metricField) reason(l *look) string {
 	case ch.kind == ofDeparture:
 		return fmt.Sprintf("the last %d points depart from the usual for their hours by %s on average, the nearest known is %s", ch.scale, size, nearest)
 	case ch.kind == ofSize && ch.scale == 1:
-		return fmt.Sprintf("it is %s away from the usual for this hour, %s", size, rarity(&f.sizes[0], l.feature[best]))
+		return fmt.Sprintf("it is %s %s the usual for this hour, %s", size, side(l.feature[3]), rarity(&f.sizes[0], l.feature[best]))
 	case ch.kind == ofSize:
-		return fmt.Sprintf("the last %d points are %s away from the usual for their hours, %s",
-			ch.scale, size, rarity(&f.sizes[1], l.feature[best]))
+		return fmt.Sprintf("the last %d points are %s %s the usual for their hours on average, %s",
+			ch.scale, size, side(l.feature[5]), rarity(&f.sizes[1], l.feature[best]))
 	default:
 		return fmt.Sprintf("it has not changed for %d points", l.next.run+1)
 	}
@@ -79,6 +79,14 @@ func (f *metricField) named(c int, l *look, x float64) float64 {
 		return x + f.origin
 	}
 	return x / l.weight
+}
+
+// side is where a departure lies.
+func side(departure float64) string {
+	if departure < 0 {
+		return "below"
+	}
+	return "above"
 }
 
 func rarity(t *tail, x float64) string {

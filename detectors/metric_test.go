@@ -161,11 +161,12 @@ func TestMetricReason(t *testing.T) {
 		"it departs from the usual for this hour by 250, the nearest known departure is ",
 		"the last 4 points depart from the usual for their hours by 250 on average, the nearest known is ",
 		"the last 16 points depart from the usual for their hours by 250 on average, the nearest known is ",
-		"it is 250 away from the usual for this hour, farther than ever before",
-		"the last 16 points are 250 away from the usual for their hours, farther than ever before",
+		"it is 250 below the usual for this hour, farther than ever before",
+		"the last 16 points are 250 above the usual for their hours on average, farther than ever before",
 		"it has not changed for 8 points",
 	} {
 		l := look{next: trend{run: 7}, weight: 1}
+		l.feature[3], l.feature[5] = -250, 250
 		l.feature[c] = 250
 		for m := range members {
 			l.held[m][c] = 3
