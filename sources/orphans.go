@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -17,11 +18,12 @@ type orphans map[place]time.Time
 // while the group was stable. A group whose leader has not heard of a partition, or whose assignment was lost, stays so until something makes
 // it rebalance. While the group rebalances, or does not answer, there is no count.
 func (s *session) unowned(ctx context.Context, since orphans, logs map[place]*bounds, now time.Time) (old []place) {
-	assigned, mine, stable, err := s.assigned(ctx)
+	assigned, mine, state, err := s.assigned(ctx)
 	if err == nil {
 		s.expect(mine, logs, now)
+		s.rests(state, now)
 	}
-	if err != nil || !stable {
+	if err != nil || state != inRest {
 		if err == nil {
 			clear(since)
 		}
@@ -33,16 +35,17 @@ func (s *session) unowned(ctx context.Context, since orphans, logs map[place]*bo
 	return old
 }
 
-// assigned are the partitions that members of the group have, and those that this one has.
-func (s *session) assigned(ctx context.Context) (all, mine kadm.TopicsSet, stable bool, err error) {
+const inRest = "Stable" // state of a group, for either protocol
+
+// assigned are the partitions that members of the group have, and those that this one has; and the group's state.
+func (s *session) assigned(ctx context.Context) (all, mine kadm.TopicsSet, state string, err error) {
 	me, _ := s.client.GroupMetadata()
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
-	const inRest = "Stable"
 	if s.o.Config.GroupProtocol != Consumer {
 		groups, err := kadm.NewClient(s.client).DescribeGroups(ctx, s.o.Group)
 		if err != nil {
-			return nil, nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
+			return nil, nil, "", fmt.Errorf("describe group %s: %w", s.o.Group, err)
 		}
 		g := groups[s.o.Group]
 		mine := kadm.TopicsSet{}
@@ -53,13 +56,16 @@ func (s *session) assigned(ctx context.Context) (all, mine kadm.TopicsSet, stabl
 				}
 			}
 		}
-		return g.AssignedPartitions(), mine, g.Err == nil && g.State == inRest, nil
+		if g.Err != nil {
+			return nil, nil, "", fmt.Errorf("describe group %s: %w", s.o.Group, g.Err)
+		}
+		return g.AssignedPartitions(), mine, g.State, nil
 	}
 	req := kmsg.NewPtrConsumerGroupDescribeRequest()
 	req.Groups = []string{s.o.Group}
 	resp, err := req.RequestWith(ctx, s.client)
 	if err != nil {
-		return nil, nil, false, fmt.Errorf("describe group %s: %w", s.o.Group, err)
+		return nil, nil, "", fmt.Errorf("describe group %s: %w", s.o.Group, err)
 	}
 	names := map[[16]byte]string{}
 	for name, t := range s.topics {
@@ -67,7 +73,10 @@ func (s *session) assigned(ctx context.Context) (all, mine kadm.TopicsSet, stabl
 	}
 	all, mine = kadm.TopicsSet{}, kadm.TopicsSet{}
 	for _, g := range resp.Groups {
-		stable = g.ErrorCode == 0 && g.State == inRest
+		if err := kerr.ErrorForCode(g.ErrorCode); err != nil {
+			return nil, nil, "", fmt.Errorf("describe group %s: %w", s.o.Group, err)
+		}
+		state = g.State
 		for _, m := range g.Members {
 			for _, t := range m.Assignment.TopicPartitions {
 				name := cmp.Or(t.Topic, names[t.TopicID]) // it is not always given
@@ -78,7 +87,7 @@ func (s *session) assigned(ctx context.Context) (all, mine kadm.TopicsSet, stabl
 			}
 		}
 	}
-	return all, mine, stable, nil
+	return all, mine, state, nil
 }
 
 // expect notes which partitions the group has given to this member without the client having said so: it has not been told their committed
@@ -109,6 +118,30 @@ func (s *session) withheld(now time.Time) error {
 	}
 	return fmt.Errorf("the group has given it %d partition(s) whose committed offsets the brokers have not told for %v: is a transaction not ended in which they were committed? "+
 		"See kafka-transactions.sh describe-producers --topic __consumer_offsets", s.expected, now.Sub(s.expecting).Round(time.Second))
+}
+
+// rests notes since when the group has not come to rest while this member has nothing of it. A coordinator whose log takes no writes keeps a
+// group so for ever, and no call of the client fails.
+func (s *session) rests(state string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.groupState = state; {
+	case state == inRest || len(s.owned)+len(s.coming) > 0:
+		s.restless = time.Time{}
+	case s.restless.IsZero():
+		s.restless = now
+	}
+}
+
+// unsettled says that the group has not come to rest for long.
+func (s *session) unsettled(now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.restless.IsZero() || now.Sub(s.restless) < s.watching.orphaned {
+		return nil
+	}
+	return fmt.Errorf("the group has given it no partition, and has not come to rest for %v: its state is %s. Can its coordinator write? "+
+		"See kafka-topics.sh --describe --under-min-isr-partitions", now.Sub(s.restless).Round(time.Second), s.groupState)
 }
 
 // see brings the orphans up to date, and returns those that have been such for longer than after. They count anew from then on.

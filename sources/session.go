@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,9 @@ type session struct {
 
 	expected  int       // partitions that the group has given to this member and the client has not
 	expecting time.Time // since when, zero for none
+
+	groupState string
+	restless   time.Time // since when the group has not come to rest and this member has nothing; zero where that is not so
 }
 
 func newSession(ctx context.Context, k *Kafka, h pipeline.Handler, topics map[string]kafka.Topic) *session {
@@ -169,7 +173,7 @@ func (s *session) trouble() error {
 	if _, generation := s.client.GroupMetadata(); generation < 0 {
 		return errors.New("not a member of the group yet")
 	}
-	if err := s.withheld(time.Now()); err != nil {
+	if err := cmp.Or(s.withheld(time.Now()), s.unsettled(time.Now())); err != nil {
 		return err
 	}
 	return s.pressure.trouble(time.Now())

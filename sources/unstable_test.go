@@ -94,3 +94,31 @@ func TestOffsetsStayUnstable(t *testing.T) {
 	w.eventually("it is ready", p.Ready)
 	w.compare()
 }
+
+// Where the group never comes to rest, because its coordinator cannot write, no call fails, and nobody reads: whoever asks whether the process is ready
+// is told.
+func TestGroupNeverRests(t *testing.T) {
+	w := newWorld(t, input)
+	w.produce(1000)
+	var released atomic.Bool
+	w.cluster.ControlKey(kmsg.SyncGroup.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if released.Load() {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.SyncGroupResponse)
+		resp.ErrorCode = kerr.RebalanceInProgress.Code
+		return resp, nil, true
+	})
+	p := w.start("a", tuned(quick))
+	w.eventually("it says why it is not ready", func() error {
+		if err := p.Ready(); err == nil || !strings.Contains(err.Error(), "the group has given it no partition, and has not come to rest") {
+			return fmt.Errorf("it says %w", err)
+		}
+		return nil
+	})
+	released.Store(true)
+	w.caughtUp()
+	w.eventually("it is ready", p.Ready)
+	w.compare()
+}

@@ -3,7 +3,9 @@
 package faults
 
 import (
+	"context"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
@@ -38,6 +40,39 @@ var faults = []fault{
 	},
 	withheld(),
 	answersWithheld(),
+	slowBroker(),
+	{
+		name: "reading-slowly", what: "a process that reads more slowly than is written (500 B/s by a quota of the broker)", setup: setup{brokers: 1},
+		strike: func(g *group) { g.quota(500) },
+		cure:   func(g *group) { g.quota(0) },
+		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
+	},
+	{
+		name: "no-transactions", what: "the transaction coordinator refuses: one broker of three gone, and all three asked for (`min.insync.replicas`)", setup: setup{brokers: 3},
+		strike: func(g *group) { g.lacksReplica("__transaction_state") },
+		cure:   func(g *group) { g.must(g.cluster.Brokers[1].Start(g.Context())) },
+		alerts: []string{"GonomalyPartitionsStalled, critical"},
+	},
+	{
+		name: "no-offsets", what: "the group coordinator refuses offsets, likewise", setup: setup{brokers: 3},
+		strike: func(g *group) { g.lacksReplica("__consumer_offsets") },
+		cure:   func(g *group) { g.must(g.cluster.Brokers[1].Start(g.Context())) },
+		alerts: []string{"GonomalyPartitionsStalled, critical"},
+	},
+	{
+		name: silentPartition, what: "no records of one partition of four, which always had some for a day",
+		strike: func(g *group) {
+			g.spoils(func(machine int, _ time.Time) (string, bool) { return "", machine%partitions == 0 })
+		},
+		cure:   func(g *group) { g.spoil.Store(nil) },
+		alerts: []string{"GonomalyPartitionSilent, warning"},
+	},
+	{
+		name: silentStream, what: "no records at all, where there always were some for a day",
+		strike: func(g *group) { g.spoils(func(int, time.Time) (string, bool) { return "", true }) },
+		cure:   func(g *group) { g.spoil.Store(nil) },
+		alerts: []string{"GonomalyNoRecords, warning"},
+	},
 	{
 		name: "redis-stopped", what: "Redis stopped", setup: setup{redis: true},
 		strike: func(g *group) { g.must(g.redis.Stop()) },
@@ -245,6 +280,30 @@ func (g *group) open(name, topic string, partitions ...int32) *kgo.Client {
 func (g *group) abort(producer *kgo.Client) {
 	g.Helper()
 	g.must(producer.EndTransaction(g.Context(), kgo.TryAbort))
+}
+
+// slowBroker has the only broker work for a fifth of each three seconds.
+func slowBroker() fault {
+	var cure func()
+	return fault{
+		name: "broker-slow", what: "the only broker slow (stopped for 2.4 s of each 3)", setup: setup{brokers: 1},
+		strike: func(g *group) {
+			ctx, cancel := context.WithCancel(g.Context())
+			var slowing sync.WaitGroup
+			slowing.Go(func() {
+				for ctx.Err() == nil {
+					_ = g.kafka.Signal(syscall.SIGSTOP)
+					time.Sleep(2400 * time.Millisecond)
+					_ = g.kafka.Signal(syscall.SIGCONT)
+					time.Sleep(600 * time.Millisecond)
+				}
+			})
+			cure = func() { cancel(); slowing.Wait() }
+			g.Cleanup(cure)
+		},
+		cure:   func(*group) { cure() },
+		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
+	}
 }
 
 func withheld() fault {

@@ -16,8 +16,9 @@ import (
 const (
 	quiet = 2 * time.Minute  // before a fault, in which nothing may be told
 	calm  = 8 * time.Minute  // after what nobody is to hear of: longer than most rules wait
-	comes = 15 * time.Minute // until all alerts of a fault have come
+	comes = 25 * time.Minute // until all alerts of a fault have come; what is missed is so after 20
 	goes  = 25 * time.Minute // until they have gone
+	heard = 6 * time.Minute  // until that has been told: longer than a group waits
 )
 
 // fault is something that is done to a group of services, and what is told of it.
@@ -92,6 +93,16 @@ func (f *fault) run(t *testing.T, w *world) []row {
 		for key, s := range w.watch.of(g.job) {
 			if f.stays[key] == "" && s.active {
 				return fmt.Errorf("%s has not: %s", key, s.summary)
+			}
+		}
+		return nil
+	})
+	g.eventually("who is to be told has been, of all of it", heard, func() error {
+		for key, s := range w.watch.of(g.job) {
+			if !s.told.IsZero() && f.stays[key] == "" {
+				if err := w.watch.told(g.job, key, s); err != nil {
+					return err
+				}
 			}
 		}
 		return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// spoiler makes another record of one that a machine sends.
+// spoiler makes another record of one that a machine sends, or none: "".
 type spoiler func(machine int, now time.Time) (value string, spoilt bool)
 
 // createTopic has the last broker alone have partition 0, and the others the rest: of three, one can be taken away with a single partition.
@@ -62,6 +62,9 @@ func (g *group) feed(ctx context.Context) {
 				value = other
 			}
 		}
+		if value == "" {
+			continue
+		}
 		g.client.TryProduce(ctx, &kgo.Record{Topic: g.name, Partition: int32(machine % partitions), Value: []byte(value)}, nil)
 	}
 }
@@ -95,6 +98,17 @@ func (g *group) quota(bytes float64) {
 	}})
 	g.must(err)
 	g.must(set[0].Err)
+}
+
+// lacksReplica has a topic ask for all of its three replicas, and kills the second broker, which alone has nothing of the group's own topic: what
+// is to be written to that topic is refused.
+func (g *group) lacksReplica(topic string) {
+	g.Helper()
+	three := "3"
+	set, err := kadm.NewClient(g.client).AlterTopicConfigs(g.Context(), []kadm.AlterConfig{{Name: "min.insync.replicas", Value: &three}}, topic)
+	g.must(err)
+	g.must(set[0].Err)
+	g.must(g.cluster.Brokers[1].Kill())
 }
 
 // endLost ends transactions of which a single broker of Kafka 4.3.1 may lose the markers while it starts (KAFKA-20734), as

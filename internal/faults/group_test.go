@@ -152,6 +152,9 @@ func (g *group) look(what string) {
 	for _, key := range slices.Sorted(maps.Keys(told)) {
 		text += "\n" + key + ": " + told[key].summary + "\n"
 	}
+	for _, n := range g.watch.phone.Of(g.job) {
+		text += "\n" + n.By + ":\n" + n.Text + "\n"
+	}
 	m := g.members[0]
 	says, err := m.get("/-/ready")
 	if err != nil {
@@ -162,9 +165,43 @@ func (g *group) look(what string) {
 	defer cancel()
 	out, _ := exec.CommandContext(ctx, g.binary, "doctor", "-c", g.config, "--url", "http://"+m.address).CombinedOutput() // it fails where it finds something
 	text += "\n$ gonomaly doctor -c gonomaly.yaml --url http://$GONOMALY\n" + string(out)
+	for _, key := range slices.Sorted(maps.Keys(told)) {
+		name, _, _ := strings.Cut(key, ",")
+		text += "\n" + g.follow(name)
+	}
 	if err := os.WriteFile(filepath.Join(g.out, g.name+".txt"), []byte(text), 0o600); err != nil {
 		g.Error(err)
 	}
+}
+
+// follow does what the runbook of an alert has one do first, and returns what that shows. Commands of Kafka's are left out where they are not
+// installed; one that fails fails because of the fault, for TestLive runs them all on a system that is well.
+func (g *group) follow(alert string) (text string) {
+	g.Helper()
+	page, err := os.ReadFile("../../docs/runbooks/" + alert + ".md")
+	g.must(err)
+	_, first, _ := strings.Cut(string(page), "## First look\n\n```sh\n")
+	first, _, _ = strings.Cut(first, "```")
+	for line := range strings.Lines(first) {
+		line = strings.TrimSpace(line)
+		text += "$ " + line + "\n"
+		command, _, _ := strings.Cut(line, " ")
+		if _, err := exec.LookPath(command); err != nil && strings.HasPrefix(command, "kafka-") {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(g.Context(), 2*time.Minute)
+		bash := exec.CommandContext(ctx, "bash", "-c", line)
+		bash.Env = append(os.Environ(), "GONOMALY="+g.members[0].address, "PROMETHEUS=http://"+g.watch.prometheus.Address(),
+			"ALERTMANAGER=http://"+g.watch.alertmanager.Address(), "KAFKA_BROKERS="+strings.Join(g.brokers, ","), "REDIS_ADDR="+g.redis.Address(),
+			"STREAM="+g.name, "TOPIC="+g.name)
+		out, err := bash.CombinedOutput()
+		cancel()
+		text += string(out)
+		if err != nil {
+			text += err.Error() + "\n"
+		}
+	}
+	return text
 }
 
 func (g *group) say(format string, args ...any) {

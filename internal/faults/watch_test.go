@@ -6,16 +6,18 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/gonomaly/gonomaly/internal/faults/phone"
 	"github.com/gonomaly/gonomaly/internal/local"
 )
 
@@ -24,6 +26,7 @@ const monitoring = "../../config/monitoring/"
 // watch is Prometheus, Alertmanager, and what has been seen there.
 type watch struct {
 	prometheus, alertmanager *local.Prometheus
+	phone                    *phone.Phone
 	targets                  string // directory of files that name who is scraped
 
 	mu   sync.Mutex
@@ -35,11 +38,13 @@ type sighting struct {
 	first, last time.Time
 	told        time.Time // when somebody was told first; zero while another alert inhibits it
 	active      bool      // it is there now; if not, last says since when
-	summary     string
+	summary     string    // the newest of them
+	summaries   []string
+	labels      map[string]string
 }
 
 // startWatch starts both with what config/monitoring has: the rules as they are, Prometheus at its pace, Alertmanager with its routes and
-// inhibitions, and nobody at their ends.
+// inhibitions, and a phone at their ends.
 func startWatch(t *testing.T, dir string) *watch {
 	t.Helper()
 	read := func(name string, into any) []byte {
@@ -52,26 +57,17 @@ func startWatch(t *testing.T, dir string) *watch {
 		}
 		return text
 	}
-	var routes struct {
-		Route     any              `yaml:"route"`
-		Inhibit   any              `yaml:"inhibit_rules"`
-		Receivers []map[string]any `yaml:"receivers"`
-	}
-	read("alertmanager.yml", &routes)
-	for _, r := range routes.Receivers {
-		maps.DeleteFunc(r, func(key string, _ any) bool { return key != "name" })
-	}
-	text, err := yaml.Marshal(routes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &watch{targets: filepath.Join(dir, "targets"), seen: map[string]map[string]*sighting{}}
+	w := &watch{phone: phone.Start(t), targets: filepath.Join(dir, "targets"), seen: map[string]map[string]*sighting{}}
 	for _, d := range []string{"prometheus", "alertmanager", "targets"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if w.alertmanager, err = local.StartAlertmanager(t.Context(), filepath.Join(dir, "alertmanager"), string(text)); err != nil {
+	text, err := w.phone.Connect(read("alertmanager.yml", nil), filepath.Join(dir, "alertmanager"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.alertmanager, err = local.StartAlertmanager(t.Context(), filepath.Join(dir, "alertmanager"), text); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.alertmanager.Stop() })
@@ -80,7 +76,7 @@ func startWatch(t *testing.T, dir string) *watch {
 		Global map[string]string `yaml:"global"`
 	}
 	read("prometheus.yml", &paced)
-	text, err = yaml.Marshal(map[string]any{
+	config, err := yaml.Marshal(map[string]any{
 		"global":     paced.Global,
 		"rule_files": []string{"alert_rules.yml"},
 		"alerting":   map[string]any{"alertmanagers": []any{map[string]any{"static_configs": []any{map[string]any{"targets": []string{w.alertmanager.Address()}}}}}},
@@ -92,10 +88,12 @@ func startWatch(t *testing.T, dir string) *watch {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "prometheus", "alert_rules.yml"), read("alert_rules.yml", nil), 0o600); err != nil {
+	rules := filepath.Join(dir, "prometheus", "alert_rules.yml")
+	if err := os.WriteFile(rules, read("alert_rules.yml", nil), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if w.prometheus, err = local.StartPrometheus(t.Context(), filepath.Join(dir, "prometheus"), string(text)); err != nil {
+	remember(t, filepath.Join(dir, "prometheus"), rules)
+	if w.prometheus, err = local.StartPrometheus(t.Context(), filepath.Join(dir, "prometheus"), string(config)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.prometheus.Stop() })
@@ -165,11 +163,14 @@ func (w *watch) look(ctx context.Context) error {
 		}
 		s := job[key]
 		if s == nil {
-			s = &sighting{first: now}
+			s = &sighting{first: now, labels: a.Labels}
 			job[key] = s
 			fmt.Printf("%s  %s: %s: %s\n", now.Format(time.TimeOnly), a.Labels["job"], key, a.Annotations["summary"])
 		}
-		s.active, s.summary = true, a.Annotations["summary"]
+		if s.active = true; s.summary != a.Annotations["summary"] {
+			s.summary = a.Annotations["summary"]
+			s.summaries = append(s.summaries, s.summary)
+		}
 		if len(a.Status.InhibitedBy) == 0 && s.told.IsZero() {
 			s.told = now
 		}
@@ -198,4 +199,25 @@ func (w *watch) of(job string) map[string]*sighting {
 		all[key] = &one
 	}
 	return all
+}
+
+// told is nil once somebody was told of an alert at each end that it has: with a summary as it was then, and where the runbook is; and
+// that it is over.
+func (w *watch) told(job, key string, s *sighting) error {
+	alert, _, _ := strings.Cut(key, ", ")
+	for _, end := range phone.Ends(s.labels) {
+		begun, over := false, false
+		for _, n := range w.phone.Of(job) {
+			if n.By != end || n.Alert != alert {
+				continue
+			}
+			if over = n.Resolved; !over && strings.Contains(n.Text, "/docs/runbooks/"+alert+".md") {
+				begun = begun || slices.ContainsFunc(s.summaries, func(summary string) bool { return strings.Contains(n.Text, summary) })
+			}
+		}
+		if !begun || !over {
+			return fmt.Errorf("%s: %s was told %v, and that it is over %v", key, end, begun, over)
+		}
+	}
+	return nil
 }

@@ -104,7 +104,7 @@ func (f *facts) group(out *findings, name string, read []string, runs bool) {
 		}
 		return
 	case g.State != stable:
-		out.warn("look again in ten seconds; where it goes on, see which instance comes and goes", "%s is not stable but %s, with %s", name, g.State, many(len(g.Members), "member"))
+		out.warn("look again in ten seconds; where it goes on, see which instance comes and goes, or whether its coordinator can write: kafka-topics.sh --describe --under-min-isr-partitions", "%s is not stable but %s, with %s", name, g.State, many(len(g.Members), "member"))
 		return
 	}
 	owned := map[string]bool{}
