@@ -121,7 +121,7 @@ func (s *session) withheld(now time.Time) error {
 }
 
 // rests notes since when the group has not come to rest while this member has nothing of it. A coordinator whose log takes no writes keeps a
-// group so for ever, and no call of the client fails.
+// group so for ever, and calls of the client fail now and then only; so does a broker whose quota holds answers back for longer than a session.
 func (s *session) rests(state string, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,8 +140,9 @@ func (s *session) unsettled(now time.Time) error {
 	if s.restless.IsZero() || now.Sub(s.restless) < s.watching.orphaned {
 		return nil
 	}
-	return fmt.Errorf("the group has given it no partition, and has not come to rest for %v: its state is %s. Can its coordinator write? "+
-		"See kafka-topics.sh --describe --under-min-isr-partitions", now.Sub(s.restless).Round(time.Second), s.groupState)
+	return fmt.Errorf("the group has given it no partition, and has not come to rest for %v: its state is %s. Perhaps its coordinator cannot write "+
+		"(kafka-topics.sh --describe --under-min-isr-partitions), or a quota holds this client back (kafka-configs.sh --describe --entity-type clients)",
+		now.Sub(s.restless).Round(time.Second), s.groupState)
 }
 
 // see brings the orphans up to date, and returns those that have been such for longer than after. They count anew from then on.

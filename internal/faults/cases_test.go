@@ -40,7 +40,6 @@ var faults = []fault{
 	},
 	withheld(),
 	answersWithheld(),
-	slowBroker(),
 	{
 		name: "reading-slowly", what: "a process that reads more slowly than is written (500 B/s by a quota of the broker)", setup: setup{brokers: 1},
 		strike: func(g *group) { g.quota(500) },
@@ -51,13 +50,13 @@ var faults = []fault{
 		name: "no-transactions", what: "the transaction coordinator refuses: one broker of three gone, and all three asked for (`min.insync.replicas`)", setup: setup{brokers: 3},
 		strike: func(g *group) { g.lacksReplica("__transaction_state") },
 		cure:   func(g *group) { g.must(g.cluster.Brokers[1].Start(g.Context())) },
-		alerts: []string{"GonomalyPartitionsStalled, critical"},
+		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
 	},
 	{
 		name: "no-offsets", what: "the group coordinator refuses offsets, likewise", setup: setup{brokers: 3},
 		strike: func(g *group) { g.lacksReplica("__consumer_offsets") },
 		cure:   func(g *group) { g.must(g.cluster.Brokers[1].Start(g.Context())) },
-		alerts: []string{"GonomalyPartitionsStalled, critical"},
+		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
 	},
 	{
 		name: silentPartition, what: "no records of one partition of four, which always had some for a day",
@@ -191,6 +190,25 @@ var faults = []fault{
 		alerts: []string{"GonomalyReloadRefused, warning"},
 	},
 	{
+		name: "broker-slow", what: "the only broker slow (stopped for 2.4 s of each 3), and the stream keeps up", setup: setup{brokers: 1},
+		strike: func(g *group) {
+			ctx, cancel := context.WithCancel(g.Context())
+			var slowing sync.WaitGroup
+			slowing.Go(func() {
+				for ctx.Err() == nil {
+					_ = g.kafka.Signal(syscall.SIGSTOP)
+					time.Sleep(2400 * time.Millisecond)
+					_ = g.kafka.Signal(syscall.SIGCONT)
+					time.Sleep(600 * time.Millisecond)
+				}
+			})
+			g.Cleanup(func() {
+				cancel()
+				slowing.Wait()
+			})
+		},
+	},
+	{
 		name: "restart", what: "a restart (SIGTERM), and three minutes later another",
 		strike: func(g *group) {
 			g.restart(syscall.SIGTERM)
@@ -280,30 +298,6 @@ func (g *group) open(name, topic string, partitions ...int32) *kgo.Client {
 func (g *group) abort(producer *kgo.Client) {
 	g.Helper()
 	g.must(producer.EndTransaction(g.Context(), kgo.TryAbort))
-}
-
-// slowBroker has the only broker work for a fifth of each three seconds.
-func slowBroker() fault {
-	var cure func()
-	return fault{
-		name: "broker-slow", what: "the only broker slow (stopped for 2.4 s of each 3)", setup: setup{brokers: 1},
-		strike: func(g *group) {
-			ctx, cancel := context.WithCancel(g.Context())
-			var slowing sync.WaitGroup
-			slowing.Go(func() {
-				for ctx.Err() == nil {
-					_ = g.kafka.Signal(syscall.SIGSTOP)
-					time.Sleep(2400 * time.Millisecond)
-					_ = g.kafka.Signal(syscall.SIGCONT)
-					time.Sleep(600 * time.Millisecond)
-				}
-			})
-			cure = func() { cancel(); slowing.Wait() }
-			g.Cleanup(cure)
-		},
-		cure:   func(*group) { cure() },
-		alerts: []string{"GonomalyFreshnessBudgetBurn, critical"},
-	}
 }
 
 func withheld() fault {
