@@ -50,9 +50,10 @@ func (c *PointsConfig) New(fields int) (Detector, error) {
 // Points scores a point by how odd it is as a row, whatever its neighbours in time, and by how far its fields have just left their
 // levels: in decades, the larger of the two.
 //
-// As a row it is seen in four views: the nearest of the remembered points, in many small samples; the tails of the fields; the
-// gaps between their common values; their covariance. What is odder than three deviations is not learned, so that a burst of alike anomalies stays odd,
-// until it has lasted. A change of level counts by Student's law with degrees of freedom from the field's own correlation time.
+// As a row it is seen in four views: the nearest of the remembered points, in many small samples, also as a multiple of how far those lie from
+// each other; the tails of the fields; the gaps between their common values; their covariance. What is odder than three deviations is not learned,
+// so that a burst of alike anomalies stays odd, until it has lasted. A change of level counts by Student's law with degrees of freedom from the
+// field's own correlation time.
 // Both are held against their own past, by the rank among the largest of the last 20,000 points, and what either claims against that of both: two that
 // are right once in a thousand points each are wrong together.
 //
@@ -165,7 +166,7 @@ func (d *Points) Decades(score float64) float64 { return min(max(score, 0), MaxS
 // ScoreAt is its inverse.
 func (d *Points) ScoreAt(decades float64) float64 { return min(max(decades, 0), MaxScore) }
 
-const pointsVersion = 3
+const pointsVersion = 4
 
 // AppendBinary appends version, the generator, the rows, the shifts and the past of both: with 8 fields 10 KB.
 func (d *Points) AppendBinary(b []byte) ([]byte, error) {
@@ -176,7 +177,7 @@ func (d *Points) AppendBinary(b []byte) ([]byte, error) {
 	return d.past.append(d.shifts.append(d.rows.append(b))), nil
 }
 
-// UnmarshalBinary restores what AppendBinary wrote, or did in version 2, which had no past of both.
+// UnmarshalBinary restores what AppendBinary wrote, or did in version 3, whose layout is the same, but for which the nearest was the distance alone.
 func (d *Points) UnmarshalBinary(b []byte) error {
 	d.memo.forget()
 	version := byte(pointsVersion)
@@ -187,8 +188,9 @@ func (d *Points) UnmarshalBinary(b []byte) error {
 	r.generator(d.random)
 	d.rows.read(r)
 	d.shifts.read(r)
-	if d.past = newExcursions(runsEnd); version == pointsVersion {
-		d.past.read(r)
+	d.past.read(r)
+	if version != pointsVersion {
+		d.rows.renumber()
 	}
 	return r.end()
 }

@@ -3,12 +3,13 @@ package detectors
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/gonomaly/gonomaly/internal/figure"
 )
 
 // Shares splits the score among the fields. Of a change of level the parts are those of the harmonic mean, which is a sum over the fields.
-// Of a row each view is split by itself, and counts by the square that it adds to the total: the distance to the nearest point of a set is that of one
+// Of a row each view is split by itself, and counts by its square in the total, where it is above its mean: the distance to the nearest point of a set is that of one
 // field; tails and gaps are sums over the fields; of the Mahalanobis distance, e'C⁻¹e, a field has the part e_j (C⁻¹e)_j.
 func (d *Points) Shares(p Point, shares []float64) {
 	s := d.look(p)
@@ -22,12 +23,13 @@ func (d *Points) Shares(p Point, shares []float64) {
 	}
 	if d.rows.n >= untotalled {
 		parts := make([]float64, len(shares))
+		odd := slices.Max(s.row.z[:]) > 0
 		for view, z := range s.row.z {
 			d.rows.split(view, d.point, parts)
 			normalise(parts)
-			weight := max(z, 0) * max(z, 0)
-			if s.row.total == 0 {
-				weight = 1 // nothing is odd, and the views count alike
+			weight := votes[view] // where nothing is odd
+			if odd {
+				weight *= max(z, 0) * max(z, 0)
 			}
 			for j, part := range parts {
 				shares[j] += weight * part
@@ -58,7 +60,7 @@ func (r *rows) split(view int, x []float64, parts []float64) {
 func (r *rows) splitNearest(parts []float64) {
 	n := r.size()
 	for set := range min(n, sets) {
-		distances := r.distances(set)
+		distances := r.distances(set, r.x, 1)
 		best := 0
 		for i := range (n - set + sets - 1) / sets {
 			if distances[i] < distances[best] {
@@ -127,7 +129,7 @@ func (d *Points) Reason(p Point, field int) string {
 			most = view
 		}
 	}
-	if s.row.total == 0 {
+	if !(s.row.z[most] > 0) {
 		return "nothing about it is odd"
 	}
 	return fmt.Sprintf("%s, by %s standard deviations more than usual", viewReasons[most], figure.Short(s.row.z[most]))

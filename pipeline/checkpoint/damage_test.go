@@ -141,7 +141,7 @@ func TestLaterVersion(t *testing.T) {
 		}
 		s.edit(t, someLog, 2, s.newest(t).pieces[0], later)
 		_, err = s.Load(t.Context(), someLog, forever, config)
-		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), "written by another version of Gonomaly: version is 10, want 8 or 9") {
+		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), "written by another version of Gonomaly: version is 11, want 9 or 10") {
 			t.Errorf("Load = %v, want ErrNoCheckpoint that tells of the versions", err)
 		}
 	})

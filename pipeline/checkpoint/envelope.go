@@ -33,7 +33,7 @@ import (
 // It knows a later one by magic, version and checksum, which do not change: a rollback passes over what it cannot read.
 const (
 	magic      = "gnmy"
-	version    = 9
+	version    = 10
 	oldest     = version - 1
 	headerSize = 48
 	crcSize    = 4

@@ -18,7 +18,7 @@ func TestEnvelopeBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "676e6d79" + "09" + "00" + "0200" + "0300000000000000" + "0201000000000000" + "0101000000000000" + "0300000000000000" + "0300000000000000" +
+	const want = "676e6d79" + "0a" + "00" + "0200" + "0300000000000000" + "0201000000000000" + "0101000000000000" + "0300000000000000" + "0300000000000000" +
 		"6162" + "010203"
 	if got := hex.EncodeToString(b[:len(b)-crcSize]); got != want {
 		t.Errorf("envelope is %s, want %s", got, want)

@@ -90,7 +90,7 @@ var pictures = []picture{
 	{"cut_forest", "detectors: [{kind: cut_forest}]\nalert: {false_alarms: 1 per 1000 points}", 3600, 4000, "3700-3700", pair},
 	{"forest", "detectors: [{kind: forest}]\nalert: {false_alarms: 1 per 1000 points}", 3600, 4000, "3700-3700 3900-3900", pair},
 	{"half_space_trees", "detectors: [{kind: half_space_trees}]\nalert: {false_alarms: 1 per 1000 points}", 3600, 4000, "3700-3700", pair},
-	{"points", "detectors: [{kind: points}]\nalert: {false_alarms: 1 per 1000 points}", 3600, 4000, "3812-3812", pair},
+	{"points", "detectors: [{kind: points}]\nalert: {false_alarms: 1 per 1000 points}", 3600, 4000, "3700-3700 3900-3900", pair},
 
 	{"adwin", ewma + "drift: [{kind: adwin, on: values}]", 800, 1400, "1000-1050 1200-1250", level(2, 0)},
 	{"seed", ewma + "drift: [{kind: seed, on: values}]", 800, 1400, "1000-1050 1200-1250", level(2, 0)},
