@@ -89,6 +89,15 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	if kind == "requests" && interval > 0 {
 		interval = max(interval, requestsWindow) // a window is a point, not a record
 	}
+	counters := guess.Counters
+	if kind != "metrics" || detector != "metric" {
+		for _, c := range counters {
+			guess.Notes = append(slices.Clip(guess.Notes), c+" only grows until it is reset: kind: metric of create metrics judges its increase")
+		}
+		counters = nil
+	}
+	others := slices.DeleteFunc(slices.Clone(guess.Values), func(v string) bool { return slices.Contains(counters, v) })
+	silent := silence(kind, interval, guess)
 	alarms := falseAlarms(detector)
 	t, err := template.New("").Funcs(template.FuncMap{"text": yamlText, "list": yamlList, "comment": comment}).ParseFS(templates, "templates/*.yaml")
 	if err != nil {
@@ -97,8 +106,14 @@ func Create(kind string, o CreateOptions) ([]byte, error) {
 	var b bytes.Buffer
 	if err := t.ExecuteTemplate(&b, kind+".yaml", struct {
 		sample.Guess
-		Kafka, Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Silence, Example string
-	}{guess, o.Kafka, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), silence(kind, interval, guess.Rest), example}); err != nil {
+		Counters, Others                                                   []string // of Values
+		Kafka, Name, Topic, Detector, FalseAlarms, Pace, CoolDown, Example string
+		Silent, Idle                                                       pipeline.Span // Silent: alert.silence
+	}{
+		guess, counters, others,
+		o.Kafka, streamName(o.Topic, kind), cmp.Or(o.Topic, kind), detector, alarms.String(), pace(alarms, interval), coolDown(interval), example,
+		pipeline.Span{Time: silent}, pipeline.Span{Time: idle(silent)},
+	}); err != nil {
 		return nil, fmt.Errorf("create %s: %w", kind, err)
 	}
 	return b.Bytes(), nil
@@ -125,6 +140,7 @@ func exclude(g sample.Guess, fields []string) (sample.Guess, error) {
 	}
 	out := func(f string) bool { return slices.Contains(fields, f) }
 	g.Values = slices.DeleteFunc(slices.Clone(g.Values), out)
+	g.Counters = slices.DeleteFunc(slices.Clone(g.Counters), out)
 	g.Key = slices.DeleteFunc(slices.Clone(g.Key), out)
 	if out(g.Time.Field) {
 		g.Time = decode.Time{}
@@ -178,23 +194,26 @@ func coolDown(interval time.Duration) string {
 	return pipeline.Span{Time: d.Round(step(d))}.Plain()
 }
 
-// silence is the time that ten windows of requests take, and twice the longest that a series of the sample rested: by night, or as those with
-// few records do. A series of few records is given more. Of other kinds nobody is told unasked.
-func silence(kind string, interval, rest time.Duration) string {
-	if kind != "requests" {
-		return ""
+// silence is what the sample tells of it; of requests the time that ten windows take, and twice the longest that a series of the sample
+// rested: by night, or as those with few records do. A series of few records is given more. 0 where nobody is to be told.
+func silence(kind string, interval time.Duration, g sample.Guess) time.Duration {
+	d := g.Silence
+	if kind == "requests" {
+		d = max(10*max(requestsWindow, min(interval, maxInterval)), 2*min(g.Rest, maxInterval))
 	}
-	d := max(10*max(requestsWindow, min(interval, maxInterval)), 2*min(rest, maxInterval))
 	if s := step(d); d%s != 0 {
 		d += s - d%s
 	}
-	return pipeline.Span{Time: d}.Plain()
+	return d
 }
+
+// idle is how long a key has to be silent to be forgotten, where its silence is told: of one that was retired nobody wants to know for ever.
+func idle(silence time.Duration) time.Duration { return max(30*24*time.Hour, 4*silence) }
 
 // step is the finest unit in which people would say d: about a tenth of it.
 func step(d time.Duration) time.Duration {
 	step := time.Millisecond
-	for _, s := range []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour} {
+	for _, s := range []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour} {
 		if s <= d/10 {
 			step = s
 		}

@@ -1,10 +1,13 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/gonomaly/gonomaly/detectors"
+	"github.com/gonomaly/gonomaly/pipeline"
 	"github.com/gonomaly/gonomaly/pipeline/decode"
 	"github.com/gonomaly/gonomaly/sources/sample"
 )
@@ -16,6 +19,7 @@ func TestCreate(t *testing.T) {
 		"csv": {Format: "csv", Columns: []string{"timestamp", "value"}, Time: decode.Time{Field: "timestamp", Layout: "2006-01-02 15:04:05", Zone: "Europe/Berlin"},
 			Values: []string{"value"}, Interval: 30 * time.Minute, Notes: []string{"rows 3 and 4 have no time"}},
 		"odd names": {Format: "json", Key: []string{`a "quoted" key`, "#"}, Time: decode.Time{Field: "no"}, Values: []string{"$x", "12", "yes", "null", "a: b", "ü", "tab\tbell\adel\x7f\u2028"}},
+		"counters":  {Format: "json", Values: []string{"on: \tline", "t", "$n"}, Counters: []string{"on: \tline", "$n"}, Silence: 90 * time.Second, WhySilence: "from a sample"},
 		"bare":      {Format: "json", Values: []string{"x"}, NumbersAsStrings: true, Notes: []string{"two\nstreams: []"}},
 	}
 	for _, kind := range Kinds() {
@@ -106,7 +110,69 @@ func TestCoolDownOfRequests(t *testing.T) {
 	}
 }
 
-// A service that stops is told by what create writes, and of other kinds nobody is told unasked.
+// What the sample shows to be counters has a detector that judges their increase, where there is one.
+func TestCreateDeclaresCounters(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind, detector string
+		exclude        []string
+		want           string // of each detector: its values, and +counter
+		noted          bool
+	}{
+		"beside others": {kind: "metrics", want: "[a c] [b d]+counter"},
+		"alone":         {kind: "metrics", exclude: []string{"a", "c"}, want: "[]+counter"},
+		"left out":      {kind: "metrics", exclude: []string{"b", "d"}, want: "[]"},
+		"ewma":          {kind: "metrics", detector: "ewma", want: "[]", noted: true},
+		"points":        {kind: "points", want: "[]", noted: true},
+		"requests":      {kind: "requests", want: "[]", noted: true},
+	} {
+		g := sample.Guess{Format: "json", Values: []string{"a", "b", "c", "d"}, Counters: []string{"b", "d"}}
+		text, err := Create(c.kind, CreateOptions{Guess: g, Detector: c.detector, Exclude: c.exclude})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := Parse("created", text, nothing)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, text)
+		}
+		var got []string
+		for _, d := range parsed.Streams[0].Detectors {
+			one := fmt.Sprint(d.Values)
+			if m, ok := d.Params.(*detectors.MetricConfig); ok && m.Counter {
+				one += "+counter"
+			}
+			got = append(got, one)
+		}
+		if strings.Join(got, " ") != c.want || strings.Contains(string(text), "# Note: b only grows") != c.noted {
+			t.Errorf("%s: detectors %q, want %s; a note: want %v, in\n%s", name, got, c.want, c.noted, text)
+		}
+	}
+}
+
+// A key that stops is told of where the sample says after how long, and forgotten a month or more later; else the reason stands there.
+func TestCreateTellsOfSilence(t *testing.T) {
+	for _, kind := range []string{"metrics", "points"} {
+		for silence, want := range map[time.Duration][2]time.Duration{
+			0:                            {},
+			93 * time.Second:             {95 * time.Second, 720 * time.Hour}, // in steps of 5s
+			10*time.Minute + time.Second: {11 * time.Minute, 720 * time.Hour},
+			240 * time.Hour:              {240 * time.Hour, 960 * time.Hour},
+		} {
+			text, err := Create(kind, CreateOptions{Guess: sample.Guess{Format: "json", Values: []string{"v"}, Interval: time.Second, Silence: silence, WhySilence: "for a reason"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := Parse("created", text, nothing)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			if s := c.Streams[0]; s.Alert.Silence != want[0] || s.Idle != want[1] || !strings.Contains(string(text), "for a reason") {
+				t.Errorf("%s with silence %v: %v, idle %v, want %v and the reason in\n%s", kind, silence, s.Alert.Silence, s.Idle, want, text)
+			}
+		}
+	}
+}
+
+// A service that stops is told by what create writes, and of other kinds nobody is told where there is no sample.
 func TestSilenceOfRequests(t *testing.T) {
 	for interval, want := range map[time.Duration]time.Duration{0: 10 * time.Minute, time.Second: 10 * time.Minute, 5 * time.Minute: 50 * time.Minute} {
 		for kind, want := range map[string]time.Duration{"requests": want, "metrics": 0, "points": 0} {
@@ -131,7 +197,7 @@ func TestSilenceIsLongerThanRests(t *testing.T) {
 		20000 * time.Hour:               "2000h",
 		17*time.Minute + 59*time.Second: "36m",
 	} {
-		if got := silence("requests", time.Minute, rest); got != want {
+		if got := (pipeline.Span{Time: silence("requests", time.Minute, sample.Guess{Rest: rest})}).Plain(); got != want {
 			t.Errorf("silence where a series rested for %v = %q, want %q", rest, got, want)
 		}
 	}

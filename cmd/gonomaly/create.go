@@ -32,7 +32,7 @@ func newCreate() *cobra.Command {
   points     values that are judged together: ordinary one by one, odd as a combination
 
 With --from it looks at the first 20,000 records of a file (CSV, JSON lines, gzipped or not) or of a topic, or at 16 MiB of them where
-they are large, and fills in where time, key and values stand. Of a pipe it waits for as many, or for its end. Where the topic's brokers
+they are large, and fills in where time, key and values stand, which values are counters, and after how long a key is silent. Of a pipe it waits for as many, or for its end. Where the topic's brokers
 want TLS or a password, --kafka names a file with the section kafka of a configuration, which is taken over: gonomaly schema config has
 its keys. The file printed takes brokers, Redis, topic, group, alerts topic and instance from
 KAFKA_BROKERS, REDIS_ADDR, GONOMALY_TOPIC, GONOMALY_GROUP, GONOMALY_ALERTS_TOPIC and GONOMALY_INSTANCE, with defaults.`,

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -55,12 +54,15 @@ type Guess struct {
 	Time             decode.Time
 	Key              []string // paths of the fields that name a series; none: the record's own key, or one series only
 	Values           []string // paths of the numeric fields, in the order in which records have them
+	Counters         []string // those of Values that are counters beyond doubt
 	NumbersAsStrings bool
 
-	Interval time.Duration // median time between two records of a series; 0 where there are no two
-	Rest     time.Duration // the longest, but for one in a thousand
-	Rows     int           // records looked at
-	Notes    []string      // for a person: what was left out or is not certain
+	Interval   time.Duration // median time between two records of a series; 0 where there are no two
+	Rest       time.Duration // the longest, but for one in a thousand
+	Silence    time.Duration // after which a series that stopped is worth telling of; 0 where that cannot be said
+	WhySilence string        // for a person: what it was derived from, or why it is 0
+	Rows       int           // records looked at
+	Notes      []string      // for a person: what was left out or is not certain
 }
 
 // File looks at up to n records of a file as sources.OpenFile reads it, or of standard input for "-".
@@ -94,6 +96,7 @@ func File(ctx context.Context, path string, n int) (_ Guess, err error) {
 	}
 	if g.Time.Field == "" {
 		g.note("no field holds a time: rows count as one second apart")
+		g.Silence, g.WhySilence = 0, "no field holds a time"
 	}
 	return g, nil
 }
@@ -125,6 +128,7 @@ func checkHeader(names []string) error {
 type row struct {
 	key, value string
 	stamp      int64 // Unix nanoseconds
+	partition  int32
 }
 
 // isBinary tells whether a record is no text.
@@ -167,37 +171,10 @@ func (t *table) guess() (g Guess, sound bool) {
 	sound = g.findValues(t)
 	groups := t.groups(g.Key)
 	g.Interval, g.Rest = intervals(times, groups)
-	for _, c := range t.columns {
-		if slices.Contains(g.Values, c.path) && c.isCounter(groups) {
-			g.note("%s only grows: if it is a counter, say counter: true beside kind: metric", c.path)
-		}
-	}
+	g.findSilence(t, times, groups)
+	g.findCounters(t, groups)
 	return g, sound
 }
-
-// isCounter tells whether numbers rise most of the time in their series, and all but never fall.
-func (c *column) isCounter(groups []string) bool {
-	last, rises, falls, pairs := map[string]float64{}, 0, 0, 0
-	for i, group := range groups {
-		x, err := strconv.ParseFloat(c.cells[i].text, 64)
-		if err != nil {
-			continue
-		}
-		if before, ok := last[group]; ok {
-			pairs++
-			if x > before {
-				rises++
-			} else if x < before {
-				falls++
-			}
-		}
-		last[group] = x
-	}
-	return pairs >= leastPairs && rises > pairs/2 && falls <= pairs/leastPairs
-}
-
-// leastPairs is how many steps of a value show that it is a counter; one in as many may be a reset.
-const leastPairs = 100
 
 // findValues takes every number that is there in all records but a few, but for times and keys. Where there is none it settles for
 // numbers written as strings, or else, which is not sound, for those that half of the records have.

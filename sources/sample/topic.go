@@ -75,7 +75,7 @@ func fetch(ctx context.Context, opts []kgo.Opt, topic string, n int, timeout tim
 	})
 	rows := make([]row, 0, n)
 	for _, r := range records[:min(n, len(records))] {
-		rows = append(rows, row{key: string(r.Key), value: string(r.Value), stamp: r.Timestamp.UnixNano()})
+		rows = append(rows, row{key: string(r.Key), value: string(r.Value), stamp: r.Timestamp.UnixNano(), partition: r.Partition})
 	}
 	return rows, nil
 }

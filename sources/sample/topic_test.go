@@ -67,6 +67,10 @@ func TestTopic(t *testing.T) {
 		} else {
 			want.Rest = want.Interval
 		}
+		if told := "6 of 6 keys report steadily"; topic != "unique" && (got.Silence != max(10*want.Interval, time.Minute) || !strings.Contains(got.WhySilence, told)) {
+			t.Errorf("%s: silence %v: %q, want ten intervals, not less than a minute, and %q", topic, got.Silence, got.WhySilence, told)
+		}
+		got.Silence, got.WhySilence = 0, ""
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v\n got %+v\nwant %+v", topic, err, got, want)
 		}
