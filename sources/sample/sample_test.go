@@ -126,8 +126,8 @@ func TestFileOfAFleet(t *testing.T) {
 			!slices.Equal(got.Values, []string{"temp", "pressure", "rpm", "vibration", "load"}) || len(got.Notes) > 0 {
 			t.Errorf("%d machines: %+v", machines, got)
 		}
-		if machines == 7 && got.Interval != time.Minute {
-			t.Errorf("interval %v, want 1m", got.Interval)
+		if machines == 7 && (got.Interval != time.Minute || got.Silence != 10*time.Minute) {
+			t.Errorf("interval %v, silence %v, want 1m and 10m", got.Interval, got.Silence)
 		}
 	}
 }

@@ -30,6 +30,14 @@ func TestSilence(t *testing.T) {
 		}
 		return all
 	}
+	paused := func(all []report, from, by int) []report {
+		for i := range all {
+			if all[i].at >= from {
+				all[i].at += by
+			}
+		}
+		return all
+	}
 	for name, c := range map[string]struct {
 		reports    []report
 		partitions int
@@ -39,6 +47,9 @@ func TestSilence(t *testing.T) {
 		"steady":                    {steady(10, 100, 30), 1, 5 * time.Minute, "from a sample of 49m32s: 10 of 10 keys report steadily, most every 30s, and none that came again was away for more than 32s"},
 		"not less than a minute":    {steady(10, 200, 1), 1, time.Minute, "of 3m21s"},
 		"partitions are no order":   {steady(10, 100, 30), 2, 5 * time.Minute, "10 of 10"},
+		"a pause of all":            {paused(steady(10, 100, 30), 1500, 3600), 1, 5 * time.Minute, "10 of 10 keys report steadily, most every 30s, and none that came again was away for more than 32s"},
+		"away before a pause":       {paused(without(steady(10, 200, 30), 4, 1200, 1500), 1500, 3600), 1, 3 * 301 * time.Second, "9 of 10 keys report steadily"},
+		"stopped before a pause":    {paused(without(steady(10, 200, 30), 4, 1200, 1e6), 5910, 3600), 1, 5 * time.Minute, "9 of 10 keys report steadily"},
 		"one was away":              {without(steady(10, 200, 30), 4, 1500, 1800), 1, 3 * 331 * time.Second, "9 of 10 keys report steadily, most every 30s, and none that came again was away for more than 5m31s"},
 		"one has stopped":           {without(steady(10, 200, 30), 4, 1500, 1e6), 1, 5 * time.Minute, "9 of 10"},
 		"one was away for too long": {without(steady(10, 100, 30), 4, 600, 1800), 1, 0, "too short: of 49m32s, with a key that rested for 20m31s"},
