@@ -231,7 +231,7 @@ func (s *Store) save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint)
 			}
 			return fmt.Errorf("%w: that is at %d in epoch %d, want %d in %d", pipeline.ErrBroken, newest.end(), newest.epoch, c.After, epoch)
 		}
-		b, err := s.codec.encode(nil, c, l, epoch)
+		b, err := s.codec.encode(c, l, epoch)
 		if err != nil {
 			return err
 		}

@@ -76,8 +76,8 @@ func newCodec() *codec {
 	return &codec{e}
 }
 
-// encode appends c of log l in its envelope to b. A state that compression does not shrink stays as it is.
-func (e *codec) encode(b []byte, c pipeline.Checkpoint, l pipeline.Log, epoch int64) ([]byte, error) { //nolint:unparam // appends, as encoders do
+// encode returns c of log l in its envelope. A state that compression does not shrink stays as it is.
+func (e *codec) encode(c pipeline.Checkpoint, l pipeline.Log, epoch int64) ([]byte, error) {
 	if len(c.State) > maxState {
 		return nil, fmt.Errorf("state has %d bytes, want at most %d", len(c.State), maxState)
 	}
@@ -90,8 +90,9 @@ func (e *codec) encode(b []byte, c pipeline.Checkpoint, l pipeline.Log, epoch in
 	if !mayContinue(c) {
 		return nil, fmt.Errorf("offset is %d and continues %d, want one before it", c.Offset, c.After)
 	}
-	start := len(b)
-	b = slices.Grow(b, headerSize+len(c.Config)+len(c.State)/2+crcSize) // most kinds' states come to less than that, and others grow it
+	// Most kinds' states come to less than half, and others grow it. Room for hundreds of megabytes is made and not grown: slices.Grow clears it in one
+	// go, which the garbage collector cannot interrupt and has all threads wait for.
+	b := make([]byte, 0, headerSize+len(c.Config)+len(c.State)/2+crcSize)
 	b = append(b, magic...)
 	b = append(b, version, codecZstd)
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(c.Config))) //nolint:gosec // checked above
@@ -104,11 +105,11 @@ func (e *codec) encode(b []byte, c pipeline.Checkpoint, l pipeline.Log, epoch in
 	payload := len(b)
 	b = e.zstd.EncodeAll(c.State, b)
 	if len(b)-payload >= len(c.State) {
-		b[start+5] = codecRaw
+		b[5] = codecRaw
 		b = append(b[:payload], c.State...)
 	}
-	binary.LittleEndian.PutUint64(b[start+40:], uint64(len(b)-payload)) //nolint:gosec // a length
-	return binary.LittleEndian.AppendUint32(b, checksum(version, l, b[start:])), nil
+	binary.LittleEndian.PutUint64(b[40:], uint64(len(b)-payload)) //nolint:gosec // a length
+	return binary.LittleEndian.AppendUint32(b, checksum(version, l, b)), nil
 }
 
 // decode reads what encode wrote of log l, in this version or the one before. What another version wrote is errVersion, anything else

@@ -14,7 +14,7 @@ import (
 
 // The layout is a promise to checkpoints that are already stored.
 func TestEnvelopeBytes(t *testing.T) {
-	b, err := newCodec().encode(nil, pipeline.Checkpoint{Offset: 258, After: 257, Config: "ab", State: []byte{1, 2, 3}}, someLog, 3)
+	b, err := newCodec().encode(pipeline.Checkpoint{Offset: 258, After: 257, Config: "ab", State: []byte{1, 2, 3}}, someLog, 3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestEnvelopeBytes(t *testing.T) {
 
 // An envelope that claims a little and unfolds to a lot stops at what it claims.
 func TestBombStops(t *testing.T) {
-	b, err := newCodec().encode(nil, pipeline.Checkpoint{Config: "c", State: make([]byte, 256<<20)}, someLog, 1)
+	b, err := newCodec().encode(pipeline.Checkpoint{Config: "c", State: make([]byte, 256<<20)}, someLog, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestBombStops(t *testing.T) {
 
 func TestEncodeRefusesNegative(t *testing.T) {
 	for _, c := range []pipeline.Checkpoint{{Offset: -1}, {Offset: 5, After: 5}, {Offset: 5, After: -1}} {
-		if _, err := newCodec().encode(nil, c, someLog, 1); err == nil {
+		if _, err := newCodec().encode(c, someLog, 1); err == nil {
 			t.Errorf("%+v was encoded", c)
 		}
 	}
@@ -75,7 +75,7 @@ func seal(body []byte) []byte {
 func FuzzDecode(f *testing.F) {
 	e := newCodec()
 	for _, c := range []pipeline.Checkpoint{{}, {Offset: 9, Config: config, State: []byte("state")}, {Offset: 1 << 40, After: 7, State: make([]byte, 1000)}} {
-		b, err := e.encode(nil, c, someLog, 4)
+		b, err := e.encode(c, someLog, 4)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		b, err := e.encode(nil, c, someLog, epoch)
+		b, err := e.encode(c, someLog, epoch)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,7 +13,7 @@ import (
 const Version, Oldest = version, oldest
 
 func Encode(c pipeline.Checkpoint, l pipeline.Log) ([]byte, error) {
-	return newCodec().encode(nil, c, l, 1)
+	return newCodec().encode(c, l, 1)
 }
 
 func Decode(b []byte, l pipeline.Log) (pipeline.Checkpoint, error) {
