@@ -19,8 +19,8 @@ func (s *Stream) adopt(ctx context.Context, w *Worker, before string, committed 
 	if err != nil {
 		return saved{}, err
 	}
-	c := Checkpoint{Offset: w.position, After: Whole, Config: s.plan.hashes, State: state}
-	if err := s.o.Checkpoints.Save(ctx, Log{s.o.Group, w.partition}, c); err != nil {
+	c := Checkpoint{Offset: w.position, After: Whole, Config: s.plan.hashes}
+	if err := s.o.Checkpoints.Save(ctx, Log{s.o.Group, w.partition}, c, InPieces(state)); err != nil {
 		return saved{}, fmt.Errorf("a change of the configuration begins with a checkpoint: %w", err)
 	}
 	kept, cold, gone := s.plan.compare(w.stored)

@@ -35,12 +35,12 @@ type crashing struct {
 
 var errKilled = errors.New("killed")
 
-func (c *crashing) Save(ctx context.Context, l pipeline.Log, k pipeline.Checkpoint) error {
+func (c *crashing) Save(ctx context.Context, l pipeline.Log, k pipeline.Checkpoint, state pipeline.Pieces) error {
 	if c.left == 0 {
 		return errKilled
 	}
 	c.left--
-	return c.Checkpoints.Save(ctx, l, k)
+	return c.Checkpoints.Save(ctx, l, k, state)
 }
 
 // live runs processes one after the other, and returns the ids of what was told and committed.
@@ -265,7 +265,7 @@ func TestChangedSettings(t *testing.T) {
 		t.Run(edits, func(t *testing.T) {
 			again := checkpoint.NewMemory(nil, slog.New(slog.DiscardHandler))
 			for _, c := range chain {
-				if err := again.Save(t.Context(), log, c); err != nil {
+				if err := again.Save(t.Context(), log, c.Checkpoint, pipeline.InPieces(c.State)); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 )
 
 // Log names the log a checkpoint belongs to: the same partition read by another group is another state.
@@ -11,13 +13,36 @@ type Log struct {
 	Partition
 }
 
-// Checkpoint is the state of a partition together with the next offset it wants; or, where After is not Whole, what has changed of the
-// state since the checkpoint at that offset.
+// Checkpoint says of a partition's state which offset it wants next, and of what it is: all of the state; or, where After is not Whole,
+// what has changed of it since the checkpoint at that offset.
 type Checkpoint struct {
 	Offset int64
 	After  int64  // offset of the checkpoint that this one continues, or Whole
 	Config string // Hashes of the configuration that the state belongs to
-	State  []byte // as a Snapshot has it; who is given one to save does not keep it
+}
+
+// Stored is a checkpoint as it is read back.
+type Stored struct {
+	Checkpoint
+	State []byte // all pieces, one after the other
+}
+
+// Pieces are the bytes of a state in order, of some MiB each at most: of a large one never all are there. A piece is good until the next one
+// is asked for. After an error there is none.
+type Pieces iter.Seq2[[]byte, error]
+
+// pieceSize is that of Pieces, or some more where a series' state ends behind it: what a store takes in without delay to others.
+const pieceSize = 1 << 20
+
+// InPieces gives a state that is there already.
+func InPieces(state []byte) Pieces {
+	return func(yield func([]byte, error) bool) {
+		for piece := range slices.Chunk(state, pieceSize) {
+			if !yield(piece, nil) {
+				return
+			}
+		}
+	}
 }
 
 // Whole is the After of a checkpoint that needs no other: at offset 0 there is nothing to continue.
@@ -30,13 +55,14 @@ type Checkpoints interface {
 	// one configuration, with the points of config: the first of its Hashes. Where there is none it returns an error that wraps ErrNoCheckpoint
 	// and says what was found instead (nothing, corrupt, newer, other points); any other error means that the store could not be asked,
 	// and is worth a retry.
-	Load(ctx context.Context, l Log, atMost int64, config string) ([]Checkpoint, error)
+	Load(ctx context.Context, l Log, atMost int64, config string) ([]Stored, error)
 
-	// Save makes c durable before it becomes the newest. It does not move back: a c at or below the newest stored offset is left out
+	// Save takes the state of c piece by piece, and makes it durable before c becomes the newest. It does not move back: a c at or below the newest stored offset is left out
 	// without error, unless this process's last Load could not use the newest as it is (above atMost because the group's offsets were
 	// reset, of another configuration than config, or corrupt): then a new epoch begins, with a whole checkpoint. That another owner has
-	// begun a later epoch is an error. A c that continues what is not the newest is refused with ErrBroken.
-	Save(ctx context.Context, l Log, c Checkpoint) error
+	// begun a later epoch is an error. A c that continues what is not the newest is refused with ErrBroken. What is left out or refused need
+	// not be asked for its pieces.
+	Save(ctx context.Context, l Log, c Checkpoint, state Pieces) error
 }
 
 // ErrNoCheckpoint is what Load wraps when there is no usable state: the partition is rebuilt from its log.

@@ -41,16 +41,9 @@ func (k kept) keep(l pipeline.Log, c pipeline.Config, records []pipeline.Record,
 		if offset == 1500 {
 			after = pipeline.Whole
 		}
-		s := w.Cut(after == pipeline.Whole)
-		for done := false; !done; {
-			done = w.Continue(1 << 20)
-		}
-		state, err := s.Bytes()
-		if err != nil {
-			k.Fatal(err)
-		}
+		state := bytesOf(k.T, w.Cut(after == pipeline.Whole))
 		change(offset, state)
-		err = store.Save(k.Context(), l, pipeline.Checkpoint{Offset: offset, After: after, Config: c.Hashes(), State: state})
+		err := store.Save(k.Context(), l, pipeline.Checkpoint{Offset: offset, After: after, Config: c.Hashes()}, pipeline.InPieces(state))
 		if err != nil {
 			k.Fatal(err)
 		}

@@ -86,10 +86,7 @@ func heapPerSeries(t testing.TB, n int) float64 {
 		}
 	}
 	feed(2)
-	w.Cut(true)
-	for done := false; !done; {
-		done = w.Continue(1 << 20)
-	}
+	bytesOf(t, w.Cut(true))
 	feed(1)
 	after := living()
 	if w.Series() != n {

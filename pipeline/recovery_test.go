@@ -132,21 +132,20 @@ func (c *chain) work(t *testing.T, w *pipeline.Worker, r *rand.Rand) {
 	switch {
 	case c.taking == nil && r.IntN(3) > 0:
 		c.taking = w.Cut(len(c.states) == 0 || r.IntN(5) == 0)
-	case c.taking != nil && w.Continue(r.IntN(3000)):
+	case c.taking != nil && r.IntN(20) == 0: // the store fails halfway
+		w.Undo(c.taking)
+		c.taking = nil
+	case c.taking != nil && c.taking.Continue(r.IntN(3000)):
 		s := c.taking
 		c.taking = nil
 		if r.IntN(4) == 0 {
 			w.Undo(s)
 			return
 		}
-		b, err := s.Bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
 		if s.Whole {
 			c.states = nil
 		}
-		c.states = append(c.states, b)
+		c.states = append(c.states, bytesOf(t, s))
 	}
 }
 
@@ -161,6 +160,18 @@ func (c *chain) restore(t *testing.T, w *pipeline.Worker) {
 	}
 }
 
+// bytesOf is what is left of a snapshot.
+func bytesOf(t testing.TB, s *pipeline.Snapshot) (b []byte) {
+	t.Helper()
+	for piece, err := range s.Pieces(func(step func() bool) { step() }) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = append(b, piece...)
+	}
+	return b
+}
+
 // A snapshot is the state at the offset at which it was cut, however long it takes and whatever comes meanwhile.
 func TestSnapshotIsOfItsOffset(t *testing.T) {
 	for name, yaml := range settings {
@@ -172,13 +183,10 @@ func TestSnapshotIsOfItsOffset(t *testing.T) {
 			whole := w.Cut(true)
 			state := stateOf(t, w)
 			w.Process(records[700:900], 0)
-			for !w.Continue(1) {
+			for !whole.Continue(1) {
 				w.Process(records[w.Position():min(int(w.Position())+50, 1000)], 0)
 			}
-			first, err := whole.Bytes()
-			if err != nil {
-				t.Fatal(err)
-			}
+			first := bytesOf(t, whole)
 			again := newWorker(t, c)
 			if err := again.Restore([][]byte{first}); err != nil || !slices.Equal(stateOf(t, again), state) {
 				t.Fatalf("%v: the whole state is not that of offset 700", err)
@@ -187,13 +195,7 @@ func TestSnapshotIsOfItsOffset(t *testing.T) {
 			changes := w.Cut(false)
 			state = stateOf(t, w)
 			w.Process(records[1100:1500], 0)
-			for done := false; !done; {
-				done = w.Continue(1)
-			}
-			second, err := changes.Bytes()
-			if err != nil {
-				t.Fatal(err)
-			}
+			second := bytesOf(t, changes)
 			again = newWorker(t, c)
 			if err := again.Restore([][]byte{first, second}); err != nil || !slices.Equal(stateOf(t, again), state) {
 				t.Fatalf("%v: the changed state is not that of offset 1100", err)
@@ -205,6 +207,37 @@ func TestSnapshotIsOfItsOffset(t *testing.T) {
 				t.Error("a whole state is taken for changes")
 			}
 		})
+	}
+}
+
+// A large state comes in pieces of which none is large, while records come between any two steps.
+func TestSnapshotComesInPieces(t *testing.T) {
+	const series = 30_000
+	w := newWorker(t, settingsOf(t, millions))
+	feed := func(from, n int) {
+		for i := from; i < from+n; i++ {
+			value := fmt.Appendf(nil, "key-%08d,%d,1,2,3,4", i%series, i)
+			w.Process([]pipeline.Record{{Offset: max(w.Position(), 0), Timestamp: int64(i), Value: value}}, 0)
+		}
+	}
+	feed(0, series)
+	s := w.Cut(true)
+	want, last := stateOf(t, w), series
+	var state []byte
+	n := 0
+	for piece, err := range s.Pieces(func(step func() bool) { step(); feed(last, 500); last += 500 }) {
+		if err != nil || len(piece) > 5<<20/4 {
+			t.Fatalf("a piece of %d bytes, %v", len(piece), err)
+		}
+		state = append(state, piece...)
+		n++
+	}
+	if n < 4 {
+		t.Errorf("%d pieces of %d bytes, want more", n, len(state))
+	}
+	again := newWorker(t, settingsOf(t, millions))
+	if err := again.Restore([][]byte{state}); err != nil || !slices.Equal(stateOf(t, again), want) {
+		t.Errorf("%v: the state is not that of the cut", err)
 	}
 }
 

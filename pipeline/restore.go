@@ -84,7 +84,7 @@ func (s *Stream) stored(ctx context.Context, p Partition, committed int64) (*Wor
 }
 
 // unpack restores a worker.
-func (s *Stream) unpack(p Partition, states []Checkpoint) (*Worker, saved, error) {
+func (s *Stream) unpack(p Partition, states []Stored) (*Worker, saved, error) {
 	w := newWorker(s.plan, p)
 	parts := make([][]byte, len(states))
 	for i, c := range states {

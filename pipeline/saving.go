@@ -15,8 +15,7 @@ const (
 	changesShare = 0.5
 	mostPieces   = 64
 
-	snapshotStep  = 256 << 10        // bytes encoded at once, while the partition waits: some 0.3 ms
-	snapshotPause = time.Millisecond // between two steps
+	snapshotPause = time.Millisecond // between two of its steps
 	saveTimeout   = 30 * time.Second // that a store may take at least, and longer for a large state:
 	saveRate      = 4 << 20          // bytes a second, before compression, that it must take
 
@@ -27,7 +26,7 @@ const (
 )
 
 // timeToSave is how long a store may take to save a state of so many bytes.
-func timeToSave(bytes int) time.Duration {
+func timeToSave(bytes int64) time.Duration {
 	return saveTimeout + time.Duration(float64(bytes)/saveRate*float64(time.Second))
 }
 
@@ -108,29 +107,28 @@ func (s *Stream) cut(part *partition) *Snapshot {
 	return snapshot
 }
 
-// save finishes a snapshot and stores it. A failure costs replay, nothing else: it is counted and said once, and the next checkpoint has
-// what this one had.
+// save has a snapshot stored, piece by piece as it is taken. A failure costs replay, nothing else: it is counted and said once, and the next
+// checkpoint has what this one had.
 func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) error {
 	begin := time.Now()
-	for done := false; !done; {
-		done = s.step(part)
-		if !done {
-			time.Sleep(snapshotPause)
-		}
-	}
-	defer snapshot.Free()
-	state, err := snapshot.Bytes()
-	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.plan.hashes, State: state}
+	c := Checkpoint{Offset: snapshot.Offset, After: Whole, Config: s.plan.hashes}
 	part.turn.Lock()
 	if !snapshot.Whole {
 		c.After = part.saved.offset
 	}
+	ctx, cancel := context.WithTimeout(ctx, timeToSave(part.worker.bytes))
 	part.turn.Unlock()
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, timeToSave(len(state)))
-		err = s.o.Checkpoints.Save(ctx, Log{s.o.Group, part.p}, c)
-		cancel()
-	}
+	defer cancel()
+	err := s.o.Checkpoints.Save(ctx, Log{s.o.Group, part.p}, c, snapshot.Pieces(func(step func() bool) {
+		part.turn.Lock()
+		began := time.Now()
+		last := step()
+		s.o.Metrics.checkpointPause.WithLabelValues(s.name).Observe(time.Since(began).Seconds())
+		part.turn.Unlock()
+		if !last {
+			time.Sleep(snapshotPause)
+		}
+	}))
 
 	part.turn.Lock()
 	k := &part.saved
@@ -141,30 +139,22 @@ func (s *Stream) save(ctx context.Context, part *partition, snapshot *Snapshot) 
 			k.whole, k.next = 0, time.Time{}
 		}
 	case snapshot.Whole:
-		*k = saved{offset: c.Offset, whole: max(1, len(state)), next: k.next}
+		*k = saved{offset: c.Offset, whole: snapshot.bytes, next: k.next}
 	default:
-		k.offset, k.changes, k.pieces = c.Offset, k.changes+len(state), k.pieces+1
+		k.offset, k.changes, k.pieces = c.Offset, k.changes+snapshot.bytes, k.pieces+1
 	}
+	snapshot.end() // where the store had no need of it
+	size := snapshot.bytes
 	if rested := time.Now().Add(min(rest*time.Since(begin), mostRest)); err == nil && rested.After(k.next) {
 		k.next = rested
 	}
 	part.turn.Unlock()
-	s.tell(part, c, begin, err)
+	s.tell(part, c, size, begin, err)
 	return err
 }
 
-// step encodes a piece of the snapshot under way.
-func (s *Stream) step(part *partition) (done bool) {
-	part.turn.Lock()
-	defer part.turn.Unlock()
-	begin := time.Now()
-	done = part.worker.Continue(snapshotStep)
-	s.o.Metrics.checkpointPause.WithLabelValues(s.name).Observe(time.Since(begin).Seconds())
-	return done
-}
-
 // tell counts a checkpoint, and says when they begin to fail and when they are stored again. That a whole one is wanted is no failure.
-func (s *Stream) tell(part *partition, c Checkpoint, begin time.Time, err error) {
+func (s *Stream) tell(part *partition, c Checkpoint, size int, begin time.Time, err error) {
 	s.mu.Lock()
 	before := s.unsaved[part.p]
 	current := s.partitions[part.p] == part
@@ -193,11 +183,11 @@ func (s *Stream) tell(part *partition, c Checkpoint, begin time.Time, err error)
 	if c.After == Whole {
 		kind = "whole"
 		if current {
-			s.o.Metrics.checkpointBytes.WithLabelValues(part.labels...).Set(float64(len(c.State)))
+			s.o.Metrics.checkpointBytes.WithLabelValues(part.labels...).Set(float64(size))
 		}
 	}
 	s.o.Metrics.checkpoints.WithLabelValues(s.name, "stored").Inc()
-	s.o.Metrics.checkpointBytesTotal.WithLabelValues(s.name, kind).Add(float64(len(c.State)))
+	s.o.Metrics.checkpointBytesTotal.WithLabelValues(s.name, kind).Add(float64(size))
 	s.o.Metrics.checkpointDuration.WithLabelValues(s.name).Observe(time.Since(begin).Seconds())
 	if current {
 		s.o.Metrics.checkpointAge.set(part.labels, begin)

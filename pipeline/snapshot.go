@@ -7,31 +7,31 @@ import (
 
 // Snapshot is the state of a worker as it was at an offset, on its way to a store: all of it, or what has changed since the snapshot
 // before. It is encoded piece by piece while the worker goes on: what the worker is about to change is encoded first. So a large state
-// costs its partition no pause.
+// costs its partition no pause, and little memory: what a store has taken is free for the next piece.
 type Snapshot struct {
 	Offset int64 // the worker's position when it was cut
 	Whole  bool
 
+	worker     *Worker
 	generation uint32
 	series     []uint32 // that it covers, of a whole one all; those from next on are yet to be looked at
 	all, next  int
 	gone       []string // keys that were evicted since the snapshot before
 	taken      int64    // series encoded
-	chunks     [][]byte
+	bytes      int      // of all pieces so far
+	pieces     [][]byte // that nobody has asked for yet; the last is being filled
 	err        error
 }
 
-// snapshotChunk is the size of the pieces that a snapshot is gathered in: one that doubled as it grew would be copied, again and again. A
-// piece has room for the series that is its last.
-const snapshotChunk = 1 << 20
+const snapshotStep = 256 << 10 // bytes encoded at once, while the partition waits: some 0.3 ms
 
-// chunks are pieces of snapshots that are free: each partition fills some at every checkpoint.
-var chunks = sync.Pool{New: func() any {
-	b := make([]byte, 0, snapshotChunk+snapshotChunk/8)
+// spare are pieces that are free: each partition fills some at every checkpoint. One has room for the series that is its last.
+var spare = sync.Pool{New: func() any {
+	b := make([]byte, 0, pieceSize+pieceSize/8)
 	return &b
 }}
 
-func newChunk() []byte { return *chunks.Get().(*[]byte) }
+func newPiece() []byte { return *spare.Get().(*[]byte) }
 
 // Cut begins a snapshot. The one before must be done or undone. A worker that was restored, or has cut a whole one before, can cut what
 // has changed.
@@ -39,43 +39,87 @@ func (w *Worker) Cut(whole bool) *Snapshot {
 	if w.snapshot != nil {
 		panic("a snapshot is cut while another is being taken")
 	}
-	s := &Snapshot{Offset: w.position, Whole: whole, generation: w.generation, series: w.dirty, all: len(w.dirty), gone: w.gone}
+	s := &Snapshot{Offset: w.position, Whole: whole, worker: w, generation: w.generation, series: w.dirty, all: len(w.dirty), gone: w.gone}
 	gone := w.gone
 	if whole { // it needs no word of what is gone, but the next one will if this one is not stored
 		s.series, s.all, gone = nil, w.slots.n, nil
 	}
 	w.dirty, w.gone = nil, nil
 	w.generation++
-	head, err := w.appendHead(newChunk(), whole, gone)
-	s.chunks, s.err = [][]byte{head}, err
+	head, err := w.appendHead(newPiece(), whole, gone)
+	s.pieces, s.bytes, s.err = [][]byte{head}, len(head), err
 	w.snapshot = s
 	return s
 }
 
-// Continue encodes some bytes more of the snapshot that was cut last, and says whether that is all.
-func (w *Worker) Continue(bytes int) (done bool) {
-	s := w.snapshot
-	if s == nil {
+// Continue encodes some bytes more, and says whether that is all. It is for who has the worker.
+func (s *Snapshot) Continue(bytes int) (done bool) {
+	if s.worker.snapshot != s {
 		return true
 	}
-	size := s.size()
-	for ; s.next < s.all; s.next++ {
-		if s.size() >= size+bytes {
+	for end := s.bytes + bytes; s.next < s.all; s.next++ {
+		if s.bytes >= end {
 			return false
 		}
-		if one := w.slots.at(s.at(s.next)); s.covers(one) {
-			w.take(w.series(one.id))
+		if one := s.worker.slots.at(s.at(s.next)); s.covers(one) {
+			s.take(s.worker.series(one.id))
 		}
 	}
-	w.snapshot = nil
+	last := &s.pieces[len(s.pieces)-1]
+	*last = appendInt(*last, s.taken)
+	s.bytes += tailBytes
+	s.end()
 	return true
+}
+
+// end says that nothing more is to be encoded.
+func (s *Snapshot) end() {
+	if s.worker.snapshot == s {
+		s.worker.snapshot = nil
+	}
+}
+
+// Pieces encodes what is not encoded yet, and gives it. Turn has it done while nobody else uses the worker, step by step to the last.
+func (s *Snapshot) Pieces(turn func(step func() (last bool))) Pieces {
+	return func(yield func([]byte, error) bool) {
+		for done := false; !done; {
+			var full [][]byte
+			var err error
+			turn(func() bool {
+				done = s.Continue(snapshotStep)
+				full, err = s.full(done), s.err
+				return done
+			})
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, piece := range full {
+				if !yield(piece, nil) {
+					return
+				}
+				if cap(piece) >= pieceSize {
+					piece = piece[:0]
+					spare.Put(&piece)
+				}
+			}
+		}
+	}
+}
+
+// full are the pieces to which nothing is added any more.
+func (s *Snapshot) full(done bool) (full [][]byte) {
+	n := len(s.pieces)
+	if !done {
+		n--
+	}
+	full, s.pieces = s.pieces[:n], s.pieces[n:]
+	return full
 }
 
 // Undo says that a snapshot was not stored: what it covered is changed still, for the next.
 func (w *Worker) Undo(s *Snapshot) {
-	if w.snapshot == s {
-		w.snapshot = nil
-	}
+	s.end()
 	for i := range s.all {
 		if one := w.slots.at(s.at(i)); !one.evicted && one.dirty != w.generation {
 			one.dirty = w.generation
@@ -91,7 +135,7 @@ func (w *Worker) touch(s series) {
 		return
 	}
 	if w.snapshot != nil && w.snapshot.covers(s.slot) {
-		w.take(s)
+		w.snapshot.take(s)
 	}
 	s.dirty = w.generation
 	w.dirty = append(w.dirty, s.id)
@@ -116,53 +160,22 @@ func (s *Snapshot) covers(one *slot) bool {
 	return one.dirty == s.generation
 }
 
-func (w *Worker) take(one series) {
-	s := w.snapshot
+func (s *Snapshot) take(one series) {
 	if s.err != nil {
 		return
 	}
 	one.taken = s.generation
 	s.taken++
-	last := &s.chunks[len(s.chunks)-1]
-	if len(*last) >= snapshotChunk {
-		s.chunks = append(s.chunks, newChunk())
-		last = &s.chunks[len(s.chunks)-1]
+	last := &s.pieces[len(s.pieces)-1]
+	if len(*last) >= pieceSize {
+		s.pieces = append(s.pieces, newPiece())
+		last = &s.pieces[len(s.pieces)-1]
 	}
-	b, err := w.append(*last, one)
+	b, err := s.worker.append(*last, one)
 	if err != nil {
-		s.err = fmt.Errorf("state of series %q: %w", w.key(one.id), err)
+		s.err = fmt.Errorf("state of series %q: %w", s.worker.key(one.id), err)
 		return
 	}
+	s.bytes += len(b) - len(*last)
 	*last = b
-}
-
-func (s *Snapshot) size() int {
-	return (len(s.chunks)-1)*snapshotChunk + len(s.chunks[len(s.chunks)-1])
-}
-
-// Bytes are the snapshot's, once it is done, until it is freed.
-func (s *Snapshot) Bytes() ([]byte, error) {
-	b := s.chunks[0]
-	if len(s.chunks) > 1 {
-		size := tailBytes
-		for _, c := range s.chunks {
-			size += len(c)
-		}
-		b = make([]byte, 0, size)
-		for _, c := range s.chunks {
-			b = append(b, c...)
-		}
-	}
-	return appendInt(b, s.taken), s.err
-}
-
-// Free says that nobody uses the bytes any more.
-func (s *Snapshot) Free() {
-	for _, c := range s.chunks {
-		if cap(c) >= snapshotChunk {
-			c = c[:0]
-			chunks.Put(&c)
-		}
-	}
-	s.chunks = nil
 }

@@ -45,12 +45,12 @@ max_series: 1000000`)
 		from += count / 100
 		var s *pipeline.Snapshot
 		pause(func() { s = w.Cut(whole == 0 || 2*changes >= whole) })
-		for done := false; !done; {
-			pause(func() { done = w.Continue(256 << 10) })
-		}
-		state, err := s.Bytes()
-		if err != nil {
-			b.Fatal(err)
+		var state []byte
+		for piece, err := range s.Pieces(func(step func() bool) { pause(func() { step() }) }) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			state = append(state, piece...)
 		}
 		if s.Whole {
 			whole, changes, states = len(state), 0, nil

@@ -24,11 +24,11 @@ type store struct {
 	mu     sync.Mutex
 	fail   error
 	takes  time.Duration // each Save
-	chain  []pipeline.Checkpoint
+	chain  []pipeline.Stored
 	offers []string // of every Save: whole or changes, and the offset
 }
 
-func (s *store) Load(_ context.Context, _ pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+func (s *store) Load(_ context.Context, _ pipeline.Log, atMost int64, config string) ([]pipeline.Stored, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
@@ -41,8 +41,15 @@ func (s *store) Load(_ context.Context, _ pipeline.Log, atMost int64, config str
 	return slices.Clone(s.chain), nil
 }
 
-func (s *store) Save(_ context.Context, _ pipeline.Log, c pipeline.Checkpoint) error {
+func (s *store) Save(_ context.Context, _ pipeline.Log, c pipeline.Checkpoint, pieces pipeline.Pieces) error {
 	time.Sleep(s.takes)
+	var state []byte
+	for piece, err := range pieces {
+		if err != nil {
+			return err
+		}
+		state = append(state, piece...)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kind := "whole"
@@ -58,8 +65,7 @@ func (s *store) Save(_ context.Context, _ pipeline.Log, c pipeline.Checkpoint) e
 	case len(s.chain) == 0 || s.chain[len(s.chain)-1].Offset != c.After:
 		return pipeline.ErrBroken
 	}
-	c.State = slices.Clone(c.State)
-	s.chain = append(s.chain, c)
+	s.chain = append(s.chain, pipeline.Stored{Checkpoint: c, State: state})
 	return nil
 }
 

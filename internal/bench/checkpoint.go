@@ -185,7 +185,7 @@ func (f *filled) feed(n int) {
 }
 
 // snapshot takes a checkpoint as a Stream does, and says how long records would have waited at a time.
-func (f *filled) snapshot(whole bool) (c pipeline.Checkpoint, waited []time.Duration, err error) {
+func (f *filled) snapshot(whole bool) (c pipeline.Stored, waited []time.Duration, err error) {
 	pause := func(f func()) {
 		begin := time.Now()
 		f()
@@ -193,11 +193,14 @@ func (f *filled) snapshot(whole bool) (c pipeline.Checkpoint, waited []time.Dura
 	}
 	var s *pipeline.Snapshot
 	pause(func() { s = f.worker.Cut(whole) })
-	for done := false; !done; {
-		pause(func() { done = f.worker.Continue(256 << 10) })
+	c.Offset, c.Config = s.Offset, f.config
+	for piece, err := range s.Pieces(func(step func() bool) { pause(func() { step() }) }) {
+		if err != nil {
+			return c, nil, err
+		}
+		c.State = append(c.State, piece...)
 	}
-	state, err := s.Bytes()
-	return pipeline.Checkpoint{Offset: s.Offset, Config: f.config, State: state}, waited, err
+	return c, waited, nil
 }
 
 // store stores the whole state, and then what one series in a hundred has changed of it.
@@ -220,7 +223,7 @@ func (f *filled) store(ctx context.Context, r *Result, row string, s *stored) er
 		r.Add(row, one.name+": MB", float64(len(snapshot.State))/1e6)
 		snapshot.After = after
 		begin = time.Now()
-		if err := s.Save(ctx, theLog, snapshot); err != nil {
+		if err := s.Save(ctx, theLog, snapshot.Checkpoint, pipeline.InPieces(snapshot.State)); err != nil {
 			return err
 		}
 		r.Add(row, one.name+": store ms", ms(time.Since(begin)))

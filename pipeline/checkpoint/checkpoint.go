@@ -62,10 +62,10 @@ type shelf interface {
 	// read returns the bytes of a listed piece, or wraps errDamaged where a part of it is missing.
 	read(ctx context.Context, l pipeline.Log, epoch int64, p piece) ([]byte, error)
 
-	// put makes b durable, then lists it: as a chain of its own where after is pipeline.Whole, else as the next piece of the newest chain,
+	// put makes what the pieces come to durable, then lists it: as a chain of its own where after is pipeline.Whole, else as the next piece of the newest chain,
 	// which must be of the epoch and end at after, or the error is pipeline.ErrBroken. It deletes what is no longer kept, and returns the
 	// newest chain. Where something newer is listed by then, nothing changes. It may be repeated.
-	put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (newest chain, err error)
+	put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, pieces pipeline.Pieces) (newest chain, err error)
 }
 
 // errDamaged marks bytes that are there but are no checkpoint, or not the one that is looked for.
@@ -96,7 +96,7 @@ func newStore(s shelf, reg prometheus.Registerer, log *slog.Logger) *Store {
 
 // Load implements pipeline.Checkpoints. What was wrong with a newer checkpoint than the last one returned is logged and counted; where
 // none is returned the error says it.
-func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Stored, error) {
 	states, err := s.load(ctx, l, atMost, config)
 	if err == nil {
 		return states, nil
@@ -109,7 +109,7 @@ func (s *Store) Load(ctx context.Context, l pipeline.Log, atMost int64, config s
 	return nil, fmt.Errorf("load checkpoint of %v: %w", l, err)
 }
 
-func (s *Store) load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Checkpoint, error) {
+func (s *Store) load(ctx context.Context, l pipeline.Log, atMost int64, config string) ([]pipeline.Stored, error) {
 	stored, err := s.shelf.list(ctx, l)
 	if err != nil && !errors.Is(err, errDamaged) {
 		return nil, err
@@ -141,15 +141,15 @@ func (s *Store) load(ctx context.Context, l pipeline.Log, atMost int64, config s
 }
 
 // open reads a chain as far as it is of use. An error that wraps ErrNoCheckpoint says why the rest is not.
-func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64, config string) ([]pipeline.Checkpoint, error) {
-	var states []pipeline.Checkpoint
+func (s *Store) open(ctx context.Context, l pipeline.Log, c chain, atMost int64, config string) ([]pipeline.Stored, error) {
+	var states []pipeline.Stored
 	after := int64(pipeline.Whole)
 	for _, p := range c.pieces {
 		if p.offset > atMost {
 			return states, fmt.Errorf("%w: offset %d is newer than %d", pipeline.ErrNoCheckpoint, p.offset, atMost)
 		}
 		b, err := s.shelf.read(ctx, l, c.epoch, p)
-		var state pipeline.Checkpoint
+		var state pipeline.Stored
 		var epoch int64
 		if err == nil {
 			state, epoch, err = decode(b, l, maxState)
@@ -201,15 +201,15 @@ func (s *Store) begin(l pipeline.Log, newest chain, goesOn bool) {
 }
 
 // Save implements pipeline.Checkpoints. It is an error that another owner has begun a later epoch: this one should have let go.
-func (s *Store) Save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint) error {
-	err := s.save(ctx, l, c)
+func (s *Store) Save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint, state pipeline.Pieces) error {
+	err := s.save(ctx, l, c, state)
 	if err != nil {
 		return fmt.Errorf("save checkpoint of %v at %d: %w", l, c.Offset, err)
 	}
 	return nil
 }
 
-func (s *Store) save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint) error {
+func (s *Store) save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint, state pipeline.Pieces) error {
 	s.mu.Lock()
 	epoch, loaded := s.epochs[l]
 	s.mu.Unlock()
@@ -231,11 +231,11 @@ func (s *Store) save(ctx context.Context, l pipeline.Log, c pipeline.Checkpoint)
 			}
 			return fmt.Errorf("%w: that is at %d in epoch %d, want %d in %d", pipeline.ErrBroken, newest.end(), newest.epoch, c.After, epoch)
 		}
-		b, err := s.codec.encode(c, l, epoch)
+		pieces, err := s.codec.encode(c, state, l, epoch)
 		if err != nil {
 			return err
 		}
-		if newest, err = s.shelf.put(ctx, l, epoch, c.Offset, c.After, b); err != nil {
+		if newest, err = s.shelf.put(ctx, l, epoch, c.Offset, c.After, pieces); err != nil {
 			return err
 		}
 	}

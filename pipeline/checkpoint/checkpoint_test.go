@@ -44,9 +44,9 @@ func TestNeverBack(t *testing.T) {
 func TestStatesOfAllSizes(t *testing.T) {
 	noise := make([]byte, 5<<20+12345) // does not compress, so it is many chunks
 	_, _ = rand.NewChaCha8([32]byte{1}).Read(noise)
-	for _, state := range [][]byte{nil, {7}, noise[:chunkSize], noise, bytes.Repeat([]byte("series"), 1<<20)} {
+	for _, state := range [][]byte{nil, {7}, noise[:1<<20], noise, bytes.Repeat([]byte("series"), 1<<20)} {
 		each(t, func(t *testing.T, s bench) {
-			if err := s.Save(t.Context(), someLog, pipeline.Checkpoint{Offset: 5, Config: config, State: state}); err != nil {
+			if err := s.Save(t.Context(), someLog, of(5, config, state)); err != nil {
 				t.Fatal(err)
 			}
 			got, err := s.again().Load(t.Context(), someLog, 5, config)
@@ -61,7 +61,7 @@ func TestStatesOfAllSizes(t *testing.T) {
 func TestOtherConfiguration(t *testing.T) {
 	each(t, func(t *testing.T, s bench) {
 		s.save(t, 100, 200)
-		other := pipeline.Checkpoint{Offset: 200, Config: "other", State: []byte("other state")}
+		other := of(200, "other", []byte("other state"))
 		_, err := s.Load(t.Context(), someLog, forever, other.Config)
 		if !errors.Is(err, pipeline.ErrNoCheckpoint) || !strings.Contains(err.Error(), `configuration "c0ffee", want the points of "other"`) {
 			t.Fatalf("Load = %v, want ErrNoCheckpoint that names both configurations", err)
@@ -83,7 +83,7 @@ func TestChangedConfiguration(t *testing.T) {
 		s.save(t, 100, 200)
 		before := bench{Store: s.again()}
 		before.want(t, forever, 200)
-		changed := pipeline.Checkpoint{Offset: 200, Config: config + "-changed", State: []byte("changed state")}
+		changed := of(200, config+"-changed", []byte("changed state"))
 		for range 2 { // it may be repeated
 			got, err := s.Load(t.Context(), someLog, forever, changed.Config)
 			if err != nil || len(got) != 1 || got[0].Config != config {
@@ -130,7 +130,7 @@ func TestEpochAfterReset(t *testing.T) {
 func TestChain(t *testing.T) {
 	each(t, func(t *testing.T, s bench) {
 		s.want(t, forever)
-		for _, c := range []pipeline.Checkpoint{at(100), after(110, 100), after(120, 110), at(200), after(210, 200), after(220, 210), after(230, 220)} {
+		for _, c := range []pipeline.Stored{at(100), after(110, 100), after(120, 110), at(200), after(210, 200), after(220, 210), after(230, 220)} {
 			if err := s.Save(t.Context(), someLog, c); err != nil {
 				t.Fatal(err)
 			}
@@ -154,20 +154,20 @@ func TestChain(t *testing.T) {
 // What continues something else than the newest is refused, and what is stored already is left out.
 func TestChainIsUnbroken(t *testing.T) {
 	each(t, func(t *testing.T, s bench) {
-		for _, c := range []pipeline.Checkpoint{after(20, 10)} {
+		for _, c := range []pipeline.Stored{after(20, 10)} {
 			if err := s.Save(t.Context(), someLog, c); !errors.Is(err, pipeline.ErrBroken) {
 				t.Errorf("Save of the first, which continues %d: %v, want ErrBroken", c.After, err)
 			}
 		}
 		s.save(t, 100)
 		for _, c := range []struct {
-			pipeline.Checkpoint
+			pipeline.Stored
 			want error
 		}{
 			{after(110, 90), pipeline.ErrBroken}, {after(110, 100), nil}, {after(110, 100), nil}, {after(120, 100), pipeline.ErrBroken},
 			{after(105, 100), nil}, {after(120, 110), nil},
 		} {
-			if err := s.Save(t.Context(), someLog, c.Checkpoint); !errors.Is(err, c.want) {
+			if err := s.Save(t.Context(), someLog, c.Stored); !errors.Is(err, c.want) {
 				t.Errorf("Save of %d, which continues %d: %v, want %v", c.Offset, c.After, err, c.want)
 			}
 		}
@@ -185,7 +185,7 @@ func TestChainOfTwoOwners(t *testing.T) {
 		if err := s.Save(t.Context(), someLog, after(110, 100)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.shelf.put(t.Context(), someLog, 1, 120, 100, []byte("piece")); !errors.Is(err, pipeline.ErrBroken) {
+		if _, err := s.shelf.put(t.Context(), someLog, 1, 120, 100, pipeline.InPieces([]byte("piece"))); !errors.Is(err, pipeline.ErrBroken) {
 			t.Errorf("what continues 100 after another continued it: %v, want ErrBroken", err)
 		}
 		s.want(t, forever, 100, 110)
@@ -244,7 +244,7 @@ func TestTwoOwnersRace(t *testing.T) {
 		}
 		var wg sync.WaitGroup
 		for range 4 {
-			owner := s.again()
+			owner := bench{Store: s.again()}
 			wg.Go(func() {
 				for o := int64(1); o <= 30; o++ {
 					if err := owner.Save(t.Context(), someLog, at(o)); err != nil {

@@ -12,13 +12,27 @@ import (
 
 const Version, Oldest = version, oldest
 
-func Encode(c pipeline.Checkpoint, l pipeline.Log) ([]byte, error) {
-	return newCodec().encode(c, l, 1)
-}
+func Encode(c pipeline.Stored, l pipeline.Log) ([]byte, error) { return newCodec().whole(c, l, 1) }
 
-func Decode(b []byte, l pipeline.Log) (pipeline.Checkpoint, error) {
+func Decode(b []byte, l pipeline.Log) (pipeline.Stored, error) {
 	c, _, err := decode(b, l, maxState)
 	return c, err
+}
+
+// whole is an envelope in one piece.
+func (e *codec) whole(c pipeline.Stored, l pipeline.Log, epoch int64) ([]byte, error) {
+	pieces, err := e.encode(c.Checkpoint, pipeline.InPieces(c.State), l, epoch)
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	for piece, err := range pieces {
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, piece...)
+	}
+	return b, nil
 }
 
 // Told is how an error ends that has a reason: with what is to be done.

@@ -115,7 +115,7 @@ func (f *files) read(_ context.Context, l pipeline.Log, epoch int64, p piece) ([
 	return nil, fmt.Errorf("%w: the file of offset %d is missing", errDamaged, p.offset)
 }
 
-func (f *files) put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (chain, error) {
+func (f *files) put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, pieces pipeline.Pieces) (chain, error) {
 	dir := f.log(l)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return chain{}, err
@@ -123,7 +123,7 @@ func (f *files) put(ctx context.Context, l pipeline.Log, epoch, offset, after in
 	if err := removeUnfinished(dir); err != nil {
 		return chain{}, err
 	}
-	if err := writeFile(dir, filepath.Join(dir, nameOf(epoch, offset, after)), b); err != nil {
+	if err := writeFile(dir, filepath.Join(dir, nameOf(epoch, offset, after)), pieces); err != nil {
 		return chain{}, err
 	}
 	entries, err := f.entries(l)
@@ -160,12 +160,19 @@ func removeUnfinished(dir string) error {
 
 // writeFile gives path its content in one step that survives a crash: the bytes reach the disk under another name, the name follows,
 // and then the directory.
-func writeFile(dir, path string, b []byte) error {
+func writeFile(dir, path string, pieces pipeline.Pieces) error {
 	tmp, err := os.CreateTemp(dir, unfinished+"*") // mode 0600
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(b)
+	for piece, broken := range pieces {
+		if err = broken; err == nil {
+			_, err = tmp.Write(piece)
+		}
+		if err != nil {
+			break
+		}
+	}
 	if err == nil {
 		err = tmp.Sync()
 	}

@@ -71,7 +71,7 @@ func TestGoldenCheckpoints(t *testing.T) {
 }
 
 // readGolden puts what is in a golden file in place of what this version writes, which must be the same where it is of this version.
-func readGolden(t *testing.T, version int, name string, written *pipeline.Checkpoint) {
+func readGolden(t *testing.T, version int, name string, written *pipeline.Stored) {
 	t.Helper()
 	dir := filepath.Join("testdata", "golden", fmt.Sprintf("v%d", version))
 	path := filepath.Join(dir, name)
@@ -103,7 +103,7 @@ func readGolden(t *testing.T, version int, name string, written *pipeline.Checkp
 }
 
 // goOn restores a chain, and wants the same state as without it.
-func goOn(t *testing.T, settings string, states []pipeline.Checkpoint, records []pipeline.Record) {
+func goOn(t *testing.T, settings string, states []pipeline.Stored, records []pipeline.Record) {
 	t.Helper()
 	undisturbed, restored := goldenWorker(t, settings), goldenWorker(t, settings)
 	undisturbed.Process(records, 0)
@@ -125,22 +125,21 @@ func goOn(t *testing.T, settings string, states []pipeline.Checkpoint, records [
 }
 
 // writeGolden is a chain as this version writes it.
-func writeGolden(t *testing.T, settings string, records []pipeline.Record) []pipeline.Checkpoint {
+func writeGolden(t *testing.T, settings string, records []pipeline.Record) []pipeline.Stored {
 	t.Helper()
 	w := goldenWorker(t, settings)
-	var states []pipeline.Checkpoint
+	var states []pipeline.Stored
 	after := int64(pipeline.Whole)
 	for _, offset := range goldenAt {
 		w.Process(records[max(0, w.Position()):offset], 0)
-		s := w.Cut(after == pipeline.Whole)
-		for done := false; !done; {
-			done = w.Continue(1 << 20)
+		var b []byte
+		for piece, err := range w.Cut(after == pipeline.Whole).Pieces(func(step func() bool) { step() }) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			b = append(b, piece...)
 		}
-		b, err := s.Bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
-		states = append(states, pipeline.Checkpoint{Offset: offset, After: after, Config: "golden", State: b})
+		states = append(states, pipeline.Stored{Checkpoint: pipeline.Checkpoint{Offset: offset, After: after, Config: "golden"}, State: b})
 		after = offset
 	}
 	return states

@@ -48,7 +48,14 @@ func (m *memory) read(_ context.Context, l pipeline.Log, epoch int64, p piece) (
 	return nil, errDamaged
 }
 
-func (m *memory) put(_ context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (chain, error) {
+func (m *memory) put(_ context.Context, l pipeline.Log, epoch, offset, after int64, pieces pipeline.Pieces) (chain, error) {
+	var b []byte
+	for piece, err := range pieces {
+		if err != nil {
+			return chain{}, err
+		}
+		b = append(b, piece...)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.logs[l]

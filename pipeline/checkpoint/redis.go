@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,10 +34,7 @@ type shelves struct {
 	prefix string
 }
 
-const (
-	chunkSize = 1 << 20 // bytes: what Redis takes in without delay to others
-	orphanTTL = 10 * time.Minute
-)
+const orphanTTL = 10 * time.Minute
 
 // flip lists a piece, ARGV epoch, offset, chunks, tag, after, in the pointer KEYS[1]: as a chain of its own where after is 0, else at the
 // end of the newest chain. It does so if all its chunks are there and it is newer than what the pointer has, and returns the newest chain.
@@ -90,10 +86,14 @@ const broken = "BROKEN"
 
 func (s *shelves) pointer(l pipeline.Log) string { return s.prefix + ":{" + name(l, ":") + "}" }
 
+func (s *shelves) chunk(l pipeline.Log, epoch int64, p piece, n int) string {
+	return fmt.Sprintf("%s:%d:%d:%s:%d", s.pointer(l), epoch, p.offset, p.tag, n)
+}
+
 func (s *shelves) chunks(l pipeline.Log, epoch int64, p piece) []string {
 	keys := make([]string, p.chunks)
 	for n := range keys {
-		keys[n] = fmt.Sprintf("%s:%d:%d:%s:%d", s.pointer(l), epoch, p.offset, p.tag, n)
+		keys[n] = s.chunk(l, epoch, p, n)
 	}
 	return keys
 }
@@ -140,7 +140,7 @@ func parseChain(text string) (c chain, err error) {
 }
 
 // maxChunks is what the largest state comes to when nothing of it can be compressed, and its envelope.
-const maxChunks = maxState/chunkSize + 1
+const maxChunks = (maxState+1<<20)/leastChunk + 1
 
 func (s *shelves) read(ctx context.Context, l pipeline.Log, epoch int64, p piece) ([]byte, error) {
 	var b []byte
@@ -157,21 +157,23 @@ func (s *shelves) read(ctx context.Context, l pipeline.Log, epoch int64, p piece
 	return b, nil
 }
 
-func (s *shelves) put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, b []byte) (_ chain, err error) {
-	chunks := slices.Collect(slices.Chunk(b, chunkSize))
-	p := piece{offset, len(chunks), fmt.Sprintf("%08x", rand.Uint32())} //nolint:gosec // it need not be a secret
-	keys := s.chunks(l, epoch, p)
+func (s *shelves) put(ctx context.Context, l pipeline.Log, epoch, offset, after int64, pieces pipeline.Pieces) (_ chain, err error) {
+	p := piece{offset, 0, fmt.Sprintf("%08x", rand.Uint32())} //nolint:gosec // it need not be a secret
 	defer func() {
 		if err != nil {
-			s.discard(ctx, l, p.tag, keys)
+			s.discard(ctx, l, p.tag, s.chunks(l, epoch, p))
 		}
 	}()
-	for n, key := range keys {
-		if err := s.client.Set(ctx, key, chunks[n], orphanTTL).Err(); err != nil {
+	for b, err := range pieces {
+		if err != nil {
+			return chain{}, err
+		}
+		p.chunks++
+		if err := s.client.Set(ctx, s.chunk(l, epoch, p, p.chunks-1), b, orphanTTL).Err(); err != nil {
 			return chain{}, fmt.Errorf("redis: %w", err)
 		}
 	}
-	newest, err := flip.Run(ctx, s.client, []string{s.pointer(l)}, epoch, offset, strconv.Itoa(len(chunks)), p.tag, after).Text()
+	newest, err := flip.Run(ctx, s.client, []string{s.pointer(l)}, epoch, offset, strconv.Itoa(p.chunks), p.tag, after).Text()
 	switch {
 	case redis.HasErrorPrefix(err, broken):
 		return chain{}, pipeline.ErrBroken

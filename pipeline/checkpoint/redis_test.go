@@ -160,7 +160,7 @@ func TestLostIsSaidOnce(t *testing.T) {
 	logs := make([]pipeline.Log, 5)
 	for i := range logs {
 		logs[i] = pipeline.Log{Group: "g", Partition: pipeline.Partition{Topic: "t", ID: int32(i)}}
-		for _, c := range []pipeline.Checkpoint{at(100), after(110, 100)} {
+		for _, c := range []pipeline.Stored{at(100), after(110, 100)} {
 			if err := s.Save(t.Context(), logs[i], c); err != nil {
 				t.Fatal(err)
 			}

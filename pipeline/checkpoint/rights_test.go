@@ -69,7 +69,7 @@ func testPrefix() string { return fmt.Sprintf("test-%x", rand.Uint64()) }
 func useStore(ctx context.Context, client redis.UniversalClient, prefix string) error {
 	s := &shelves{client, prefix}
 	for offset := int64(1); offset <= 3; offset++ { // the third time there is something to delete
-		if _, err := s.put(ctx, someLog, 1, 10*offset, pipeline.Whole, []byte("state")); err != nil {
+		if _, err := s.put(ctx, someLog, 1, 10*offset, pipeline.Whole, pipeline.InPieces([]byte("state"))); err != nil {
 			return err
 		}
 	}

@@ -24,7 +24,7 @@ func BenchmarkStoredSize(b *testing.B) {
 			}
 			var stored []byte
 			for b.Loop() {
-				if stored, err = checkpoint.Encode(pipeline.Checkpoint{Offset: w.Position(), State: state}, goldenLog); err != nil {
+				if stored, err = checkpoint.Encode(pipeline.Stored{Checkpoint: pipeline.Checkpoint{Offset: w.Position()}, State: state}, goldenLog); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -147,14 +147,24 @@ const (
 )
 
 // at is a whole checkpoint, after one that continues another.
-func at(offset int64) pipeline.Checkpoint {
-	return pipeline.Checkpoint{Offset: offset, Config: config, State: fmt.Appendf(nil, "the state at %d %s", offset, strings.Repeat("and so on ", 50))}
+func at(offset int64) pipeline.Stored {
+	return of(offset, config, fmt.Appendf(nil, "the state at %d %s", offset, strings.Repeat("and so on ", 50)))
 }
 
-func after(offset, continues int64) pipeline.Checkpoint {
-	c := at(offset)
+func after(offset, continues int64) pipeline.Stored { return continuing(at(offset), continues) }
+
+func continuing(c pipeline.Stored, continues int64) pipeline.Stored {
 	c.After = continues
 	return c
+}
+
+func of(offset int64, config string, state []byte) pipeline.Stored {
+	return pipeline.Stored{Checkpoint: pipeline.Checkpoint{Offset: offset, Config: config}, State: state}
+}
+
+// Save stores a checkpoint whose state is there.
+func (s bench) Save(ctx context.Context, l pipeline.Log, c pipeline.Stored) error {
+	return s.Store.Save(ctx, l, c.Checkpoint, pipeline.InPieces(c.State))
 }
 
 func (s bench) save(t *testing.T, offsets ...int64) {
