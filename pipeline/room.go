@@ -6,7 +6,7 @@ import (
 )
 
 // roomFor says whether the series of so many partitions, each of so many bytes at most, leave the rest of the process enough of limit; and
-// if not, what max_bytes would: a third of the limit in all, for a checkpoint takes as much again as it writes of.
+// if not, what max_bytes would: a third of the limit in all, with which the garbage collector has its room.
 func roomFor(partitions int, each, limit int64) (maxBytes int64, enough bool) {
 	n := int64(max(partitions, 1))
 	return limit / 3 / n, each <= limit/2/n

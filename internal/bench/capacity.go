@@ -47,7 +47,6 @@ const (
 	restoredSeries = 500_000 // a second
 	chainsStored   = 2 * 1.5 // two, each with what changed beside it
 	headroom       = 2       // memory over what lives, with GOGC at its default
-	encoded        = 2       // times a whole state is held while it is written
 )
 
 // curves.json is what bench curves --json has measured, on a machine with two cores which Kafka and Redis shared.
@@ -92,7 +91,7 @@ func Plan(curves *Result, s *config.Stream, checkpoints float64, l Load) (d Dema
 	}
 	keys := float64(l.Keys) / float64(d.Processes)
 	state := stateShare * float64(d.Series)
-	d.Memory = m.at("100 keys", resident)*(1<<20) + keys*(headroom*float64(d.Series)+encoded*state)
+	d.Memory = m.at("100 keys", resident)*(1<<20) + headroom*keys*float64(d.Series)
 	d.Stored = chainsStored * float64(l.Keys) * state
 	d.Written = state * min(float64(l.Keys), l.Rate*checkpoints) / checkpoints
 	d.Read = l.Rate * float64(l.Bytes)

@@ -179,8 +179,8 @@ var mutants = []mutant{
 		`s.begin(l, newest, true)
 	if passed`},
 	{"checksum", "believe what is stored", "pipeline/checkpoint/envelope.go",
-		`if got := checksum(b[4], l, body); got != sum {`,
-		`if got := checksum(b[4], l, body); got != sum && false {`},
+		`if got := checksum(l, body); got != sum {`,
+		`if got := checksum(l, body); got != sum && false {`},
 	{"checksum", "take a piece for another", "pipeline/checkpoint/checkpoint.go",
 		`if err == nil && (state.Offset != p.offset || epoch != c.epoch || state.After != after) {`,
 		`if err == nil && (state.Offset != p.offset || epoch != c.epoch || state.After != after) && false {`},
