@@ -15,12 +15,11 @@ func (s *Stream) adopt(ctx context.Context, w *Worker, before string, committed 
 		_, w.before, _ = strings.Cut(before, "-")
 		w.since = committed
 	}
-	state, err := w.AppendBinary(nil)
-	if err != nil {
-		return saved{}, err
-	}
+	snapshot := w.Cut(true)
 	c := Checkpoint{Offset: w.position, After: Whole, Config: s.plan.hashes}
-	if err := s.o.Checkpoints.Save(ctx, Log{s.o.Group, w.partition}, c, InPieces(state)); err != nil {
+	err := s.o.Checkpoints.Save(ctx, Log{s.o.Group, w.partition}, c, snapshot.Pieces(func(step func() bool) { step() }))
+	snapshot.end()
+	if err != nil {
 		return saved{}, fmt.Errorf("a change of the configuration begins with a checkpoint: %w", err)
 	}
 	kept, cold, gone := s.plan.compare(w.stored)
@@ -28,7 +27,7 @@ func (s *Stream) adopt(ctx context.Context, w *Worker, before string, committed 
 	if s.changed(before) {
 		s.log.Info("the configuration has changed: what is cold learns anew from this offset on, and so in the other partitions", attrs...)
 	}
-	return saved{offset: c.Offset, whole: max(1, len(state))}, nil
+	return saved{offset: c.Offset, whole: snapshot.bytes}, nil
 }
 
 // Carried is what becomes of a state when its configuration changes, in words.
