@@ -58,7 +58,9 @@ func (w *Worker) point(s series, p point) Outcome {
 	if w.timing.on {
 		w.timing.point = time.Now()
 	}
-	w.counts.Points++
+	if !w.silent {
+		w.counts.Points++
+	}
 	s.points++
 	v := w.judge(s, p)
 	told, why, fired, open := Status(""), Untold(""), false, w.incident(s, Anomaly).open()

@@ -241,7 +241,7 @@ func TestSnapshotComesInPieces(t *testing.T) {
 	}
 }
 
-// Received equals the sum of outcomes, and recovery is counted apart.
+// Received equals the sum of outcomes, and recovery is counted apart: of what is replayed no point is counted again.
 func TestEveryRecordHasOneOutcome(t *testing.T) {
 	for name, yaml := range settings {
 		t.Run(name, func(t *testing.T) {
@@ -252,8 +252,15 @@ func TestEveryRecordHasOneOutcome(t *testing.T) {
 					data++
 				}
 			}
+			first := newWorker(t, settingsOf(t, yaml))
+			first.Process(records[:500], 0)
+			points := first.Counts().Points
+			first.Process(records[500:], 0)
 			w := newWorker(t, settingsOf(t, yaml))
 			w.Process(records, 500)
+			if got, want := w.Counts().Points, first.Counts().Points-points; got != want {
+				t.Errorf("%d points after the replay, want %d", got, want)
+			}
 			sum := w.Counts().Replayed
 			for _, n := range w.Counts().Outcomes {
 				sum += n

@@ -109,6 +109,17 @@ each alert once, with its reason, to a Kafka topic and to sinks such as Redis. T
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Say what a command does and takes, as --help does",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err = cmp.Or(err, subcommand(c, rest)); err != nil {
+				return err
+			}
+			return c.Help()
+		},
+	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newDemo(), newRun(), newValidate(), newCreate(), newSchema(), newBacktest(), newBench(), newPlan(), newProduce(), newResend(),
 		newTop(), newDoctor(), newHealthcheck(), newVersion())

@@ -57,6 +57,9 @@ standard output where there is none.`,
 			if input != "" {
 				return play(c.Context(), file, stream, input, level, log)
 			}
+			hangups := make(chan os.Signal, 1) // one that comes at once waits until there is what to reload
+			signal.Notify(hangups, syscall.SIGHUP)
+			defer signal.Stop(hangups)
 			limitMemory(log)
 			keepProgram(log)
 			b := readBuild()
@@ -67,8 +70,9 @@ standard output where there is none.`,
 			if err != nil {
 				return err
 			}
-			stop := reloadOnHangup(c.Context(), s)
+			ctx, stop := context.WithCancel(c.Context())
 			defer stop()
+			go reloadOn(ctx, hangups, s)
 			return s.Run(c.Context())
 		},
 	}
@@ -133,23 +137,14 @@ func play(ctx context.Context, file, stream, input string, level *slog.LevelVar,
 	return service.Play(ctx, c, s, input, log)
 }
 
-// reloadOnHangup reloads at each SIGHUP until it is stopped. The service logs how that went.
-func reloadOnHangup(ctx context.Context, s *service.Service) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	go func() {
-		for {
-			select {
-			case <-hangups:
-				_ = s.Reload()
-			case <-ctx.Done():
-				return
-			}
+// reloadOn reloads at each signal. The service logs how that went.
+func reloadOn(ctx context.Context, hangups <-chan os.Signal, s *service.Service) {
+	for {
+		select {
+		case <-hangups:
+			_ = s.Reload()
+		case <-ctx.Done():
+			return
 		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		cancel()
 	}
 }
