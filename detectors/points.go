@@ -166,7 +166,7 @@ func (d *Points) Decades(score float64) float64 { return min(max(score, 0), MaxS
 // ScoreAt is its inverse.
 func (d *Points) ScoreAt(decades float64) float64 { return min(max(decades, 0), MaxScore) }
 
-const pointsVersion = 4
+const pointsVersion = 5
 
 // AppendBinary appends version, the generator, the rows, the shifts and the past of both: with 8 fields 10 KB.
 func (d *Points) AppendBinary(b []byte) ([]byte, error) {
@@ -177,7 +177,7 @@ func (d *Points) AppendBinary(b []byte) ([]byte, error) {
 	return d.past.append(d.shifts.append(d.rows.append(b))), nil
 }
 
-// UnmarshalBinary restores what AppendBinary wrote, or did in version 3, whose layout is the same, but for which the nearest was the distance alone.
+// UnmarshalBinary restores what AppendBinary wrote, or did in version 4.
 func (d *Points) UnmarshalBinary(b []byte) error {
 	d.memo.forget()
 	version := byte(pointsVersion)
@@ -186,11 +186,8 @@ func (d *Points) UnmarshalBinary(b []byte) error {
 	}
 	r := newReader(b, version)
 	r.generator(d.random)
-	d.rows.read(r)
+	d.rows.read(r, version == pointsVersion)
 	d.shifts.read(r)
 	d.past.read(r)
-	if version != pointsVersion {
-		d.rows.renumber()
-	}
 	return r.end()
 }

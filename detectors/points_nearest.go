@@ -22,14 +22,8 @@ func (r *rows) nearest() float64 {
 	n := min(r.size(), sets)
 	var far, apart logSum
 	for set := range n {
-		d := r.distances(set, r.x, 1)
-		best := least(&d)
-		slot := 0
-		for d[slot] != best {
-			slot++
-		}
-		next := r.distances((set+1)%n, r.sample[r.at(set)+slot:], setPoints)
-		between := least(&next)
+		best, place := r.least(set, r.x, 1)
+		between := r.between(set + place*sets)
 		if between == 0 { // a twin tells nothing of how dense they lie
 			between = best
 		}
@@ -39,20 +33,32 @@ func (r *rows) nearest() float64 {
 	return (far.total() + crowded*(far.total()-apart.total())) / float64(n)
 }
 
+// between is the distance of the point in a slot from the nearest of the next set. It is looked for once, until one of the points or the weights change.
+func (r *rows) between(slot int) float32 {
+	known := &r.apart[slot]
+	if *known == 0 {
+		*known, _ = r.least((slot+1)%min(r.size(), sets), r.sample[r.at(slot):], setPoints)
+	}
+	return *known
+}
+
+// moved forgets what hangs on the point in a slot.
+func (r *rows) moved(slot int) {
+	r.apart[slot] = 0
+	for before := (slot + sets - 1) % sets; before < remembers; before += sets {
+		r.apart[before] = 0
+	}
+}
+
 // crowded is what the multiple counts for beside the distance: from .5 to 2 the order of labelled rows is about as good.
 const crowded = 1.5
 
-// least is without branches, as a loop would not be.
-func least(d *[setPoints]uint32) uint32 { return min(d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]) }
-
 // floored is a distance that has a logarithm.
-func floored(bits uint32) float64 {
-	return min(float64(math.Float32frombits(bits)), math.MaxFloat32) + 0.001
-}
+func floored(distance float32) float64 { return min(float64(distance), math.MaxFloat32) + 0.001 }
 
-// distances returns the bits of the distance of a point, whose fields lie step values apart, to each point of a set: those of floats that are not
-// negative order as they do.
-func (r *rows) distances(set int, point []float32, step int) [setPoints]uint32 {
+// least returns the distance of a point, whose fields lie step values apart, from the nearest point of a set, and the place of that. The bits of floats
+// that are not negative order as they do; the last of them give room to the place, so that no branch has to look for it.
+func (r *rows) least(set int, point []float32, step int) (distance float32, place int) {
 	var s0, s1, s2, s3, s4, s5, s6, s7 uint32 // in registers, as an array would not be
 	values := r.sample[set*len(r.x)*setPoints:]
 	for j, w := range r.weight {
@@ -67,12 +73,15 @@ func (r *rows) distances(set int, point []float32, step int) [setPoints]uint32 {
 		s6 = max(s6, absBits((x-q[6])*w))
 		s7 = max(s7, absBits((x-q[7])*w))
 	}
-	d := [...]uint32{s0, s1, s2, s3, s4, s5, s6, s7}
+	d := [...]uint32{s0 &^ places, s1&^places | 1, s2&^places | 2, s3&^places | 3, s4&^places | 4, s5&^places | 5, s6&^places | 6, s7&^places | 7}
 	for i := (r.size() - set + sets - 1) / sets; i < setPoints; i++ {
 		d[i] = math.MaxUint32 // nothing is remembered there
 	}
-	return d
+	best := min(d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7])
+	return math.Float32frombits(best &^ places), int(best & places)
 }
+
+const places = setPoints - 1 // bits
 
 func absBits(x float32) uint32 { return math.Float32bits(x) &^ (1 << 31) }
 
@@ -102,7 +111,8 @@ func (s *logSum) total() float64 {
 // in its standard deviations any other value would be far from all others, and of many such fields, as of the pixels at the edge of a picture, one is
 // always elsewhere. A field whose values hardly recur is measured in standard deviations.
 func (r *rows) weigh() {
-	n := r.size()
+	clear(r.apart[:])
+	n := max(r.size(), 1) // of a state without points nothing is asked
 	row := r.factor
 	for j := range r.weight {
 		variance := 0.0 // the squares of a row of the factor add up to it, with its ridge
@@ -110,8 +120,8 @@ func (r *rows) weigh() {
 			variance += v * v
 		}
 		r.spread[j] = math.Sqrt(variance)
-		values := r.column(j)
-		below, upTo := bounds(values[:n], values[n/2])
+		values := r.column(j, n)
+		below, upTo := values.bounds(values.at(n / 2))
 		moves := float64(n-(upTo-below)+1) / float64(n+1)
 		r.weight[j] = float32(math.Sqrt(moves) / r.spread[j])
 		row = row[j+1:]
@@ -119,30 +129,20 @@ func (r *rows) weigh() {
 }
 
 // remember gives r.x a place in the sample: the next one that is free, or with the probability that keeps a point for as long as memory
-// says that of another, drawn at random. It returns whether it did.
-func (r *rows) remember(rate float64, random *rand.PCG) bool {
+// says that of another, drawn at random.
+func (r *rows) remember(rate float64, random *rand.PCG) {
 	slot := int(r.n - 1) //nolint:gosec // checked below
 	full := r.n > remembers
 	if full {
 		if uniform(random) >= remembers*rate {
-			return false
+			return
 		}
 		slot = int(random.Uint64() % remembers)
 	}
-	at := r.at(slot)
 	for j, v := range r.x {
-		values := r.column(j)
-		if full {
-			replace(values, r.sample[at], v)
-		} else {
-			place := lowerBound(values[:slot], v)
-			copy(values[place+1:slot+1], values[place:slot])
-			values[place] = v
-		}
-		r.sample[at] = v
-		at += setPoints
+		r.put(j, slot, v, !full)
 	}
-	return true
+	r.moved(slot)
 }
 
 // uniform draws from [0, 1).

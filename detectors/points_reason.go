@@ -58,19 +58,12 @@ func (r *rows) split(view int, x []float64, parts []float64) {
 }
 
 func (r *rows) splitNearest(parts []float64) {
-	n := r.size()
-	for set := range min(n, sets) {
-		distances := r.distances(set, r.x, 1)
-		best := 0
-		for i := range (n - set + sets - 1) / sets {
-			if distances[i] < distances[best] {
-				best = i
-			}
-		}
-		at, least := r.at(set+best*sets), distances[best]
+	for set := range min(r.size(), sets) {
+		least, place := r.least(set, r.x, 1)
+		at := r.at(set + place*sets)
 		for j, x := range r.x {
-			if distance := (x - r.sample[at+j*setPoints]) * r.weight[j]; absBits(distance) == least {
-				far := min(float64(math.Float32frombits(least)), math.MaxFloat32)
+			if distance := (x - r.sample[at+j*setPoints]) * r.weight[j]; absBits(distance)&^places == math.Float32bits(least) {
+				far := min(float64(least), math.MaxFloat32)
 				parts[j] += far / (far + 0.001)
 				break
 			}
@@ -102,10 +95,10 @@ func (d *Points) Expect(_ Point, field int) (expected, low, high float64, ok boo
 	if n < untotalled {
 		return 0, 0, 0, false
 	}
-	values := d.rows.column(field)[:n]
-	low, high = float64(values[0]), float64(values[n-1])
+	values := d.rows.column(field, n)
+	low, high = float64(values.at(0)), float64(values.at(n-1))
 	wider := beside * (high - low)
-	return float64(values[n/2]), low - wider, high + wider, true
+	return float64(values.at(n / 2)), low - wider, high + wider, true
 }
 
 var viewReasons = [views]string{

@@ -10,20 +10,21 @@ import (
 // means and deviations. It keeps a sample of the points learned, and does not learn what is too odd: else a burst of alike anomalies
 // would soon be normal.
 type rows struct {
-	seen    uint64         // points seen
-	n       uint64         // points learned: the others were guarded against
-	sample  []float32      // remembered points, see at
-	sorted  []float32      // of each field the remembered values, ascending; they follow from sample
-	mean    []float64      // of each field
-	cov     []float64      // covariances: row i of the lower triangle begins at i(i+1)/2
-	factor  []float64      // Cholesky factor of cov as it was some points ago, laid out alike
-	squares []float64      // mean squares of the distances along the factor's directions, each measured before its point was learned; see joint
-	spread  []float64      // standard deviation of each field; it follows from factor
-	weight  []float32      // of each field, what a difference counts by, see weigh; it follows from spread and sorted
-	views   [views]tracker // of the views' numbers
-	total   tracker        // of the total
-	guarded float64        // share of the points guarded against, fading
-	past    excursions     // of the total's decades
+	seen    uint64             // points seen
+	n       uint64             // points learned: the others were guarded against
+	sample  []float32          // remembered points, see at
+	order   []uint8            // of each field the slots in ascending order of its values; it follows from sample
+	mean    []float64          // of each field
+	cov     []float64          // covariances: row i of the lower triangle begins at i(i+1)/2
+	factor  []float64          // Cholesky factor of cov as it was some points ago, laid out alike
+	squares []float64          // mean squares of the distances along the factor's directions, each measured before its point was learned; see joint
+	spread  []float64          // standard deviation of each field; it follows from factor
+	weight  []float32          // of each field, what a difference counts by as it was when factor was computed, see weigh
+	apart   [remembers]float32 // of each remembered point, its distance from the nearest of the next set, or 0 where it was not looked for; see between
+	views   [views]tracker     // of the views' numbers
+	total   tracker            // of the total
+	guarded float64            // share of the points guarded against, fading
+	past    excursions         // of the total's decades
 
 	// Scratch.
 	x []float32
@@ -82,18 +83,10 @@ const (
 	deviationOfTotal = 0.701
 )
 
-// renumber makes what version 3 knew of the nearest and the total good for a beginning: the number varied some 2.2 times less, and all that it was
-// part of was another.
-func (r *rows) renumber() {
-	v := &r.views[nearest]
-	v.n, v.variance = min(v.n, untotalled), 2.2*2.2*v.variance
-	r.total, r.past = newTotal(), newExcursions(0)
-}
-
 func newRows(fields int) rows {
 	triangle := fields * (fields + 1) / 2
 	return rows{
-		sample: make([]float32, remembers*fields), sorted: make([]float32, remembers*fields),
+		sample: make([]float32, remembers*fields), order: make([]uint8, remembers*fields),
 		mean: make([]float64, fields), cov: make([]float64, triangle), factor: make([]float64, triangle), squares: slices.Repeat([]float64{1}, fields),
 		spread: make([]float64, fields), weight: make([]float32, fields),
 		total: newTotal(), past: newExcursions(0),
@@ -199,7 +192,8 @@ func (r *rows) learn(x []float64, g *glance, c *PointsConfig, random *rand.PCG) 
 	if refactors {
 		r.refactor(ridge * rate)
 	}
-	if r.remember(rate, random) || refactors {
+	r.remember(rate, random)
+	if refactors {
 		r.weigh()
 	}
 }
@@ -217,7 +211,7 @@ func (r *rows) glimpse(g *glance) {
 }
 
 func (r *rows) bytes() int {
-	return 4*(len(r.sample)+len(r.sorted)+len(r.weight)+len(r.x)) + 8*(len(r.mean)+len(r.cov)+len(r.factor)+len(r.squares)+len(r.spread)+len(r.z))
+	return len(r.order) + 4*(len(r.sample)+len(r.weight)+len(r.x)) + 8*(len(r.mean)+len(r.cov)+len(r.factor)+len(r.squares)+len(r.spread)+len(r.z))
 }
 
 func (t *tracker) append(b []byte) []byte {
@@ -247,11 +241,14 @@ func (r *rows) append(b []byte) []byte {
 			b = appendFloat32(b, r.sample[at+j*setPoints])
 		}
 	}
+	for _, w := range r.weight {
+		b = appendFloat32(b, w)
+	}
 	return b
 }
 
-// read restores what append wrote.
-func (r *rows) read(s *reader) {
+// read restores what append wrote; before version 5 without the weights.
+func (r *rows) read(s *reader, weights bool) {
 	r.seen, r.n, r.guarded = s.count(), s.count(), s.float64(0, 1)
 	if r.n > r.seen {
 		s.fail("%d points learned of %d seen", r.n, r.seen)
@@ -280,14 +277,14 @@ func (r *rows) read(s *reader) {
 		r.squares[i] = s.float64(leastSquare, huge)
 	}
 	for slot := range r.size() {
-		at := r.at(slot)
 		for j := range r.x {
-			x := s.float32(-wide, wide)
-			r.sample[at+j*setPoints], r.column(j)[slot] = x, x
+			r.put(j, slot, s.float32(-wide, wide), true)
 		}
 	}
-	for j := range r.x {
-		slices.Sort(r.column(j)[:r.size()])
-	}
 	r.weigh()
+	for j := range r.weight {
+		if weights {
+			r.weight[j] = s.float32(0, math.MaxFloat32)
+		}
+	}
 }

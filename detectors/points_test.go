@@ -34,8 +34,26 @@ func TestPointsNearest(t *testing.T) {
 		r.sample[r.at(slot)] = 3 + float32(math.E)
 	}
 	r.sample[r.at(4)], r.sample[r.at(sets+4)] = 13, 3+float32(math.E)
+	clear(r.apart[:])
 	if got := r.nearest(); !near(got, 1, 1e-3) {
 		t.Errorf("nearest is %v, want 1: all at a distance of e", got)
+	}
+}
+
+// The distance of each remembered point from the next set is kept, and is what would be found if it were not.
+func TestPointsApart(t *testing.T) {
+	d := newPoints(t, 3)
+	for i, p := range gauss(2000, 3, 0, rand.New(rand.NewPCG(7, 0))) {
+		d.Score(p)
+		d.Learn(p)
+		kept := d.rows.apart
+		for slot, distance := range kept[:d.rows.size()] {
+			d.rows.apart[slot] = 0
+			if again := d.rows.between(slot); distance != 0 && distance != again {
+				t.Fatalf("after %d points slot %d is %v from the next set, want %v", i+1, slot, distance, again)
+			}
+		}
+		d.rows.apart = kept
 	}
 }
 
@@ -54,6 +72,7 @@ func TestPointsNearestByTheFarthestField(t *testing.T) {
 		blamed       int
 	}{{1, 2, 0}, {10, 15, 1}} {
 		r.weight[0], r.weight[1] = 1, float32(c.weight)
+		clear(r.apart[:])
 		if got := math.Exp(r.nearest()); !near(got, c.want, 2e-3) {
 			t.Errorf("with a weight of %v the nearest lies at %v, want %v", c.weight, got, c.want)
 		}
@@ -86,7 +105,7 @@ func TestPointsMargin(t *testing.T) {
 	r := newRows(1)
 	r.n, r.spread[0] = 100, 1
 	for i := range 100 {
-		r.sorted[i] = float32(i + 1)
+		r.put(0, i, float32(i+1), true)
 	}
 	for _, c := range []struct {
 		x            float32
@@ -112,7 +131,9 @@ func TestPointsMargin(t *testing.T) {
 func TestPointsMarginOfSparseField(t *testing.T) {
 	r := newRows(1)
 	r.n, r.spread[0], r.x[0] = 100, 0.17, 1
-	copy(r.sorted[97:], []float32{1, 1, 1})
+	for i := range 100 {
+		r.put(0, i, float32(i/97), true)
+	}
 	if _, width := r.margin(0); !near(width, 1/0.17+leastWidth, 1e-6) {
 		t.Errorf("width is %v, want %v", width, 1/0.17+leastWidth)
 	}
@@ -148,9 +169,9 @@ func TestPointsWeight(t *testing.T) {
 	r := newRows(2)
 	r.n, r.factor = 100, []float64{0.5, 0, 4}
 	for i := range 100 {
-		r.column(1)[i] = float32(i)
+		r.put(0, i, float32(i/99), true)
+		r.put(1, i, float32(i), true)
 	}
-	r.column(0)[99] = 7
 	r.weigh()
 	for j, want := range []float64{2 * math.Sqrt(2./101), math.Sqrt(100./101) / 4} {
 		if !near(float64(r.weight[j]), want, 1e-6) {
@@ -338,20 +359,19 @@ func TestPointsReasons(t *testing.T) {
 	t.Errorf("a level that moved by two deviations scores %v after 60 points", score)
 }
 
-// A state of version 3 has the nearest by the distance alone: it goes on with a deviation that fits, and soon knows its own.
+// A state of version 4 has no weights: they are those of the points that it remembers.
 func TestPointsVersionBefore(t *testing.T) {
 	d := newPoints(t, 2)
-	learn(d, gauss(200, 2, 0, rand.New(rand.NewPCG(6, 0))))
+	learn(d, gauss(400, 2, 0, rand.New(rand.NewPCG(6, 0))))
+	d.rows.weigh()
+	b := state(t, d)
+	end := len(b) - len(d.past.append(d.shifts.append(nil))) // of the rows
 	restored := newPoints(t, 2)
-	if err := restored.UnmarshalBinary([]byte("\x03" + state(t, d)[1:])); err != nil {
+	if err := restored.UnmarshalBinary([]byte("\x04" + b[1:end-4*len(d.rows.weight)] + b[end:])); err != nil {
 		t.Fatal(err)
 	}
-	was, is := d.rows.views[nearest], restored.rows.views[nearest]
-	if is.n >= was.n || is.mean != was.mean || is.variance <= was.variance || restored.rows.total != newTotal() {
-		t.Errorf("version 3 is read as %+v for %+v, with a total of %+v", is, was, restored.rows.total)
-	}
-	if restored.rows.views[fringe] != d.rows.views[fringe] || restored.shifts.n != d.shifts.n || restored.past != d.past {
-		t.Error("what version 3 knew of all else is read as something else")
+	if state(t, restored) != b {
+		t.Error("what version 4 knew is read as something else")
 	}
 }
 
