@@ -27,11 +27,14 @@ type Stored struct {
 	State []byte // all pieces, one after the other
 }
 
-// Pieces are the bytes of a state in order, of some MiB each at most: of a large one never all are there. A piece is good until the next one
-// is asked for. After an error there is none.
+// Whole is the After of a checkpoint that needs no other: at offset 0 there is nothing to continue.
+const Whole = 0
+
+// Pieces are the bytes of a state in order, some MiB at a time: a large one is never there as a whole. A piece is good until the next one is
+// asked for. They can be asked for once, and after an error no more.
 type Pieces iter.Seq2[[]byte, error]
 
-// pieceSize is that of Pieces, or some more where a series' state ends behind it: what a store takes in without delay to others.
+// pieceSize is that of Pieces, or a little more, where a series' state ends behind it: what a store takes in without delay to others.
 const pieceSize = 1 << 20
 
 // InPieces gives a state that is there already.
@@ -45,9 +48,6 @@ func InPieces(state []byte) Pieces {
 	}
 }
 
-// Whole is the After of a checkpoint that needs no other: at offset 0 there is nothing to continue.
-const Whole = 0
-
 // Checkpoints keeps for a log the newest whole checkpoint with those that continue it, and the same of the whole one before. It is used
 // from many goroutines, never from two for one log.
 type Checkpoints interface {
@@ -57,11 +57,11 @@ type Checkpoints interface {
 	// and is worth a retry.
 	Load(ctx context.Context, l Log, atMost int64, config string) ([]Stored, error)
 
-	// Save takes the state of c piece by piece, and makes it durable before c becomes the newest. It does not move back: a c at or below the newest stored offset is left out
-	// without error, unless this process's last Load could not use the newest as it is (above atMost because the group's offsets were
-	// reset, of another configuration than config, or corrupt): then a new epoch begins, with a whole checkpoint. That another owner has
-	// begun a later epoch is an error. A c that continues what is not the newest is refused with ErrBroken. What is left out or refused need
-	// not be asked for its pieces.
+	// Save takes the state of c piece by piece, and makes it durable before c becomes the newest. It does not move back: a c at or below the
+	// newest stored offset is left out without error, unless this process's last Load could not use the newest as it is (above atMost because
+	// the group's offsets were reset, of another configuration than config, or corrupt): then a new epoch begins, with a whole checkpoint. That
+	// another owner has begun a later epoch is an error. A c that continues what is not the newest is refused with ErrBroken. What is left out
+	// or refused need not be asked for its pieces.
 	Save(ctx context.Context, l Log, c Checkpoint, state Pieces) error
 }
 

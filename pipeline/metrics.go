@@ -66,7 +66,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		records:     summed("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), dead_lettered, filtered (of a kind that decode.where leaves out, or a tombstone), or probe (a heartbeat's, which is not judged).", "topic", "outcome"),
 		replayed:    counter("records_replayed_total", "Records folded again in recovery, without output; counted nowhere else."),
 		deadLetters: counter("dead_letters_total", "Records set aside as undecodable, by why.", "reason"),
-		points:      counter("points_total", "Points given to detectors: one for each record, or for each closed window."),
+		points:      counter("points_total", "Points given to detectors, but for those of records that are replayed: one for each record, or for each closed window."),
 		alerts:      counter("alerts_total", "Alerts told: an anomaly, a drift or a silence, that opens an incident, updates it, or resolves it.", "kind", "status"),
 		suppressed:  counter("alerts_suppressed_total", "Points over the limit, or changes, that raised no alert: an incident is open, or direction or min_deviation is not met; points that only a single detector (combination), or only its nominal law (calibration), has over the limit; and points that a detector itself holds back (recurring, habit, unproven, lone).", "kind", "reason"),
 		process:     histogram("process_seconds", "Time to take records of one partition through the detectors: those of a poll, or a thousand at a time where they lie far apart.", 1e-4),

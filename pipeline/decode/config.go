@@ -68,7 +68,7 @@ func (c *Config) check() error {
 		wrong("max_depth", c.MaxDepth, "1 to 1000")
 	}
 	if c.MaxAhead < 0 {
-		wrong("max_ahead", c.MaxAhead, "> 0s")
+		wrong("max_ahead", c.MaxAhead, "0s (the default) or more")
 	}
 	return errors.Join(errs...)
 }

@@ -64,7 +64,7 @@ type Config struct {
 	MaxBytes         int  `yaml:"max_bytes" jsonschema:"minimum=1,maximum=104857600,default=1048576" jsonschema_description:"Largest record, in bytes; a larger one is a dead letter."`
 	MaxDepth         int  `yaml:"max_depth" jsonschema:"minimum=1,maximum=1000,default=32" jsonschema_description:"Deepest nesting of a JSON record."`
 
-	MaxAhead time.Duration `yaml:"max_ahead" jsonschema:"default=10m" jsonschema_description:"How far an event time may lie after the record's Kafka timestamp before it is not believed."`
+	MaxAhead time.Duration `yaml:"max_ahead" jsonschema:"default=10m" jsonschema_description:"How far an event time may lie after the record's Kafka timestamp before it is not believed; 0s is the default."`
 }
 
 // Where is a condition on one field of a record. What the record does not have, or has as null, an object or an array, meets none.
