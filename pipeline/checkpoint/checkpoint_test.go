@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +55,35 @@ func TestStatesOfAllSizes(t *testing.T) {
 				t.Fatalf("Load of %d bytes = %d checkpoints, %v", len(state), len(got), err)
 			}
 		})
+	}
+}
+
+// A state that breaks off is not stored, and what was before it is found.
+func TestStateThatBreaksOff(t *testing.T) {
+	each(t, func(t *testing.T, s bench) {
+		s.save(t, 100)
+		if err := s.Store.Save(t.Context(), someLog, at(200).Checkpoint, breaksOff); !errors.Is(err, errBreaks) {
+			t.Errorf("Save = %v, want the error of the state", err)
+		}
+		s.want(t, forever, 100)
+		if shelf, ok := s.shelf.(*files); ok {
+			if found, err := os.ReadDir(shelf.log(someLog)); err != nil || len(found) != 1 {
+				t.Errorf("%d files, %v, want the one of 100", len(found), err)
+			}
+		}
+		s.save(t, 200)
+		s.want(t, forever, 200)
+	})
+}
+
+var errBreaks = errors.New("breaks off")
+
+// breaksOff is a state of which two pieces come that do not compress, and then an error.
+func breaksOff(yield func([]byte, error) bool) {
+	noise := make([]byte, 1<<20)
+	_, _ = rand.NewChaCha8([32]byte{3}).Read(noise)
+	if yield(noise, nil) && yield(noise, nil) {
+		yield(nil, errBreaks)
 	}
 }
 

@@ -85,6 +85,18 @@ func TestOrphansExpire(t *testing.T) {
 	s.want(t, forever, 100)
 }
 
+// Nothing stays of a state that breaks off after some of its chunks are stored.
+func TestNoOrphansOfWhatBreaksOff(t *testing.T) {
+	m, s := mini(t)
+	s.save(t, 100)
+	if err := s.Store.Save(t.Context(), someLog, at(200).Checkpoint, breaksOff); !errors.Is(err, errBreaks) {
+		t.Errorf("Save = %v, want the error of the state", err)
+	}
+	if keys := m.Keys(); len(keys) != 2 {
+		t.Errorf("keys are %v, want pointer and chunk of 100", keys)
+	}
+}
+
 // A lost chunk is seen by the script: the pointer stays on what is whole.
 func TestPointerNeedsItsChunks(t *testing.T) {
 	m, s := mini(t)
