@@ -168,7 +168,7 @@ func (d *Points) ScoreAt(decades float64) float64 { return min(max(decades, 0), 
 
 const pointsVersion = 5
 
-// AppendBinary appends version, the generator, the rows, the shifts and the past of both: with 8 fields 10 KB.
+// AppendBinary appends version, the generator, the rows, the shifts and the past of both: with 8 fields 11 KB.
 func (d *Points) AppendBinary(b []byte) ([]byte, error) {
 	b, err := d.random.AppendBinary(append(b, pointsVersion))
 	if err != nil {

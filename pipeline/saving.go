@@ -15,7 +15,7 @@ const (
 	changesShare = 0.5
 	mostPieces   = 64
 
-	snapshotPause = time.Millisecond // between two of its steps
+	snapshotPause = time.Millisecond // between two steps of a snapshot
 	saveTimeout   = 30 * time.Second // that a store may take at least, and longer for a large state:
 	saveRate      = 4 << 20          // bytes a second, before compression, that it must take
 
