@@ -123,7 +123,8 @@ func (f *files) put(ctx context.Context, l pipeline.Log, epoch, offset, after in
 	if err := removeUnfinished(dir); err != nil {
 		return chain{}, err
 	}
-	if err := writeFile(dir, filepath.Join(dir, nameOf(epoch, offset, after)), pieces); err != nil {
+	path := filepath.Join(dir, nameOf(epoch, offset, after))
+	if err := writeFile(dir, path, pieces); err != nil {
 		return chain{}, err
 	}
 	entries, err := f.entries(l)
@@ -143,6 +144,9 @@ func (f *files) put(ctx context.Context, l pipeline.Log, epoch, offset, after in
 	stored, err := f.list(ctx, l)
 	if err != nil {
 		return chain{}, err
+	}
+	if len(stored) == 0 || stored[0].before(epoch, offset) { // somebody moved the directory, or deleted what this continues
+		return chain{}, errors.Join(pipeline.ErrBroken, os.Remove(path))
 	}
 	return stored[0], nil
 }
