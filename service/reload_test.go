@@ -111,27 +111,29 @@ func TestReloadIsNotReady(t *testing.T) {
 	w := newWorld(t, settings, "machines")
 	p := w.start()
 	p.eventually("ready", func() error { return p.says(get, "/-/ready", http.StatusOK, "ready") })
-	w.edit("cool_down: 30m", "cool_down: 31m", "cool_down: 60m", "cool_down: 61m")
-	reloaded := make(chan error, 1)
-	go func() { reloaded <- p.service.Reload() }()
 	unready := 0
-	for over := false; !over; {
-		if r := p.service.Readiness(); len(r.Streams) != 2 {
-			t.Errorf("ready %v, of %d streams, want 2", r.Ready, len(r.Streams))
-		} else if !r.Ready {
-			unready++
-		}
-		if n := len(p.service.Health().Loops); n != 2 {
-			t.Errorf("healthy, of %d streams, want 2", n)
-		}
-		select {
-		case err := <-reloaded:
-			if over = true; err != nil {
-				t.Error(err)
+	for reload := 0; reload < 50 && unready == 0 && !t.Failed(); reload++ { // the look may come too late for one
+		w.edit("cool_down: 30m", "cool_down: 31m", "cool_down: 31m", "cool_down: 30m", "cool_down: 60m", "cool_down: 61m", "cool_down: 61m", "cool_down: 60m")
+		reloaded := make(chan error, 1)
+		go func() { reloaded <- p.service.Reload() }()
+		for over := false; !over; {
+			if r := p.service.Readiness(); len(r.Streams) != 2 {
+				t.Errorf("ready %v, of %d streams, want 2", r.Ready, len(r.Streams))
+			} else if !r.Ready {
+				unready++
 			}
-		case <-time.After(time.Millisecond):
+			if n := len(p.service.Health().Loops); n != 2 {
+				t.Errorf("healthy, of %d streams, want 2", n)
+			}
+			select {
+			case err := <-reloaded:
+				if over = true; err != nil {
+					t.Error(err)
+				}
+			case <-time.After(time.Millisecond):
+			}
+			over = over || t.Failed()
 		}
-		over = over || t.Failed()
 	}
 	if unready == 0 {
 		t.Error("it was ready all the time")
