@@ -42,13 +42,13 @@ func (c *PointsConfig) New(fields int) (Detector, error) {
 		point:  make([]float64, fields), memo: newMemo(fields),
 	}
 	for j := range d.shifts.fields {
-		d.shifts.fields[j].past = newExcursions(runsEnd)
+		d.shifts.fields[j] = shift{streak: newStreak(), past: newExcursions(runsEnd)}
 	}
 	return d, nil
 }
 
 // Points scores a point by how odd it is as a row, whatever its neighbours in time, and by how far its fields have just left their
-// levels: in decades, the larger of the two.
+// levels, or for how long they are stuck: in decades, the larger of the two.
 //
 // As a row it is seen in four views: the nearest of the remembered points, in many small samples, also as a multiple of how far those lie from
 // each other; the tails of the fields; the gaps between their common values; their covariance. What is odder than three deviations is not learned,
@@ -187,7 +187,7 @@ func (d *Points) UnmarshalBinary(b []byte) error {
 	r := newReader(b, version)
 	r.generator(d.random)
 	d.rows.read(r, version == pointsVersion)
-	d.shifts.read(r)
+	d.shifts.read(r, version == pointsVersion)
 	d.past.read(r)
 	return r.end()
 }

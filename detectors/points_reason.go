@@ -113,8 +113,12 @@ func (d *Points) Reason(p Point, field int) string {
 	s := d.look(p)
 	if s.shifted() && s.level >= s.row.calm {
 		decades, scale := d.shifts.surprise(field, d.point[field])
+		chance := figure.Short(math.Pow(10, min(decades, 9)))
+		if scale == stuck {
+			return fmt.Sprintf("its value has not changed for %d points, which happens by chance once in %s", d.shifts.fields[field].streak.length+1, chance)
+		}
 		return fmt.Sprintf("the mean of its last %.0f points has left that of the last %d, which happens by chance once in %s points",
-			shiftScales[scale], slowPoints, figure.Short(math.Pow(10, min(decades, 9))))
+			shiftScales[scale], slowPoints, chance)
 	}
 	most := 0
 	for view, z := range s.row.z {

@@ -4,23 +4,24 @@ import (
 	"math"
 )
 
-// shifts looks for changes of level in time, field by field: means of the last few points leave the mean of many.
+// shifts looks for changes in time, field by field: means of the last few points leave the mean of many, or the value does not change any more.
 type shifts struct {
 	n      uint64 // points learned
 	fields []shift
 	past   excursions // of the level's decades
 
 	// Scratch: each field's surprise in decades.
-	raw     []float64 // by Student's law
+	raw     []float64 // by Student's law, or by the streak's
 	decades []float64 // held against its past
 	level   float64   // of all fields, before it is held against the past
 }
 
 // shift is the level of one field.
 type shift struct {
-	slow float64 // mean of the last slowPoints or so
-	fast [len(shiftScales)]departure
-	past excursions // of the surprise by Student's law
+	slow   float64 // mean of the last slowPoints or so
+	fast   [len(shiftScales)]departure
+	streak streak
+	past   excursions // of the surprise by Student's law, or by the streak's
 }
 
 // departure is how a fast mean departs from the slow one.
@@ -44,7 +45,10 @@ const (
 	clipped     = 3    // standard deviations that a departure counts for at most, lest one mutes the next
 )
 
-// surprise returns how rarely field j departs so far, in decades, and at which scale.
+// stuck stands for a scale where it is the streak that surprises.
+const stuck = -1
+
+// surprise returns how rarely field j departs so far, in decades, and at which scale; or stays the same for so long.
 //
 // Departures wander. Their correlation time tau follows from the mean squares of departures and steps, as for an autoregressive
 // process of order one, where steps/variance = 2(1 - phi). Of m points m/(4 tau) are taken for independent; one less are the degrees
@@ -71,6 +75,9 @@ func (s *shifts) surprise(j int, x float64) (decades float64, scale int) {
 		if raw := half * math.Log10(1+square); raw > s.raw[j] {
 			s.raw[j], scale = raw, k
 		}
+	}
+	if raw := f.streak.surprise(x); raw > s.raw[j] {
+		s.raw[j], scale = raw, stuck
 	}
 	seen := float64(min(s.n, horizon))
 	n := max(seen, float64(youngPoints*len(s.fields))*(1-seen/horizon))
@@ -136,6 +143,7 @@ func (s *shifts) learn(x []float64) {
 			d.steps += rate * (stepped - d.steps)
 		}
 		f.slow += s.rate(slowPoints) * (v - f.slow)
+		f.streak.learn(v, s.n)
 		f.past.learn(s.raw[j], s.n)
 	}
 	s.past.learn(s.level, s.n)
@@ -155,11 +163,14 @@ func (s *shifts) append(b []byte) []byte {
 		}
 		b = f.past.append(b)
 	}
+	for j := range s.fields {
+		b = s.fields[j].streak.append(b)
+	}
 	return b
 }
 
-// read restores what append wrote.
-func (s *shifts) read(r *reader) {
+// read restores what append wrote; before version 5 without the streaks.
+func (s *shifts) read(r *reader, streaks bool) {
 	s.n = r.count()
 	s.past.read(r)
 	for j := range s.fields {
@@ -172,5 +183,11 @@ func (s *shifts) read(r *reader) {
 			}
 		}
 		f.past.read(r)
+		f.streak = newStreak()
+	}
+	for j := range s.fields {
+		if streaks {
+			s.fields[j].streak.read(r)
+		}
 	}
 }

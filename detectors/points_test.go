@@ -236,15 +236,21 @@ func TestPointsReasons(t *testing.T) {
 	t.Errorf("a level that moved by two deviations scores %v after 60 points", score)
 }
 
-// A state of version 4 has no weights: they are those of the points that it remembers.
+// A state of version 4 has no weights: they are those of the points that it remembers. Nor does it know for how long a field has kept its value.
 func TestPointsVersionBefore(t *testing.T) {
 	d := newPoints(t, 2)
 	learn(d, gauss(400, 2, 0, rand.New(rand.NewPCG(6, 0))))
 	d.rows.weigh()
+	for j := range d.shifts.fields {
+		d.shifts.fields[j].streak = newStreak()
+	}
 	b := state(t, d)
-	end := len(b) - len(d.past.append(d.shifts.append(nil))) // of the rows
+	weights := 4 * len(d.rows.weight)
+	streaks := len(d.shifts.fields) * len((&streak{}).append(nil))
+	end := len(b) - len(d.past.append(nil))                    // of the shifts
+	begin := len(b) - len(d.past.append(d.shifts.append(nil))) // of the shifts, where the rows end
 	restored := newPoints(t, 2)
-	if err := restored.UnmarshalBinary([]byte("\x04" + b[1:end-4*len(d.rows.weight)] + b[end:])); err != nil {
+	if err := restored.UnmarshalBinary([]byte("\x04" + b[1:begin-weights] + b[begin:end-streaks] + b[end:])); err != nil {
 		t.Fatal(err)
 	}
 	if state(t, restored) != b {
