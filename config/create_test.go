@@ -19,6 +19,7 @@ func TestCreate(t *testing.T) {
 		"csv": {Format: "csv", Columns: []string{"timestamp", "value"}, Time: decode.Time{Field: "timestamp", Layout: "2006-01-02 15:04:05", Zone: "Europe/Berlin"},
 			Values: []string{"value"}, Interval: 30 * time.Minute, Notes: []string{"rows 3 and 4 have no time"}},
 		"odd names": {Format: "json", Key: []string{`a "quoted" key`, "#"}, Time: decode.Time{Field: "no"}, Values: []string{"$x", "12", "yes", "null", "a: b", "ü", "tab\tbell\adel\x7f\u2028"}},
+		"gaps":      {Format: "json", Values: []string{"a", "b"}, Missing: true},
 		"counters":  {Format: "json", Values: []string{"on: \tline", "t", "$n"}, Counters: []string{"on: \tline", "$n"}, Silence: 90 * time.Second, WhySilence: "from a sample"},
 		"bare":      {Format: "json", Values: []string{"x"}, NumbersAsStrings: true, Notes: []string{"two\nstreams: []"}},
 	}

@@ -63,7 +63,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		received:    summed("records_received_total", "Records taken from topics. They equal the sum of gonomaly_records_total over its outcomes, in every scrape."),
 		bytes:       counter("received_bytes_total", "Bytes of the keys and values of the records taken from topics."),
 		future:      counter("future_records_total", "Records whose event time lies more than a minute after this machine's clock, although their Kafka timestamp allows it: a clock is off."),
-		records:     summed("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, not_admitted (no room for the key), dead_lettered, filtered (of a kind that decode.where leaves out, or a tombstone), or probe (a heartbeat's, which is not judged).", "topic", "outcome"),
+		records:     summed("records_total", "Records by what became of them: scored, warming (only learned), aggregated (into a window), late, incomplete (decode.missing is last, and some value of the key has never come), not_admitted (no room for the key), dead_lettered, filtered (of a kind that decode.where leaves out, or a tombstone), or probe (a heartbeat's, which is not judged).", "topic", "outcome"),
 		replayed:    counter("records_replayed_total", "Records folded again in recovery, without output; counted nowhere else."),
 		deadLetters: counter("dead_letters_total", "Records set aside as undecodable, by why.", "reason"),
 		points:      counter("points_total", "Points given to detectors, but for those of records that are replayed: one for each record, or for each closed window."),

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
 
 // part is a component of a series that learns. A state says which parts it has, by names that are made of their settings: so each of them
@@ -36,8 +38,11 @@ func (s series) parts(yield func(part) bool) {
 			return
 		}
 	}
-	if s.pace != nil {
-		yield(s.pace)
+	if s.pace != nil && !yield(s.pace) {
+		return
+	}
+	if s.carried != nil {
+		yield(s.carried)
 	}
 }
 
@@ -46,6 +51,7 @@ const (
 	lawOf       = "law of "         // a detector's scores, whose name follows
 	combination = "combination of " // detectors, whose digest follows
 	paceOfAll   = "pace"            // of the points
+	lastValues  = "last values"     // where some may be missing
 )
 
 // nameParts names the parts of a series. Two of the same settings are told apart by their order.
@@ -92,6 +98,9 @@ func (p *plan) nameParts() {
 	if p.config.Alert.FalseAlarms.Every > 0 {
 		p.parts = append(p.parts, partName{name: paceOfAll})
 	}
+	if p.config.Decode.Missing == decode.Last {
+		p.parts = append(p.parts, partName{name: lastValues})
+	}
 }
 
 // watched names, in words, what a drift monitor watches.
@@ -136,7 +145,7 @@ func (p *plan) compare(stored []string) (kept, cold, gone []string) {
 		}
 	}
 	for i, at := range p.layout(stored) {
-		if at == none && !strings.HasPrefix(stored[i], lawOf) && !strings.HasPrefix(stored[i], combination) && stored[i] != paceOfAll {
+		if at == none && !strings.HasPrefix(stored[i], lawOf) && !strings.HasPrefix(stored[i], combination) && stored[i] != paceOfAll && stored[i] != lastValues {
 			gone = append(gone, stored[i])
 		}
 	}

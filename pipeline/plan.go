@@ -186,6 +186,7 @@ func (p *plan) measure() int64 {
 	if !p.plain() {
 		bytes += sizeOf[extras]()
 	}
+	bytes += int64(len(s.carried)) * sizeOf[float64]()
 	for i := range s.detectors {
 		bytes += sizeOf[watched]() + int64(s.detectors[i].law.Bytes())
 		if d := s.detectors[i].Detector; d != nil { // nil where the configuration's reader has refused its kind

@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -38,6 +39,10 @@ detectors: [{kind: ewma, half_life: 30, warm_up: 10}]
 alert: {false_alarms: 1 per 50 points, cool_down: 9m}
 max_series: 5
 idle: 25m`,
+	"missing": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w], missing: last}
+window: {every: 3m, aggregate: [mean, rate], lateness: 1m}
+detectors: [{kind: ewma, half_life: 30, warm_up: 10}]
+alert: {false_alarms: 1 per 100 points, cool_down: 9m}`,
 }
 
 // keysOf is how many series the records for some settings have: more than there is room for, where that is bounded.
@@ -48,7 +53,7 @@ func keysOf(name string) int {
 	return 3
 }
 
-// log is a partition's records of so many keys: noise with spikes and shifts, some of it late, some of it undecodable.
+// log is a partition's records of so many keys: noise with spikes and shifts, some of it late, some without a value, some undecodable.
 func log(n int, seed uint64, keys int) []pipeline.Record {
 	r := rand.New(rand.NewPCG(seed, 0))
 	records := make([]pipeline.Record, n)
@@ -67,6 +72,9 @@ func log(n int, seed uint64, keys int) []pipeline.Record {
 		records[i] = pipeline.Record{
 			Offset: int64(i), Timestamp: at.Add(time.Minute).UnixNano(),
 			Value: fmt.Appendf(nil, `{"key":"k%d","ts":%d,"v":%g,"w":%g}`, key(r, keys), at.UnixMilli(), v, w),
+		}
+		if i%37 == 5 {
+			records[i].Value = bytes.Replace(records[i].Value, []byte(`,"w":`), []byte(`,"other":`), 1)
 		}
 		switch r.IntN(150) {
 		case 0:

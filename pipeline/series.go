@@ -7,6 +7,7 @@ import (
 	"github.com/gonomaly/gonomaly/detectors"
 	"github.com/gonomaly/gonomaly/detectors/drift"
 	"github.com/gonomaly/gonomaly/detectors/threshold"
+	"github.com/gonomaly/gonomaly/pipeline/decode"
 )
 
 // series is what a partition remembers of one key: a slot of the table and a body. It holds what every point needs, and as little else as can be: where
@@ -45,6 +46,7 @@ type body struct {
 
 // extras are what the series of some streams have besides.
 type extras struct {
+	carried  carried         // where values may be missing
 	pace     *pace           // where false alarms are asked for by time
 	monitors []drift.Monitor // see plan.monitored
 	windows  []*window       // open ones, by start
@@ -93,6 +95,9 @@ func newBody(p *plan) *body {
 		return b
 	}
 	b.extras = &extras{}
+	if p.config.Decode.Missing == decode.Last {
+		b.carried = newCarried(len(p.config.Decode.Values))
+	}
 	if p.config.Alert.FalseAlarms.Every > 0 {
 		b.pace = &pace{}
 	}
@@ -106,7 +111,8 @@ func newBody(p *plan) *body {
 
 // plain says that series of the stream have no extras.
 func (p *plan) plain() bool {
-	return len(p.config.Detectors) == 1 && p.config.Window == nil && len(p.config.Drift) == 0 && p.config.Alert.FalseAlarms.Every == 0
+	return len(p.config.Detectors) == 1 && p.config.Window == nil && len(p.config.Drift) == 0 && p.config.Alert.FalseAlarms.Every == 0 &&
+		p.config.Decode.Missing != decode.Last
 }
 
 // isCompact says that series of the stream are nothing but a slot, and the numbers of their detector.

@@ -21,6 +21,7 @@ const (
 	Warming                     // a point that every detector only learned
 	Aggregated                  // taken into a window
 	Late                        // its window was closed already
+	Incomplete                  // of a series of which some value has never come
 	NotAdmitted                 // of a new key, when the partition holds max_series
 	DeadLettered                // could not be decoded
 	Filtered                    // of another kind than the stream's, or a tombstone
@@ -28,7 +29,7 @@ const (
 	outcomes
 )
 
-var outcomeNames = [outcomes]string{"scored", "warming", "aggregated", "late", "not_admitted", "dead_lettered", "filtered", "probe"}
+var outcomeNames = [outcomes]string{"scored", "warming", "aggregated", "late", "incomplete", "not_admitted", "dead_lettered", "filtered", "probe"}
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
@@ -213,6 +214,10 @@ func (w *Worker) apply(r *Record) Outcome {
 	if !ok {
 		w.unscored(r, string(w.sample.Key), NotAdmitted)
 		return NotAdmitted
+	}
+	if s.carried != nil && !s.carried.complete(w.sample.Values, w.sample.Time < s.last) {
+		w.unscored(r, w.name(s.id, w.Trace != nil), Incomplete)
+		return Incomplete
 	}
 	switch c := w.config.Window; {
 	case c == nil:

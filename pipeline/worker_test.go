@@ -183,6 +183,9 @@ func (s *script) tick(key string) time.Time {
 func (s *script) sample(key string, at time.Time, values []string) {
 	b := fmt.Appendf(nil, `{"key":%q,"ts":%d`, key, at.UnixMilli())
 	for i, v := range values {
+		if v == "-" { // missing
+			continue
+		}
 		mean, sd, _ := strings.Cut(v, "±")
 		x, err1 := strconv.ParseFloat(mean, 64)
 		spread, err2 := strconv.ParseFloat("0"+sd, 64)

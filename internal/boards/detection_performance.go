@@ -43,7 +43,7 @@ var detectionPerformance = board{
 		},
 		{
 			title: "Share of records by outcome", unit: "percentunit", stacked: true, alert: "GonomalyNoScores",
-			says:    "warming is a new key, late and not_admitted are not judged, dead_lettered could not be read.",
+			says:    "warming is a new key; late, incomplete and not_admitted are not judged, dead_lettered could not be read.",
 			queries: one(`sum by (outcome) (rate(gonomaly_records_total{stream, outcome!~"probe|filtered"}[rate])) / ignoring (outcome) group_left sum(rate(gonomaly_records_total{stream, outcome!~"probe|filtered"}[rate]))`, "{{outcome}}"),
 		},
 		{

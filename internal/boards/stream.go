@@ -46,7 +46,7 @@ var stream = board{
 		},
 		{
 			title: "Records by outcome", unit: "rps", stacked: true, alert: "GonomalyCorrectnessBudgetBurn",
-			says:    "Every record has one outcome. late, not_admitted and dead_lettered are not judged: raise lateness, max_series or mend the producer. filtered are of another kind than the stream's, probe are our own.",
+			says:    "Every record has one outcome. late, incomplete, not_admitted and dead_lettered are not judged: raise lateness, max_series or mend the producer. filtered are of another kind than the stream's, probe are our own.",
 			queries: one(`sum by (outcome) (rate(gonomaly_records_total{stream}[rate]))`, "{{outcome}}"),
 		},
 		{

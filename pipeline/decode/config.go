@@ -14,19 +14,20 @@ import (
 
 // Defaults is the configuration that New completes another with where that has zeroes.
 func Defaults() Config {
-	return Config{Format: "json", Time: Time{Zone: "UTC"}, MaxBytes: 1 << 20, MaxDepth: 32, MaxAhead: 10 * time.Minute}
+	return Config{Format: "json", Time: Time{Zone: "UTC"}, Missing: Refuse, MaxBytes: 1 << 20, MaxDepth: 32, MaxAhead: 10 * time.Minute}
 }
 
 // New returns a Decoder for c. An error joins an *invalid.Value for each value that is out of its range.
 //
 // A value that is null, a tombstone, is ErrFiltered: of a compacted topic it says that a key is gone. One that is empty is NotJSON or NotCSV. A field is missing where it is absent, null, an empty column, or below
-// something that is no object. In CSV a field is a column's name as it stands, with its dots. A key is the text of its fields, a number's
+// something that is no object; of a record of which only values are missing, and not all of them, they are NaN where c.Missing is Last. In CSV a field is a column's name as it stands, with its dots. A key is the text of its fields, a number's
 // as it is written, and may be empty text; several are joined by slashes, with a backslash before each slash and backslash in them. A
 // numeric time may also be text, and have decimals.
 func New(c Config) (Decoder, error) {
 	d := Defaults()
 	c.Format = cmp.Or(c.Format, d.Format)
 	c.Time.Zone = cmp.Or(c.Time.Zone, d.Time.Zone)
+	c.Missing = cmp.Or(c.Missing, d.Missing)
 	c.MaxBytes = cmp.Or(c.MaxBytes, d.MaxBytes)
 	c.MaxDepth = cmp.Or(c.MaxDepth, d.MaxDepth)
 	c.MaxAhead = cmp.Or(c.MaxAhead, d.MaxAhead)
@@ -60,6 +61,9 @@ func (c *Config) check() error {
 		if name != "" && slices.Contains(c.Columns[:i], name) {
 			wrong(fmt.Sprintf("columns[%d]", i), name, "a name of its own, or none")
 		}
+	}
+	if c.Missing != Refuse && c.Missing != Last {
+		wrong("missing", c.Missing, "refuse or last")
 	}
 	if c.MaxBytes < 1 || c.MaxBytes > 100<<20 {
 		wrong("max_bytes", c.MaxBytes, "1 to 104857600")

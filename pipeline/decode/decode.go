@@ -11,7 +11,7 @@ import (
 type Sample struct {
 	Key    []byte    // valid as long as the record, and until the next Decode
 	Time   int64     // event time, Unix nanoseconds
-	Values []float64 // one finite value for each of Config.Values, in their order; the slice is reused
+	Values []float64 // one finite value for each of Config.Values, in their order, or NaN where it is missing and may be; the slice is reused
 }
 
 // Decoder decodes the records of one stream. It belongs to one goroutine.
@@ -60,12 +60,24 @@ type Config struct {
 	Time    Time     `yaml:"time" jsonschema_description:"Where a sample's event time stands. Without it the record's timestamp is taken."`
 	Values  Fields   `yaml:"values" jsonschema:"required" jsonschema_description:"Numeric fields to watch; a dot descends into objects, \\. is a dot in a name."`
 
-	NumbersAsStrings bool `yaml:"numbers_as_strings" jsonschema:"default=false" jsonschema_description:"Also take a number written as a JSON string."`
-	MaxBytes         int  `yaml:"max_bytes" jsonschema:"minimum=1,maximum=104857600,default=1048576" jsonschema_description:"Largest record, in bytes; a larger one is a dead letter."`
-	MaxDepth         int  `yaml:"max_depth" jsonschema:"minimum=1,maximum=1000,default=32" jsonschema_description:"Deepest nesting of a JSON record."`
+	Missing          Missing `yaml:"missing" json:",omitzero" jsonschema:"enum=refuse,enum=last,default=refuse" jsonschema_description:"What becomes of a record in which some of the values are missing, absent or null: it is refused, a dead letter, or they are taken to be the last ones of the series, as where devices send only what has changed, or a sensor of many fails."`
+	NumbersAsStrings bool    `yaml:"numbers_as_strings" jsonschema:"default=false" jsonschema_description:"Also take a number written as a JSON string."`
+	MaxBytes         int     `yaml:"max_bytes" jsonschema:"minimum=1,maximum=104857600,default=1048576" jsonschema_description:"Largest record, in bytes; a larger one is a dead letter."`
+	MaxDepth         int     `yaml:"max_depth" jsonschema:"minimum=1,maximum=1000,default=32" jsonschema_description:"Deepest nesting of a JSON record."`
 
 	MaxAhead time.Duration `yaml:"max_ahead" jsonschema:"default=10m" jsonschema_description:"How far an event time may lie after the record's Kafka timestamp before it is not believed; 0s is the default."`
 }
+
+// Missing is what becomes of a record in which some of the values are missing.
+type Missing string
+
+const (
+	Refuse Missing = "refuse" // the default
+	Last   Missing = "last"
+)
+
+// IsZero leaves the default out of digests.
+func (m Missing) IsZero() bool { return m != Last }
 
 // Where is a condition on one field of a record. What the record does not have, or has as null, an object or an array, meets none.
 type Where struct {

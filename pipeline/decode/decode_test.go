@@ -18,6 +18,7 @@ var (
 	machines = Config{Key: Fields{"machine"}, Time: Time{Field: "ts", Unit: "ms"}, Values: Fields{"temp", "pressure"}}
 	nested   = Config{Key: Fields{"site.name", `site.rack\.no`}, Values: Fields{"data.temp"}, NumbersAsStrings: true, MaxDepth: 4}
 	rfc      = Config{Key: Fields{"k"}, Time: Time{Field: "t"}, Values: Fields{"x"}}
+	sparse   = Config{Key: Fields{"k"}, Values: Fields{"x", "y"}, Missing: Last}
 	seconds  = Config{Key: Fields{"k"}, Time: Time{Field: "t", Unit: "s"}, Values: Fields{"x"}}
 	dated    = Config{Time: Time{Field: "t", Layout: time.UnixDate, Zone: "Europe/Berlin"}, Values: Fields{"x"}}
 	columns  = Config{Format: "csv", Columns: []string{"at", "host", "note", "load"}, Key: Fields{"host"},
@@ -51,6 +52,7 @@ func TestGoodRecords(t *testing.T) {
 		{"its other one", dated, `{"x":1,"t":"Mon May  6 08:08:09 CET 2024"}`, "record key 0 [1]"},
 		{"UTC", dated, `{"x":1,"t":"Mon May  6 07:08:09 UTC 2024"}`, "record key 0 [1]"},
 		{"GMT", dated, `{"x":1,"t":"Mon May  6 07:08:09 GMT 2024"}`, "record key 0 [1]"},
+		{"some values missing", sparse, `{"k":"a","y":2}`, "a 0 [NaN 2]"},
 		{"csv in a zone", columns, "2024-05-06 09:08,h1,,0.5\r\n", "h1 9 [0.5]"},
 		{"csv in quotes", columns, `2024-05-06 09:08,"h ""1"", 2","a` + "\r\n" + `b",".5"`, `h "1", 2 9 [0.5]`},
 	} {
@@ -131,6 +133,8 @@ func TestBadRecords(t *testing.T) {
 		{machines, `[1]`, "wrong_type: record is [1], want an object"},
 		{machines, `{` + good + `}`, "missing_field: temp is missing, want a number"},
 		{machines, `{` + good + `,"temp":null}`, "missing_field: temp is null, want a number"},
+		{sparse, `{"k":"a","x":null,"z":1}`, "missing_field: x is null, want one of the values at least"},
+		{sparse, `{"k":"a","x":null,"y":"no"}`, `wrong_type: y is "no", want a number`},
 		{machines, `{` + good + `,"temp":1,"temp":null}`, "missing_field: temp is null, want a number"},
 		{machines, `{` + good + `,"temp":"hot"}`, `wrong_type: temp is "hot", want a number`},
 		{machines, `{` + good + `,"temp":"1"}`, `wrong_type: temp is "1", want a number`},

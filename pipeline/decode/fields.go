@@ -72,6 +72,7 @@ type fields struct {
 	clock    clock
 	maxAhead time.Duration
 	asText   bool   // a number may be written as text
+	sparse   bool   // some values may be missing
 	joined   []byte // the last key made of fields
 	plain    []byte // the last text without escapes
 }
@@ -83,7 +84,7 @@ type condition struct {
 }
 
 func newFields(c Config, clock clock) *fields {
-	f := &fields{clock: clock, maxAhead: c.MaxAhead, asText: c.NumbersAsStrings || c.Format == "csv"}
+	f := &fields{clock: clock, maxAhead: c.MaxAhead, asText: c.NumbersAsStrings || c.Format == "csv", sparse: c.Missing == Last}
 	paths := slices.Concat(c.Key, c.Values)
 	if c.Time.Field != "" {
 		paths = append(paths, c.Time.Field)
@@ -128,12 +129,21 @@ func (f *fields) sample(key []byte, timestamp int64, s *Sample) (err error) {
 		return err
 	}
 	s.Values = s.Values[:0]
+	missing := 0
 	for _, t := range f.values {
+		if f.sparse && (t.kind == absent || t.kind == null) {
+			s.Values = append(s.Values, math.NaN())
+			missing++
+			continue
+		}
 		x, err := f.float(t)
 		if err != nil {
 			return err
 		}
 		s.Values = append(s.Values, x)
+	}
+	if missing == len(f.values) {
+		return f.values[0].refuse(MissingField, "one of the values at least")
 	}
 	return nil
 }

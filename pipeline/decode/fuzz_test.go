@@ -22,6 +22,7 @@ func FuzzJSON(f *testing.F) {
 	configs := []Config{machines, nested,
 		{Key: Fields{"a", "a.b"}, Time: Time{Field: "a.t"}, Values: Fields{"a.b.é", "x"}, MaxDepth: 3},
 		{Values: Fields{"x", "y"}, NumbersAsStrings: true, Time: Time{Field: "t", Unit: "s"}},
+		{Values: Fields{"x", "y"}, Missing: Last},
 	}
 	for _, seed := range []string{
 		string(record186), `{"site":{"name":"a/b","rack.no":5},"data":{"temp":" 1.5"}}`,
@@ -168,6 +169,7 @@ func reference(c Config, find func(path string) any) (s Sample, r Reason) {
 	if s.Time, r = referenceEventTime(c.Time, find); r != "" {
 		return s, r
 	}
+	missing := 0
 	for _, path := range c.Values {
 		var text string
 		switch x := find(path).(type) {
@@ -179,7 +181,11 @@ func reference(c Config, find func(path string) any) (s Sample, r Reason) {
 				return s, WrongType
 			}
 		case nil:
-			return s, MissingField
+			if c.Missing != Last {
+				return s, MissingField
+			}
+			text = "nan"
+			missing++
 		default:
 			return s, WrongType
 		}
@@ -187,10 +193,13 @@ func reference(c Config, find func(path string) any) (s Sample, r Reason) {
 		if errors.Is(err, strconv.ErrSyntax) {
 			return s, WrongType
 		}
-		if math.IsInf(x, 0) || math.IsNaN(x) {
+		if math.IsInf(x, 0) || math.IsNaN(x) && find(path) != nil {
 			return s, NotFinite
 		}
 		s.Values = append(s.Values, x)
+	}
+	if missing == len(c.Values) {
+		return s, MissingField
 	}
 	return s, ""
 }

@@ -55,6 +55,7 @@ type Guess struct {
 	Key              []string // paths of the fields that name a series; none: the record's own key, or one series only
 	Values           []string // paths of the numeric fields, in the order in which records have them
 	Counters         []string // those of Values that are counters beyond doubt
+	Missing          bool     // some of Values are missing in records that have others
 	NumbersAsStrings bool
 
 	Interval   time.Duration // median time between two records of a series; 0 where there are no two
@@ -176,12 +177,16 @@ func (t *table) guess() (g Guess, sound bool) {
 	return g, sound
 }
 
-// findValues takes every number that is there in all records but a few, but for times and keys. Where there is none it settles for
-// numbers written as strings, or else, which is not sound, for those that half of the records have.
+// findValues takes every number that is there in all records but a few, but for times and keys, and with these every other that is there, or
+// missing, in more than half. Where there is none in nearly all it settles for numbers written as strings, or else, which is not sound, for those that half of
+// the records have.
 func (g *Guess) findValues(t *table) (sound bool) {
 	var texts, some []string
+	gaps := map[string]int{} // of values: records without it
 	for _, c := range t.columns {
 		numbers := c.count(isNumber)
+		wrong := c.count(isWrong)
+		missing := t.len() - numbers - wrong
 		switch {
 		case c.used:
 		case t.most(numbers) && c.isEpoch():
@@ -190,32 +195,40 @@ func (g *Guess) findValues(t *table) (sound bool) {
 			g.note("%s looks like an identifier and is left out", c.path)
 		case t.most(numbers):
 			g.Values = append(g.Values, c.path)
-			if n := t.len() - numbers; n > 0 {
-				g.note("%s is no number in %d of %d records: they would be dead letters", c.path, n, t.len())
+			if wrong > 0 {
+				g.note("%s is no number in %d of %d records: they would be dead letters", c.path, wrong, t.len())
 			}
+			gaps[c.path] = missing
 			if c.isLabel() {
 				g.note("%s looks like a label: to leave it out, say --exclude %s", c.path, c.path)
 			}
-		case numbers > t.len()/2:
+		case numbers > t.len()/2 && t.most(numbers+missing) && !c.isEpoch() && !c.isID():
 			some = append(some, c.path)
-			g.note("%s is a number in %d of %d records: the others would be dead letters", c.path, numbers, t.len())
+			gaps[c.path] = missing
 		case numbers > 0:
 			g.note("%s is a number in %d of %d records only and is left out", c.path, numbers, t.len())
 		case t.most(c.count(isNumberText)):
 			texts = append(texts, c.path)
 		}
 	}
+	sound = len(g.Values) > 0
+	g.Values = append(g.Values, some...)
+	for _, v := range g.Values {
+		switch n := gaps[v]; {
+		case n > 0 && len(g.Values) > 1:
+			g.Missing = true
+			g.note("%s is missing in %d of %d records: its last value stands in", v, n, t.len())
+		case n > 0:
+			g.note("%s is missing in %d of %d records: they would be dead letters", v, n, t.len())
+		}
+	}
 	switch {
-	case len(g.Values) == 0 && len(some) > 0:
-		g.Values = some
-	case len(some) > 0:
-		g.note("%q are left out: with them more records would be dead letters", some)
 	case len(g.Values) == 0 && len(texts) > 0:
-		g.Values, g.NumbersAsStrings = texts, true
+		g.Values, g.NumbersAsStrings, sound = texts, true, true
 	case len(texts) > 0:
 		g.note("%q hold numbers as strings and are left out: with numbers_as_strings they could be values", texts)
 	}
-	return len(g.Values) > 0 && !slices.Equal(g.Values, some)
+	return sound
 }
 
 func (g *Guess) note(format string, args ...any) {

@@ -181,6 +181,7 @@ func (c *column) count(is func(cell) bool) (n int) {
 
 func isNumber(c cell) bool { return c.kind == number }
 func isText(c cell) bool   { return c.kind == text }
+func isWrong(c cell) bool  { return c.kind == text || c.kind == other }
 
 var numberText = regexp.MustCompile(`^\s*-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?\s*$`)
 
