@@ -51,8 +51,9 @@ func Carry(before, after Config) (Carried, error) {
 	if was != is {
 		return Carried{Rebuilt: true}, nil
 	}
-	stored, words := make([]string, len(old.parts)), map[string]string{}
-	for i, part := range old.parts {
+	parts := slices.Concat(old.parts, old.commonParts)
+	stored, words := make([]string, len(parts)), map[string]string{}
+	for i, part := range parts {
 		stored[i], words[part.name] = part.name, part.words
 	}
 	var c Carried

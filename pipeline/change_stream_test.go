@@ -257,6 +257,9 @@ func TestChangedSettings(t *testing.T) {
 			`kept="[detectors[1] ewma drift[0] page_hinkley of v drift[0] page_hinkley of w drift[1] page_hinkley of detectors[1]]"`,
 			`cold="[detectors[0] ewma drift[1] page_hinkley of detectors[0]]"`,
 		}},
+		"half_life: 30 → half_life: 30, scope: partition": {1000, 1000, []string{
+			`cold="[drift[1] page_hinkley of detectors[0] detectors[0] ewma of the partition]"`,
+		}},
 		"drift: → #drift:": {1000, 1000, []string{"cold=[]", `gone="[page_hinkley `}},
 		"cool_down: 7m} → cool_down: 7m}\nidle: 1h\nmax_series: 9": {1000, 1000, []string{"cold=[]"}},
 		"values: [v, w]} → values: [w, v]}":                        {1000, pipeline.FromStart, []string{"rebuilding the state from the log"}},

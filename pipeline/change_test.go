@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -107,6 +108,30 @@ func TestVotes(t *testing.T) {
 	carried, err := pipeline.Carry(plain, more)
 	if err != nil || carried.Rebuilt || len(carried.Cold)+len(carried.Gone) > 0 {
 		t.Errorf("a change of votes is carried as %+v, %v, want all kept", carried, err)
+	}
+}
+
+// What detectors of the partition have learned goes on under a change of something else, and is foretold to.
+func TestScopeIsCarried(t *testing.T) {
+	before, after := settingsOf(t, settings["together"]), settingsOf(t, edited(t, settings["together"], "cool_down: 7m → cool_down: 8m"))
+	carried, err := pipeline.Carry(before, after)
+	if err != nil || carried.Rebuilt || len(carried.Cold)+len(carried.Gone) > 0 || !slices.Contains(carried.Kept, "detectors[2] points of the partition") {
+		t.Errorf("a change of the cool-down is carried as %+v, %v, want all kept", carried, err)
+	}
+	records := log(3000, 7, 3)
+	old := newWorker(t, before)
+	old.Process(records[:2000], 0)
+	worker := newWorker(t, after)
+	if err := worker.UnmarshalBinary(stateOf(t, old)); err != nil {
+		t.Fatal(err)
+	}
+	var scores [2][]float64
+	for i, w := range []*pipeline.Worker{old, worker} {
+		w.Trace = func(p pipeline.Trace) { scores[i] = append(scores[i], p.Score) }
+		w.Process(records[2000:], 0)
+	}
+	if !slices.Equal(scores[0], scores[1]) || len(scores[0]) < 900 {
+		t.Errorf("%d and %d points are not scored alike", len(scores[0]), len(scores[1]))
 	}
 }
 

@@ -32,9 +32,21 @@ type WindowConfig struct {
 type DetectorConfig struct {
 	Kind   string           `yaml:"kind" jsonschema_description:"Kind of the detector."`
 	Values decode.Fields    `yaml:"values" jsonschema_description:"Values the detector sees: of decode.values, or the fields that a window makes of them. Without it all of them."`
+	Scope  Scope            `yaml:"scope" json:",omitzero" jsonschema:"enum=key,enum=partition,default=key" jsonschema_description:"Whom the detector learns from: each key from itself, or all keys of a partition together, where they are alike and have few records each, such as payments by card."`
 	Vote   Weight           `yaml:"vote" json:",omitzero" jsonschema:"exclusiveMinimum=0,maximum=1000000,default=1" jsonschema_description:"How much the detector counts where several are combined, against the votes of the others."`
 	Params detectors.Config `yaml:"-"` // of detectors.Kinds[Kind]
 }
+
+// Scope is whom a detector learns from.
+type Scope string
+
+const (
+	OfKey       Scope = "key" // the default
+	OfPartition Scope = "partition"
+)
+
+// IsZero leaves the scope that is usual out of digests.
+func (s Scope) IsZero() bool { return s != OfPartition }
 
 // Weight is that of a detector among others, above 0.
 type Weight float64

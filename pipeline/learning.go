@@ -76,6 +76,13 @@ func (y *young) remove(s *slot, slots *column[slot]) {
 	}
 }
 
+func (y *young) clear(slots *column[slot]) {
+	for _, id := range y.series {
+		slots.at(id).young = none
+	}
+	y.series = y.series[:0]
+}
+
 // came notes that a sample of s is about to come.
 func (y *young) came(s *slot, at int64) {
 	if s.young == none {

@@ -64,6 +64,17 @@ func TestLearning(t *testing.T) {
 }
 
 // Windows are learned one by one, and are as far apart as they are long; a series that is forgotten is not learning any more.
+// Where a detector of the partition has learned enough, all keys have, those that came once too.
+func TestLearningTogether(t *testing.T) {
+	w := newWorker(t, settingsOf(t, "decode: {key: key, time: {field: ts, unit: ms}, values: [v]}\ndetectors: [{kind: ewma, warm_up: 30, scope: partition}, {kind: ewma}]"))
+	for i := range int64(40) {
+		if got := w.Learning(); i > 30 && got.Learning > 0 || i > 0 && i < 30 && got.Learning != got.Series {
+			t.Fatalf("after %d points: %v", i, got)
+		}
+		w.Process([]pipeline.Record{sampleAt(i, fmt.Sprint("k", i), midnight.Add(time.Duration(i)*time.Second), float64(i%7))}, 0)
+	}
+}
+
 func TestLearningOfWindows(t *testing.T) {
 	c := settingsOf(t, "decode: {key: k, values: x, time: {field: t}}\nmax_series: 10\nidle: 2h\nwindow: {every: 5m, aggregate: [mean]}\n"+
 		"detectors: [{kind: ewma, warm_up: 30}]\nalert: {topic: a, cool_down: 15m}")

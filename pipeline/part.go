@@ -25,8 +25,7 @@ const none = -1
 // parts are those of a series, in the order of plan.parts.
 func (s series) parts(yield func(part) bool) {
 	for i := range s.detectors {
-		d := &s.detectors[i]
-		if !yield(d.Detector) || !yield(d.law) {
+		if d := &s.detectors[i]; !d.common && (!yield(d.Detector) || !yield(d.law)) {
 			return
 		}
 	}
@@ -48,13 +47,14 @@ func (s series) parts(yield func(part) bool) {
 
 // Names of parts that nobody configures.
 const (
+	ofAll       = "of all "         // series, a detector, whose name follows
 	lawOf       = "law of "         // a detector's scores, whose name follows
 	combination = "combination of " // detectors, whose digest follows
 	paceOfAll   = "pace"            // of the points
 	lastValues  = "last values"     // where some may be missing
 )
 
-// nameParts names the parts of a series. Two of the same settings are told apart by their order.
+// nameParts names the parts of a series, and of all. Two of the same settings are told apart by their order.
 func (p *plan) nameParts() {
 	seen := map[string]int{}
 	named := func(kind string, settings any) string {
@@ -72,7 +72,12 @@ func (p *plan) nameParts() {
 			Columns []int
 		}{d, p.columns[i]})
 		ofDetectors[i] = name
-		p.parts = append(p.parts, partName{name, fmt.Sprintf("detectors[%d] %s", i, d.Kind)}, partName{name: lawOf + name})
+		parts, words := &p.parts, fmt.Sprintf("detectors[%d] %s", i, d.Kind)
+		if d.Scope == OfPartition {
+			parts, name, words = &p.commonParts, ofAll+name, words+" of the partition"
+		}
+		p.names = append(p.names, name)
+		*parts = append(*parts, partName{name, words}, partName{name: lawOf + name})
 	}
 	if len(p.config.Detectors) > 1 {
 		voters := slices.Clone(ofDetectors)
@@ -127,15 +132,20 @@ func (p *plan) part(stored string) int {
 	})
 }
 
+// combination is where that of several detectors is among the parts, or none.
+func (p *plan) combination() int {
+	return slices.IndexFunc(p.parts, func(p partName) bool { return strings.HasPrefix(p.name, combination) })
+}
+
 // unsettled says whether the combination was of other detectors in a state.
 func (p *plan) unsettled(stored []string) bool {
-	i := slices.IndexFunc(p.parts, func(p partName) bool { return strings.HasPrefix(p.name, combination) })
+	i := p.combination()
 	return i >= 0 && !slices.Contains(stored, p.parts[i].name)
 }
 
 // compare says in words which configured parts a state has, which it lacks, and which it has in vain.
 func (p *plan) compare(stored []string) (kept, cold, gone []string) {
-	for _, part := range p.parts {
+	for _, part := range slices.Concat(p.parts, p.commonParts) {
 		switch has := slices.Contains(stored, part.name); {
 		case part.words == "":
 		case has:
@@ -145,7 +155,8 @@ func (p *plan) compare(stored []string) (kept, cold, gone []string) {
 		}
 	}
 	for i, at := range p.layout(stored) {
-		if at == none && !strings.HasPrefix(stored[i], lawOf) && !strings.HasPrefix(stored[i], combination) && stored[i] != paceOfAll && stored[i] != lastValues {
+		if at == none && !slices.ContainsFunc(p.commonParts, func(p partName) bool { return p.name == stored[i] }) &&
+			!strings.HasPrefix(stored[i], lawOf) && !strings.HasPrefix(stored[i], combination) && stored[i] != paceOfAll && stored[i] != lastValues {
 			gone = append(gone, stored[i])
 		}
 	}

@@ -16,12 +16,14 @@ import (
 
 // plan is a stream's configuration, checked and worked out: what all its workers share and none changes.
 type plan struct {
-	stream string
-	hash   string
-	hashes string
-	config Config
-	fields []string   // of a point
-	parts  []partName // of a series
+	stream      string
+	hash        string
+	hashes      string
+	config      Config
+	fields      []string   // of a point
+	parts       []partName // of a series
+	commonParts []partName // of all of a partition's series together
+	names       []string   // of each detector, as a part
 
 	models   []detectors.Detector // one of each detector, which learns nothing: what can be shared is shared with it
 	weights  []float64            // of each detector, where several are combined
@@ -99,6 +101,9 @@ func (p *plan) makeModels() (forecasts bool, errs []error) {
 			errs = append(errs, &invalid.Value{Name: at + ".vote", Value: float64(d.Vote), Want: fmt.Sprintf("above 0, at most %v", int(maxVote))})
 		}
 		p.weights = append(p.weights, float64(d.Vote))
+		if d.Scope != "" && d.Scope != OfKey && d.Scope != OfPartition {
+			errs = append(errs, &invalid.Value{Name: at + ".scope", Value: d.Scope, Want: "key or partition"})
+		}
 		made, err := d.Params.New(p.width(i))
 		if err != nil {
 			errs = append(errs, prefixed(at, err))
@@ -176,7 +181,7 @@ const beside = 40
 
 // measure is about what a series holds in memory, its key apart: itself, its parts, and as many windows as are open at a time.
 func (p *plan) measure() int64 {
-	s := newBody(p)
+	s := newBody(p, newCommon(p))
 	bytes := sizeOf[slot]() + beside
 	if p.isCompact() {
 		d, _ := s.detectors[0].Detector.(detectors.Compact)
@@ -188,7 +193,11 @@ func (p *plan) measure() int64 {
 	}
 	bytes += int64(len(s.carried)) * sizeOf[float64]()
 	for i := range s.detectors {
-		bytes += sizeOf[watched]() + int64(s.detectors[i].law.Bytes())
+		bytes += sizeOf[watched]()
+		if s.detectors[i].common {
+			continue
+		}
+		bytes += int64(s.detectors[i].law.Bytes())
 		if d := s.detectors[i].Detector; d != nil { // nil where the configuration's reader has refused its kind
 			bytes += int64(d.Bytes())
 		}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/gonomaly/gonomaly/detectors"
@@ -208,6 +209,9 @@ func (w *Worker) learn(s series, p point, v *verdict) {
 	}
 	if s.young != none && s.left() == 0 {
 		w.young.remove(s.slot, &w.slots)
+		if slices.ContainsFunc(w.common, func(d watched) bool { return d.common && d.Left() == 0 }) { // which is so for all at once
+			w.young.clear(&w.slots)
+		}
 	}
 }
 

@@ -39,6 +39,15 @@ detectors: [{kind: ewma, half_life: 30, warm_up: 10}]
 alert: {false_alarms: 1 per 50 points, cool_down: 9m}
 max_series: 5
 idle: 25m`,
+	"together": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
+detectors: [{kind: ewma, half_life: 30, scope: partition}, {kind: ewma, half_life: 5, values: [w]}, {kind: points, scope: partition}]
+drift: [{kind: page_hinkley, on: scores}]
+alert: {false_alarms: 1 per 200 points, cool_down: 7m}`,
+	"alike": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w]}
+detectors: [{kind: ewma, half_life: 30, scope: partition}]
+alert: {false_alarms: 1 per 50 points, cool_down: 9m}
+max_series: 5
+idle: 25m`,
 	"missing": `decode: {key: key, time: {field: ts, unit: ms}, values: [v, w], missing: last}
 window: {every: 3m, aggregate: [mean, rate], lateness: 1m}
 detectors: [{kind: ewma, half_life: 30, warm_up: 10}]
@@ -47,7 +56,7 @@ alert: {false_alarms: 1 per 100 points, cool_down: 9m}`,
 
 // keysOf is how many series the records for some settings have: more than there is room for, where that is bounded.
 func keysOf(name string) int {
-	if name == "bounded" || name == "compact" {
+	if name == "bounded" || name == "compact" || name == "alike" {
 		return 12
 	}
 	return 3

@@ -67,28 +67,46 @@ type alone struct {
 // watched is a detector with the law of its own scores.
 type watched struct {
 	detectors.Detector
-	law threshold.Law
+	law    threshold.Law
+	common bool // to all series of the partition
+}
+
+// newCommon makes the detectors that a partition's series have in common, each in its place.
+func newCommon(p *plan) []watched {
+	common := make([]watched, len(p.config.Detectors))
+	for i, c := range p.config.Detectors {
+		if c.Scope == OfPartition {
+			d := p.newDetector(i)
+			common[i] = watched{d, threshold.For(d), true}
+		}
+	}
+	return common
 }
 
 // limit is the score that a share rate of the points reaches.
 func (d *watched) limit(rate float64) float64 { return d.ScoreAt(d.law.At(rate)) }
 
-func newAlone(p *plan) *alone {
-	a, d := &alone{}, p.newDetector(0)
-	a.detector[0] = watched{d, threshold.ForIn(d, &a.law)}
+func newAlone(p *plan, common []watched) *alone {
+	a := &alone{}
+	if a.detector[0] = common[0]; !common[0].common {
+		d := p.newDetector(0)
+		a.detector[0] = watched{d, threshold.ForIn(d, &a.law), false}
+	}
 	a.detectors, a.extras = a.detector[:], &noExtras
 	return a
 }
 
-func newBody(p *plan) *body {
+func newBody(p *plan, common []watched) *body {
 	var b *body
 	if len(p.config.Detectors) == 1 {
-		b = &newAlone(p).body
+		b = &newAlone(p, common).body
 	} else {
-		b = &body{detectors: make([]watched, len(p.config.Detectors))}
+		b = &body{detectors: slices.Clone(common)}
 		for i := range b.detectors {
-			d := p.newDetector(i)
-			b.detectors[i] = watched{d, threshold.For(d)}
+			if !common[i].common {
+				d := p.newDetector(i)
+				b.detectors[i] = watched{d, threshold.For(d), false}
+			}
 		}
 	}
 	if p.plain() {
@@ -117,7 +135,7 @@ func (p *plan) plain() bool {
 
 // isCompact says that series of the stream are nothing but a slot, and the numbers of their detector.
 func (p *plan) isCompact() bool {
-	if !p.plain() {
+	if !p.plain() || p.config.Detectors[0].Scope == OfPartition {
 		return false
 	}
 	d := p.newDetector(0)

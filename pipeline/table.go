@@ -34,6 +34,7 @@ type table struct {
 	one       *alone                // the body that compact series share
 	compact   detectors.Compact     // its detector
 	partsOf   []part                // of the series that was read last
+	common    []watched             // detectors that all series have, each in its place
 	seats     seats
 	young     young
 	misses    sketch // keys that came while there was no room
@@ -45,10 +46,10 @@ const nobody = math.MaxUint32
 func newTable(p *plan) table {
 	t := table{
 		plan: p, seed: maphash.MakeSeed(), index: newIndex(), free: nobody,
-		slots: column[slot]{each: 1}, bodies: column[*body]{each: 1}, incidents: map[uint32]*incidents{},
+		common: newCommon(p), slots: column[slot]{each: 1}, bodies: column[*body]{each: 1}, incidents: map[uint32]*incidents{},
 	}
 	if p.isCompact() {
-		t.one = newAlone(p)
+		t.one = newAlone(p, t.common)
 		t.compact = t.one.detector[0].Detector.(detectors.Compact) //nolint:forcetypeassert // it is what the plan says
 		t.states.each = t.compact.Words()
 	}
@@ -106,7 +107,7 @@ func (t *table) add(key []byte) series {
 	if t.compact != nil {
 		clear(t.states.row(id))
 	} else {
-		b := newBody(t.plan)
+		b := newBody(t.plan, t.common)
 		b.owner = id
 		*t.bodies.at(id) = b
 	}

@@ -140,9 +140,10 @@ func newWorker(p *plan, partition Partition) *Worker {
 	if err != nil {
 		panic("a decoder's settings that newPlan let through: " + err.Error())
 	}
+	t := newTable(p)
 	return &Worker{
 		plan: p, partition: partition, decoder: decoder, position: -1, watermark: math.MinInt64, nextQuiet: math.MaxInt64,
-		table: newTable(p), pool: newPool(newBody(p)), generation: 1, counts: newCounts(),
+		table: t, pool: newPool(p, t.common), generation: 1, counts: newCounts(),
 	}
 }
 

@@ -71,7 +71,7 @@ func (w *Worker) appendHead(b []byte, isWhole bool, gone []string) ([]byte, erro
 	for _, key := range gone {
 		b = appendText(b, key)
 	}
-	b, err := w.pool.append(b, w.parts)
+	b, err := w.pool.append(b, w.plan)
 	if err != nil {
 		return nil, fmt.Errorf("what series have in common: %w", err)
 	}
@@ -90,7 +90,8 @@ func (w *Worker) UnmarshalBinary(b []byte) error { return w.Restore([][]byte{b})
 // Restore restores the states of a worker: a whole one first, then what changed since, in order. They may be of another configuration that
 // makes the same points: then parts that both have go on, and others begin anew. After an error the worker is not to be used.
 func (w *Worker) Restore(states [][]byte) error {
-	w.table, w.pool = newTable(w.plan), newPool(newBody(w.plan))
+	w.table = newTable(w.plan)
+	w.pool = newPool(w.plan, w.common)
 	w.generation, w.dirty, w.gone, w.snapshot = 2, nil, nil, nil // what a snapshot has was taken in generation 1
 	for i, b := range states {
 		r := &stateReader{b: b}
@@ -139,13 +140,14 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 			w.remove(s)
 		}
 	}
-	w.pool.read(r, w.plan)
+	common := w.pool.read(r, w.plan)
 	if first {
 		w.stored = make([]string, r.count(1))
 		for i := range w.stored {
 			w.stored[i] = r.text()
 		}
 		w.layout = w.plan.layout(w.stored)
+		w.stored = append(w.stored, common...)
 	}
 	n, seen := int64(0), map[string]bool{} // of a whole state all that is held was seen
 	for ; r.err == nil && len(r.b) > tailBytes; n++ {
