@@ -49,8 +49,14 @@ func (g *Guess) findKey(t *table, times []int64) {
 	}
 	if len(g.Key) == 0 {
 		for _, c := range t.columns {
-			if n := c.distinct(); !c.used && t.most(c.count(isText)) && n > 1 && n <= mostGroups && repeats(n, t.len()) {
+			n := c.distinct()
+			switch {
+			case c.used || !t.most(c.count(isText)) || n == 1:
+			case n <= mostGroups && repeats(n, t.len()):
 				g.note("%s has %d different texts: if each names a series, say key: %s", c.path, n, c.path)
+			case n > mostGroups && float64(n) < seldom*float64(t.len()):
+				g.note("%s has %d different texts in %d records: if each names a series, say key: %s, and scope: partition beside the detector's kind, which judges keys with few records together",
+					c.path, n, t.len(), c.path)
 			}
 		}
 	}
@@ -61,6 +67,9 @@ func (g *Guess) findKey(t *table, times []int64) {
 
 // mostGroups is how many different texts a field may have to be told of as a key that might be.
 const mostGroups = 1000
+
+// seldom is the share of different texts among those of records below which some come again often enough to be names.
+const seldom = .8
 
 // isLabel tells whether numbers say what a person thinks of a record, and are nothing to watch.
 func (c *column) isLabel() bool {

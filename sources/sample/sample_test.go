@@ -170,6 +170,22 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// Keys with few records each are told of as what may be judged together; a text that hardly ever comes again names nothing.
+func TestFileOfManyKeys(t *testing.T) {
+	in := ""
+	for i := range 6000 {
+		in += fmt.Sprintf(`{"ts":%d,"card":"c%d","receipt":"r%d","amount":%d}`+"\n", 1767225600+i, i*7919%2500, i, i%17)
+	}
+	g, err := File(t.Context(), write(t, in), Rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := strings.Join(g.Notes, "\n")
+	if !strings.Contains(notes, "card has 2500 different texts in 6000 records: if each names a series, say key: card, and scope: partition") || strings.Contains(notes, "receipt") {
+		t.Errorf("notes are %q", notes)
+	}
+}
+
 func TestFileErrors(t *testing.T) {
 	for want, in := range map[string]string{
 		"no numeric field in 2 records": "{\"a\":\"x\"}\n{\"a\":true}\n",
