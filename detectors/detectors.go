@@ -98,7 +98,7 @@ type Hold string
 
 // The holds.
 const (
-	Recurring Hold = "recurring" // the series has had such a value before, now and then
+	Recurring Hold = "recurring" // the series has had such a value before, now and then, or as odd ones at this hour on most days
 	Habit     Hold = "habit"     // it has had points as odd, or left its level as far
 	Unproven  Hold = "unproven"  // it has had none as odd, but too few points to know how rare that is
 	Lone      Hold = "lone"      // one field of many has left its level, which one of them does by chance

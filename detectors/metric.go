@@ -29,7 +29,8 @@ func (c *MetricConfig) New(fields int) (Detector, error) {
 // points. What counts is the distance of such a mean from the nearest it remembers, the size of the departure, and the length of a run
 // of equal values, each by its rank among those of the last 20,000 points: no scale, season or distribution is assumed. A run scores
 // the higher the longer it is than those before, so that a sensor which is stuck is found by that alone. Lengths are points, so that a
-// series should come at a steady pace. Of several fields the highest score is taken.
+// series should come at a steady pace. What is no more than an hour of the day brings on most days counts little; see routine. Of several fields the
+// highest score is taken.
 //
 // The memory of values is close in spirit to KNN-CAD (Burnaev and Ishimtsev 2016, "Conformalized density- and distance-based anomaly
 // detection in time-series data", arXiv:1608.04585), reduced to one dimension.
@@ -50,8 +51,9 @@ func (d *Metric) Score(p Point) (score float64, ok bool) {
 	}
 	day, week := d.clock.hours(p.Time)
 	for i := range d.fields {
-		l := d.fields[i].look(day, week, d.counters.value(p, i))
-		score = max(score, l.score)
+		f := &d.fields[i]
+		l := f.look(day, week, d.counters.value(p, i))
+		score = max(score, f.score(l))
 		ok = l.next.row > metricWarmUp
 	}
 	return score, ok
@@ -86,7 +88,8 @@ func (d *Metric) Bytes() int {
 func (d *Metric) Shares(p Point, shares []float64) {
 	day, week := d.clock.hours(p.Time)
 	for i := range d.fields {
-		shares[i] = d.fields[i].look(day, week, d.counters.value(p, i)).score
+		f := &d.fields[i]
+		shares[i] = f.score(f.look(day, week, d.counters.value(p, i)))
 	}
 	normalise(shares)
 }
@@ -174,11 +177,11 @@ func ofEach(decades float64, k int) float64 {
 }
 
 const (
-	metricVersion = 3
-	withoutRhythm = 2 // the version before, which can be read as well
+	metricVersion  = 4
+	withoutRoutine = 3 // the version before, which can be read as well
 )
 
-// AppendBinary appends version and the fields' states: 1.4 KB each at first, up to 7.8 KB when they have learned.
+// AppendBinary appends version and the fields' states: 1.6 KB each at first, up to 7.9 KB when they have learned.
 func (d *Metric) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, metricVersion)
 	for i := range d.fields {
@@ -190,8 +193,8 @@ func (d *Metric) AppendBinary(b []byte) ([]byte, error) {
 // UnmarshalBinary restores what AppendBinary wrote.
 func (d *Metric) UnmarshalBinary(b []byte) error {
 	version := byte(metricVersion)
-	if len(b) > 0 && b[0] == withoutRhythm {
-		version = withoutRhythm
+	if len(b) > 0 && b[0] == withoutRoutine {
+		version = withoutRoutine
 	}
 	r := newReader(b, version)
 	for i := range d.fields {

@@ -60,6 +60,7 @@ type metricField struct {
 	values     [long]float32 // the last ones, by row modulo long
 	departures [long]float32 // times the weights of their hours
 	rhythm     rhythm
+	routine    routine
 	opinions   [len(members)]opinion
 	sizes      [2]tail // of the size channels
 	runs       tail    // of the lengths of runs that are over
@@ -128,14 +129,11 @@ func (t *trend) trust() float64 {
 // look is all that a point makes of a field, before anything is learned.
 type look struct {
 	given     float64 // the point's value
-	x         float64 // the same from the origin
 	next      trend
 	departure float64
-	weight    float64 // of the departure, by its hour
-	floor     float64
-	score     float64
-	feature   [channels]float64               // what the channels look at
-	number    [len(members)][channels]float32 // whose rank counts
+	score     float64                         // before what is routine at its hour
+	feature   [memories]float64               // the means that the channels look at
+	number    [len(members)][memories]float32 // how far these are from what is remembered
 	held      [len(members)][channels]float32 // surprises of the numbers, or what is left of earlier ones
 	place     [len(members)][memories]uint8   // of the features in the memories
 	day, week uint8
@@ -152,14 +150,14 @@ func (f *metricField) look(day, week int, x float64) *look {
 	if x = clip(x, widest); f.row == 0 {
 		before.origin = x
 	}
-	l.x = x - before.origin
+	x -= before.origin
 	if f.row > 0 {
-		l.departure = clip(l.x-f.expect(day, week, l.x), wide)
+		l.departure = clip(x-f.expect(day, week, x), wide)
 	}
-	l.weight = f.rhythm.weight(week)
-	l.floor = f.floor()
-	l.next = before.after(l.x, l.departure)
-	f.features(l)
+	floor := f.floor()
+	l.next = before.after(x, l.departure)
+	l.feature[0], l.feature[1], l.feature[2] = f.means(&f.values, x)
+	l.feature[3], l.feature[4], l.feature[5] = f.means(&f.departures, clip(l.departure*f.rhythm.weight(week), wide))
 	trust := l.next.trust()
 	for c := range watched {
 		ch := &watched[c]
@@ -173,7 +171,7 @@ func (f *metricField) look(day, week int, x float64) *look {
 		ready := f.ready(ch)
 		for m := range members {
 			o := &f.opinions[m]
-			number := l.feature[c]
+			number := l.at(c)
 			if c < memories {
 				at := o.memories[c].place(number)
 				l.place[m][c] = uint8(at) //nolint:gosec // at most remembered
@@ -184,18 +182,24 @@ func (f *metricField) look(day, week int, x float64) *look {
 			switch {
 			case ch.kind == ofRun:
 				held = max(held, float32(f.runs.surprise(number, members[m].ranks, 1, longRun)))
-			case number <= l.floor:
+			case number <= floor:
 				number = 0
 			case ready:
 				held = max(held, float32(f.tail(m, c).surprise(number, members[m].ranks, 0, beyond)))
 			}
-			l.number[m][c], l.held[m][c] = float32(number), held
+			if c < memories {
+				l.number[m][c] = float32(number)
+			}
+			l.held[m][c] = held
 			l.score += weight * float64(held)
 		}
 	}
 	l.score *= perSum / weights / float64(len(members))
 	return l
 }
+
+// score is what counts of a look's.
+func (f *metricField) score(l *look) float64 { return f.routine.above(int(l.day), l.score) }
 
 // longRun bounds, in nats, what a run may gain by being longer than the longest before: enough for a sensor that is stuck, one of eight, to
 // reach the limit of 1 in 10,000 by that alone.
@@ -205,12 +209,17 @@ const longRun = 120
 func (f *metricField) filled(ch *channel) bool { return f.row+1 >= uint64(ch.scale) }      //nolint:gosec // a small constant
 func (f *metricField) ready(ch *channel) bool  { return f.row >= settle+uint64(ch.scale) } //nolint:gosec // a small constant
 
-// features are the means of the newest rows, their sizes, and the run's length.
-func (f *metricField) features(l *look) {
-	l.feature[0], l.feature[1], l.feature[2] = f.means(&f.values, l.x)
-	l.feature[3], l.feature[4], l.feature[5] = f.means(&f.departures, clip(l.departure*l.weight, wide))
-	l.feature[6], l.feature[7] = math.Abs(l.feature[3]), math.Abs(l.feature[5])
-	l.feature[8] = float64(l.next.run)
+// at is what a channel looks at: one of the means, the size of one, or the run's length.
+func (l *look) at(channel int) float64 {
+	switch channel {
+	case memories:
+		return math.Abs(l.feature[3])
+	case memories + 1:
+		return math.Abs(l.feature[5])
+	case memories + 2:
+		return float64(l.next.run)
+	}
+	return l.feature[channel]
 }
 
 // means are the newest row, the mean of the last few, and of the last many. They are summed anew each time: a running sum would drift.
@@ -242,8 +251,9 @@ func (f *metricField) expect(day, week int, x float64) float64 {
 
 func (f *metricField) learn(day, week int, x float64) {
 	l := f.look(day, week, x)
-	known := f.rhythm.window(f.row)
-	for c := range memories + len(f.sizes) {
+	x = clip(x, widest) - l.next.origin
+	floor, known := f.floor(), f.rhythm.window(f.row)
+	for c := range memories {
 		ch := &watched[c]
 		if !f.filled(ch) {
 			continue
@@ -253,12 +263,20 @@ func (f *metricField) learn(day, week int, x float64) {
 			window = known
 		}
 		for m := range members {
-			if f.ready(ch) && (c < memories || m == 0) { // the tails of sizes are shared
-				f.tail(m, c).learn(l.number[m][c], f.row, window)
+			o := &f.opinions[m]
+			if f.ready(ch) {
+				o.tails[c].learn(l.number[m][c], f.row, window)
 			}
-			if c < memories {
-				f.opinions[m].memories[c].learn(int(l.place[m][c]), l.feature[c], l.floor, f.row, window, members[m].life)
+			o.memories[c].learn(int(l.place[m][c]), l.feature[c], floor, f.row, window, members[m].life)
+		}
+	}
+	for i := range f.sizes {
+		if f.ready(&watched[memories+i]) {
+			size := l.at(memories + i)
+			if size <= floor {
+				size = 0
 			}
+			f.sizes[i].learn(float32(size), f.row, known)
 		}
 	}
 	if f.row > 0 && l.next.run == 0 {
@@ -267,9 +285,10 @@ func (f *metricField) learn(day, week int, x float64) {
 	for m := range members {
 		f.opinions[m].held = l.held[m]
 	}
-	f.rhythm.learn(&f.calendar, f.row, week, l.x, l.departure, f.departure, l.floor)
-	f.calendar.learn(day, week, l.x, f.rhythm.rate(f.row))
-	f.values[f.row%long], f.departures[f.row%long] = float32(l.x), float32(l.feature[memories/2])
+	f.rhythm.learn(&f.calendar, f.row, week, x, l.departure, f.departure, floor)
+	f.routine.learn(day, f.calendar.visits(day) > 0, l.score)
+	f.calendar.learn(day, week, x, f.rhythm.rate(f.row))
+	f.values[f.row%long], f.departures[f.row%long] = float32(x), float32(l.feature[memories/2])
 	f.trend = l.next
 	if f.row == settle {
 		f.center()
@@ -324,10 +343,11 @@ func (f *metricField) append(b []byte) []byte {
 	}
 	b = f.sizes[0].append(b)
 	b = f.sizes[1].append(b)
-	return f.runs.append(b)
+	b = f.runs.append(b)
+	return f.routine.append(b)
 }
 
-// read reads what append wrote, or wrote before there was a rhythm.
+// read reads what append wrote, or wrote before there was a routine.
 func (f *metricField) read(r *reader, version byte) {
 	f.trend = trend{
 		row: r.count(), run: r.count(), origin: r.float64(-wide, wide), previous: r.float64(-wide, wide), local: r.float64(-wide, wide), mean: r.float64(-wide, wide),
@@ -336,9 +356,7 @@ func (f *metricField) read(r *reader, version byte) {
 	for i := range long {
 		f.values[i], f.departures[i] = r.float32(-wide, wide), r.float32(-wide, wide)
 	}
-	if f.rhythm = (rhythm{}); version > withoutRhythm {
-		f.rhythm.read(r)
-	}
+	f.rhythm.read(r)
 	f.calendar.read(r)
 	for m := range f.opinions {
 		o := &f.opinions[m]
@@ -353,5 +371,8 @@ func (f *metricField) read(r *reader, version byte) {
 	f.sizes[0].read(r)
 	f.sizes[1].read(r)
 	f.runs.read(r)
+	if f.routine = (routine{}); version > withoutRoutine {
+		f.routine.read(r)
+	}
 	f.last = look{}
 }

@@ -16,7 +16,7 @@ func (f *metricField) reason(l *look) string {
 	case most == 0:
 		return "nothing about it is surprising"
 	}
-	ch, amount := watched[best], f.named(best, l, l.feature[best])
+	ch, amount := watched[best], f.named(best, l, l.at(best))
 	size, nearest := figure.Short(amount), "none"
 	if known, ok := f.nearestKnown(best, l); ok {
 		size, nearest = figure.Apart(amount, known)
@@ -31,10 +31,10 @@ func (f *metricField) reason(l *look) string {
 	case ch.kind == ofDeparture:
 		return fmt.Sprintf("the last %d points depart from the usual for their hours by %s on average, the nearest known is %s", ch.scale, size, nearest)
 	case ch.kind == ofSize && ch.scale == 1:
-		return fmt.Sprintf("it is %s %s the usual for this hour, %s", size, side(l.feature[3]), rarity(&f.sizes[0], l.feature[best]))
+		return fmt.Sprintf("it is %s %s the usual for this hour, %s", size, side(l.feature[3]), rarity(&f.sizes[0], l.at(best)))
 	case ch.kind == ofSize:
 		return fmt.Sprintf("the last %d points are %s %s the usual for their hours on average, %s",
-			ch.scale, size, side(l.feature[5]), rarity(&f.sizes[1], l.feature[best]))
+			ch.scale, size, side(l.feature[5]), rarity(&f.sizes[1], l.at(best)))
 	default:
 		return fmt.Sprintf("it has not changed for %d points", l.next.run+1)
 	}
@@ -78,7 +78,7 @@ func (f *metricField) named(c int, l *look, x float64) float64 {
 	if watched[c].kind == ofValue {
 		return x + f.origin
 	}
-	return x / l.weight
+	return x / f.rhythm.weight(int(l.week))
 }
 
 // side is where a departure lies.
@@ -96,7 +96,7 @@ func rarity(t *tail, x float64) string {
 	return "farther than ever before"
 }
 
-// Held is the highest of what the fields would score if they did not remember the nearest value; see metricField.held.
+// Held is the highest of what the fields would score if nothing recurred; see metricField.held.
 func (d *Metric) Held() (score float64, by Hold) {
 	for i := range d.fields {
 		if s := d.fields[i].held(); s > score {
@@ -109,12 +109,19 @@ func (d *Metric) Held() (score float64, by Hold) {
 // seldom is the most visits of a value that comes now and then: more often, and it is an ordinary one.
 const seldom = 16
 
-// held is the score that the point looked at last would have if the nearest value to it, where it came seldom, had been forgotten; 0 where the
-// point's own value is not remembered so.
+// held is the score that the point looked at last would have if nothing were routine at its hour, or if the nearest value to it, where it came seldom,
+// had been forgotten; 0 where neither makes a difference.
 func (f *metricField) held() float64 {
 	l := &f.last
-	if l.next.row != f.row+1 || !f.ready(&watched[ofValue]) || !(f.without(1, 0) > 0) {
+	if l.next.row != f.row+1 {
 		return 0
+	}
+	routine := 0.0
+	if f.score(l) < l.score {
+		routine = l.score
+	}
+	if !f.ready(&watched[ofValue]) || !(f.without(1, 0) > 0) {
+		return routine
 	}
 	score := 0.0
 	trust := l.next.trust()
@@ -131,7 +138,7 @@ func (f *metricField) held() float64 {
 			score += weight * held
 		}
 	}
-	return score * perSum / weights / float64(len(members))
+	return max(routine, score*perSum/weights/float64(len(members)))
 }
 
 // without is the surprise of a channel's number for a member that has forgotten the value nearest to it, 0 where that came more than seldom.
@@ -149,7 +156,7 @@ func (f *metricField) without(member, channel int) float64 {
 	if i+1 < int(m.n) {
 		distance = min(distance, math.Abs(float64(m.value[i+1])-x))
 	}
-	if distance <= f.last.floor {
+	if distance <= f.floor() {
 		return 0
 	}
 	return f.tail(member, channel).surprise(distance, members[member].ranks, 0, beyond)

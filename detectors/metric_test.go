@@ -165,9 +165,11 @@ func TestMetricReason(t *testing.T) {
 		"the last 16 points are 250 above the usual for their hours on average, farther than ever before",
 		"it has not changed for 8 points",
 	} {
-		l := look{next: trend{run: 7}, weight: 1}
+		l := look{next: trend{run: 7}}
 		l.feature[3], l.feature[5] = -250, 250
-		l.feature[c] = 250
+		if c < memories {
+			l.feature[c] = 250
+		}
 		for m := range members {
 			l.held[m][c] = 3
 			if c < memories {
@@ -185,7 +187,7 @@ func TestMetricReason(t *testing.T) {
 		t.Errorf("of nothing: %q, want %q", got, want)
 	}
 
-	near := look{weight: 1}
+	near := look{}
 	near.feature[0], near.held[1][0] = 199.03-f.origin, 3
 	near.place[1][0] = uint8(f.opinions[1].memories[0].place(near.feature[0]))
 	if got, want := f.reason(&near), "no such value is known, the nearest is 199.02"; got != want {

@@ -1,7 +1,6 @@
 package detectors
 
 import (
-	"bytes"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -193,23 +192,5 @@ func TestMetricBandOfCounts(t *testing.T) {
 		if !ok || low < c.least || c.origin != 0 && low > c.origin || c.origin == 0 && low != 0 || high < c.origin {
 			t.Errorf("from %v on the band is %v to %v, want it to begin at %v or above", c.origin, low, high, c.least)
 		}
-	}
-}
-
-// What was written before there was a rhythm is read, and goes on.
-func TestMetricWithoutRhythm(t *testing.T) {
-	d := newMetric(t)
-	play(d, time.Hour, daily(100, 1)) // four days: no week is known
-	f := &d.fields[0]
-	whole, added := []byte(state(t, d)), f.rhythm.append(nil)
-	at := bytes.Index(whole, added)
-	old := slices.Concat([]byte{withoutRhythm}, whole[1:at], whole[at+len(added):])
-	e := newMetric(t)
-	if err := e.UnmarshalBinary(old); err != nil {
-		t.Fatal(err)
-	}
-	e.fields[0].rhythm.hour = f.rhythm.hour // which it did not tell
-	if state(t, e) != string(whole) {
-		t.Error("a state of the version before is another one")
 	}
 }

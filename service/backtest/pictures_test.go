@@ -130,6 +130,16 @@ var pictures = []picture{
 	{"metric_spikes", metric, 400, 3000, "499-499 2499-2499", one(func(r *rand.Rand, i int, _ float64) float64 {
 		return r.NormFloat64() + map[bool]float64{true: 10 + r.NormFloat64()}[i%500 == 499]
 	})},
+	{"metric_job", metric, 288, 12 * 288, "312-314 600-603 2040-2043 3276-3278", one(func(r *rand.Rand, i int, _ float64) float64 {
+		hour, by := 2, 6.0
+		if i/288 == 11 {
+			hour = 9
+		}
+		if i%288 < 12*hour || i%288 > 12*hour+2 {
+			by = 1
+		}
+		return by * (20 + 6*daily(i) + r.NormFloat64())
+	})},
 	{"metric_noise", metric, 4800, 5400, "5000-5100 5100-5200", one(func(r *rand.Rand, i int, _ float64) float64 { return r.NormFloat64() * (1 + from(i, 5000, 1)) })},
 	{"metric_summer_time", strings.Replace(metric, "kind: metric", "kind: metric, zone: Europe/Berlin", 1), 54 * 288, 59 * 288, "none",
 		one(func(r *rand.Rand, i int, _ float64) float64 {
