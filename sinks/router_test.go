@@ -160,6 +160,27 @@ func TestStoppedRedisStallsOnlyItself(t *testing.T) {
 	w.eventually(func() bool { return trouble(r) == "" && w.lag("redis") == 0 })
 }
 
+// What retention has deleted waits for nobody: a sink that begins behind it, or was flushed, has nothing to deliver.
+func TestDeletedRecordsAreNoLag(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.produce(100)
+	admin := kadm.NewClient(w.client)
+	ends, err := admin.ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.DeleteRecords(t.Context(), ends.Offsets()); err != nil {
+		t.Fatal(err)
+	}
+	w.run("redis", "stdout")
+	w.eventually(func() bool { return testutil.CollectAndCount(w.metrics.lag) == 2*4 })
+	time.Sleep(2 * quick.check) // the ends are known
+	if redis, stdout := w.lag("redis"), w.lag("stdout"); redis != 0 || stdout != 0 {
+		t.Errorf("lag of redis is %v and of stdout %v, want 0: all records are deleted", redis, stdout)
+	}
+}
+
 func (w *world) oldest(sink string) (sum float64) {
 	for id := range 4 {
 		sum += testutil.ToFloat64(w.metrics.oldest.WithLabelValues(sink, topic, fmt.Sprint(id)))
