@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -28,7 +29,7 @@ func expand(text string, env func(string) (string, bool)) (string, error) {
 		case operator == ":-" && value == "":
 			return rest
 		case operator == ":?" && value == "":
-			wrong = fmt.Errorf("needs the environment variable %s: %s", name, strings.TrimSpace(rest))
+			wrong = fmt.Errorf("needs the environment variable %s: %s", name, cmp.Or(strings.TrimSpace(rest), "it is empty or not set"))
 		case !set && operator == "":
 			wrong = fmt.Errorf("needs the environment variable %s, which is not set; set it, or write ${%s:-default}", name, name)
 		}

@@ -20,6 +20,7 @@ func TestExpand(t *testing.T) {
 		{text: "${UNSET}", wrong: "UNSET, which is not set"},
 		{text: "${UNSET:?the address}", wrong: "UNSET: the address"},
 		{text: "${EMPTY:?the address}", wrong: "EMPTY: the address"},
+		{text: "${UNSET:?}", wrong: "UNSET: it is empty or not set"},
 		{text: "$TEXT", wrong: "$$ for a dollar"},
 		{text: "${TEXT", wrong: "$$ for a dollar"},
 		{text: "${}", wrong: "$$ for a dollar"},

@@ -205,6 +205,9 @@ func (f *metricField) score(l *look) float64 { return f.routine.above(int(l.day)
 // reach the limit of 1 in 10,000 by that alone.
 const longRun = 120
 
+// mostHeld is no less than any surprise, in decades: the longest run's is (ln(horizon+1) + longRun) / ln 10, 56.4.
+const mostHeld = 57
+
 // filled says whether a channel has points enough to look at, ready whether its numbers count.
 func (f *metricField) filled(ch *channel) bool { return f.row+1 >= uint64(ch.scale) }      //nolint:gosec // a small constant
 func (f *metricField) ready(ch *channel) bool  { return f.row >= settle+uint64(ch.scale) } //nolint:gosec // a small constant
@@ -365,7 +368,7 @@ func (f *metricField) read(r *reader, version byte) {
 			o.tails[c].read(r)
 		}
 		for c := range o.held {
-			o.held[c] = r.float32(0, 20)
+			o.held[c] = r.float32(0, mostHeld)
 		}
 	}
 	f.sizes[0].read(r)

@@ -10,13 +10,32 @@ import (
 	"testing"
 )
 
+// troubled is noise with a trouble after each 500 points, which lasts for 200: values that are stuck, levels that are others, and extremes.
+func troubled(n int) []Point {
+	troubles := []func(p, before Point, i int){
+		func(p, before Point, _ int) { p.X[0] = before.X[0] },
+		func(p, before Point, _ int) { copy(p.X, before.X) },
+		func(p, _ Point, _ int) { clear(p.X) },
+		func(p, _ Point, _ int) { p.X[1] += 1e6 },
+		func(p, _ Point, i int) { p.X[i%fields] *= math.Pow(10, float64(i%38)) },
+		func(p, _ Point, i int) { p.X[i%fields] = math.MaxFloat64 * float64(i%3-1) },
+	}
+	ps := points(n, 2)
+	for i := 500; i < n; i++ {
+		if i%700 >= 500 {
+			troubles[i/700%len(troubles)](ps[i], ps[i-1], i)
+		}
+	}
+	return ps
+}
+
 // A state saved after any point continues as if it had never been saved; it may be restored over another state.
 func TestRestoreContinues(t *testing.T) {
 	each(t, func(t *testing.T, fresh func() Detector) {
 		d, restored := fresh(), fresh()
-		ps := points(3000, 2)
+		ps := troubled(4200)
 		for i, p := range ps {
-			if i < 300 || i%97 == 0 {
+			if i < 300 || i%29 == 0 {
 				if err := restored.UnmarshalBinary([]byte(state(t, d))); err != nil {
 					t.Fatalf("restore after %d points: %v", i, err)
 				}
@@ -28,7 +47,7 @@ func TestRestoreContinues(t *testing.T) {
 			}
 			d.Learn(p)
 			restored.Learn(p)
-			if (i < 300 || i%97 == 0) && state(t, d) != state(t, restored) {
+			if (i < 300 || i%29 == 0) && state(t, d) != state(t, restored) {
 				t.Fatalf("after %d points the restored detector went its own way", i)
 			}
 		}

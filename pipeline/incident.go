@@ -18,7 +18,7 @@ func (i *incident) open() bool { return i != nil }
 // quietFrom is the event time at which the incident is over, if nothing fires before it; only for a cool-down in time. One that leads beyond
 // 2262, where int64 nanoseconds end, is never over.
 func (i *incident) quietFrom(coolDown Span) int64 {
-	return i.fired + min(int64(coolDown.Time), math.MaxInt64-i.fired)
+	return int64(coolDown.Time) + min(i.fired, math.MaxInt64-int64(coolDown.Time))
 }
 
 // incidents are those of one series.

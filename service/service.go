@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,10 +42,8 @@ type Service struct {
 	metrics  *metrics
 	reloads  chan chan error
 	done     chan struct{}
-
-	mu      sync.RWMutex
-	config  *config.Config
-	running *running
+	running  *running
+	config   *config.Config // in force; of the goroutine that supervises
 }
 
 // New loads the configuration and makes everything it names; it connects to nothing yet.
@@ -166,9 +163,7 @@ func (s *Service) reload(ctx context.Context) error {
 		outcome = reloadLoaded
 		s.foretell(c)
 		s.setLevel(c)
-		s.mu.Lock()
 		s.config = c
-		s.mu.Unlock()
 	}
 	s.metrics.loaded(c)
 	s.metrics.reloads.WithLabelValues(outcome).Inc()

@@ -38,7 +38,8 @@ func (c *FileConfig) New(Env) (Sink, error) {
 	return &File{f: f, format: c.Format}, nil
 }
 
-// File appends each alert as a line to a file, at least once. A line is on the disk before the alert counts as delivered.
+// File appends each alert as a line to a file, at least once. A line is on the disk before the alert counts as delivered; a pipe or a
+// terminal has none.
 type File struct {
 	format string
 
@@ -61,8 +62,10 @@ func (s *File) Send(_ context.Context, ds []*Delivery) (int, error) {
 		}
 		return 0, err
 	}
-	if err := s.f.Sync(); err != nil {
-		return 0, err
+	if before.Mode().IsRegular() {
+		if err := s.f.Sync(); err != nil {
+			return 0, err
+		}
 	}
 	return len(ds), nil
 }

@@ -68,7 +68,6 @@ func newMember(c *SinkConfig, sink Sink, letters letters, o *Options) *member {
 	}
 	m.health = &health{log: m.log, hold: m.pace.hold, problems: map[string]*problem{}}
 	m.loops = &loops{last: map[string]time.Time{}}
-	metrics.of(m.name)
 	m.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:          m.name,
 		Timeout:       m.pace.breaker,

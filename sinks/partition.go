@@ -26,7 +26,8 @@ type partition struct {
 	next      int64 // to be handed over
 	after     int64 // all alerts below are acknowledged, and the last of them was taken by the sink
 	committed int64
-	end       int64 // of the topic, as last seen
+	begin     int64 // of the log, as last seen: what retention has deleted waits for nobody
+	end       int64 // of the same
 }
 
 func newPartition(n *session, id pipeline.Partition, committed int64) *partition {
@@ -162,10 +163,10 @@ func (p *partition) setCommitted(offset int64) {
 	p.committed = offset
 }
 
-func (p *partition) setEnd(offset int64) {
+func (p *partition) setBounds(begin, end int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.end = offset
+	p.begin, p.end = begin, end
 }
 
 // lag returns how many records are not acknowledged, and the age of the oldest that a sink is to have: a sink that stands where its last alert
@@ -173,7 +174,7 @@ func (p *partition) setEnd(offset int64) {
 func (p *partition) lag() (records int64, oldest time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	records = max(0, p.end-p.next)
+	records = max(0, p.end-max(p.begin, p.next))
 	if i := slices.IndexFunc(p.queue, func(r *kgo.Record) bool { return !nobodys(r) }); i >= 0 {
 		oldest = max(0, time.Since(p.queue[i].Timestamp))
 	}

@@ -99,6 +99,9 @@ func (r *Router) connect(o Options) error {
 // Run carries alerts until ctx is done, or its Channel is closed and empty. An alert under way has a few seconds to arrive; without Kafka,
 // what waits behind it is lost.
 func (r *Router) Run(ctx context.Context) error {
+	for _, m := range r.members { // not before: the router whose place this one takes tells of the same sinks to its end
+		m.metrics.of(m.name)
+	}
 	var err error
 	if len(r.router.Handlers()) == 0 {
 		<-ctx.Done()

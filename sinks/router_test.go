@@ -160,6 +160,51 @@ func TestStoppedRedisStallsOnlyItself(t *testing.T) {
 	w.eventually(func() bool { return trouble(r) == "" && w.lag("redis") == 0 })
 }
 
+// A router that takes another's place, as in a reload, is made while that one runs, and tells of its own breakers: that the other's were open
+// last would be told for ever.
+func TestBreakerIsOfTheRouterThatRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	breaker := func() float64 { return testutil.ToFloat64(w.metrics.breaker.WithLabelValues("redis")) }
+	w.redis.Close()
+	_, stop := w.run("redis")
+	w.produce(10)
+	w.eventually(func() bool { return breaker() == 2 })
+	successor := w.router(ofKinds("redis"))
+	w.eventually(func() bool { return breaker() == 2 })
+	stop()
+	if err := w.redis.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() bool { return w.env.Redis.Ping(t.Context()).Err() == nil })
+	w.start(successor)
+	w.wantOnce()
+	if state := breaker(); state != 0 {
+		t.Errorf("the breaker is told to be in state %v, and all is delivered", state)
+	}
+}
+
+// What retention has deleted waits for nobody: a sink that begins behind it, or was flushed, has nothing to deliver.
+func TestDeletedRecordsAreNoLag(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.produce(100)
+	admin := kadm.NewClient(w.client)
+	ends, err := admin.ListEndOffsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.DeleteRecords(t.Context(), ends.Offsets()); err != nil {
+		t.Fatal(err)
+	}
+	w.run("redis", "stdout")
+	w.eventually(func() bool { return testutil.CollectAndCount(w.metrics.lag) == 2*4 })
+	time.Sleep(2 * quick.check) // the ends are known
+	if redis, stdout := w.lag("redis"), w.lag("stdout"); redis != 0 || stdout != 0 {
+		t.Errorf("lag of redis is %v and of stdout %v, want 0: all records are deleted", redis, stdout)
+	}
+}
+
 func (w *world) oldest(sink string) (sum float64) {
 	for id := range 4 {
 		sum += testutil.ToFloat64(w.metrics.oldest.WithLabelValues(sink, topic, fmt.Sprint(id)))

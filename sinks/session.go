@@ -182,7 +182,7 @@ func (n *session) keepHouse() {
 		n.commit(n.owned())
 		if time.Since(checked) >= n.member.pace.check {
 			checked = time.Now()
-			n.readEnds()
+			n.readBounds()
 			n.checkPositions()
 		}
 		n.tellLag()
@@ -200,10 +200,15 @@ func (n *session) tellLag() {
 	}
 }
 
-func (n *session) readEnds() {
+// readBounds asks where the topic's partitions begin and end.
+func (n *session) readBounds() {
 	ctx, cancel := context.WithTimeout(n.ctx, askTimeout)
 	defer cancel()
-	ends, err := n.admin.ListCommittedOffsets(ctx, n.topic)
+	starts, err := n.admin.ListStartOffsets(ctx, n.topic)
+	var ends kadm.ListedOffsets
+	if err == nil {
+		ends, err = n.admin.ListCommittedOffsets(ctx, n.topic)
+	}
 	if err != nil {
 		if n.ctx.Err() == nil {
 			n.member.health.fail("ask the broker", err) // the lag stays what it was
@@ -211,9 +216,10 @@ func (n *session) readEnds() {
 		return
 	}
 	n.member.health.ok("ask the broker")
-	ends.Each(func(o kadm.ListedOffset) {
-		if p := n.partition(o.Partition); p != nil && o.Err == nil {
-			p.setEnd(o.Offset)
+	ends.Each(func(end kadm.ListedOffset) {
+		start, _ := starts.Lookup(n.topic, end.Partition)
+		if p := n.partition(end.Partition); p != nil && start.Err == nil && end.Err == nil {
+			p.setBounds(start.Offset, end.Offset)
 		}
 	})
 }

@@ -173,6 +173,17 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// What is no file on a disk has nothing to be made durable: it takes each alert once.
+func TestFileThatIsNone(t *testing.T) {
+	sink, err := (&FileConfig{Path: os.DevNull, Format: formatJSON}).New(Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(send(t, sink, delivery(t, alert(0), 0, 0)), sink.(*File).Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestText(t *testing.T) {
 	a := alert(0)
 	bare := &pipeline.Alert{Stream: "taxi", Kind: pipeline.Drift, Status: pipeline.Open, Time: a.Time, Reason: "two\nlines\x1b[2J"}

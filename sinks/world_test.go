@@ -138,14 +138,25 @@ func (w *world) produce(n int) {
 // run starts a router with sinks of kinds, and returns it and what stops it.
 func (w *world) run(kinds ...string) (r *Router, stop func()) {
 	w.Helper()
-	var configs []SinkConfig
+	return w.runSinks(ofKinds(kinds...))
+}
+
+// ofKinds are sinks with the defaults of kinds.
+func ofKinds(kinds ...string) (configs []SinkConfig) {
 	for _, k := range kinds {
 		configs = append(configs, SinkConfig{Kind: k, Params: Kinds[k]()})
 	}
-	return w.runSinks(configs)
+	return configs
 }
 
 func (w *world) runSinks(configs []SinkConfig) (r *Router, stop func()) {
+	w.Helper()
+	r = w.router(configs)
+	return r, w.start(r)
+}
+
+// router makes one and does not start it.
+func (w *world) router(configs []SinkConfig) *Router {
 	w.Helper()
 	r, err := NewRouter(Options{
 		Sinks: configs, Topics: []Topic{{topic, "gonomaly.machines"}, {topic, "another"}}, Env: w.env, Kafka: w.kafka, Instance: "one",
@@ -154,6 +165,12 @@ func (w *world) runSinks(configs []SinkConfig) (r *Router, stop func()) {
 	if err != nil {
 		w.Fatal(err)
 	}
+	return r
+}
+
+// start runs a router, and returns what stops it.
+func (w *world) start(r *Router) (stop func()) {
+	w.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
@@ -164,7 +181,7 @@ func (w *world) runSinks(configs []SinkConfig) (r *Router, stop func()) {
 		}
 	})
 	w.Cleanup(stop)
-	return r, stop
+	return stop
 }
 
 // trouble is what a router's sinks say is wrong, empty for nothing.

@@ -118,7 +118,11 @@ func summarize(w io.Writer, files []backtest.File, out string) error {
 		alerts += f.Alerts
 	}
 	_, err := fmt.Fprintf(w, "%d files, %d rows, %d alerts: see %s\n", len(files), rows, alerts, filepath.Join(out, "report.html"))
-	if err == nil && rows > 0 && taken == 0 {
+	switch {
+	case err != nil:
+	case rows == 0:
+		err = errors.New("there is no row to play: the files are empty, or have nothing but a header")
+	case taken == 0:
 		err = errors.New("no row could be decoded: does the configuration's decode section fit the files?")
 	}
 	return err

@@ -45,7 +45,7 @@ Printed are the medians of --runs and, in brackets, their range. --json keeps a 
 how many times as much the medians are, and from the least to the most that the runs allow.`,
 		Example: strings.ReplaceAll(`  gonomaly bench NAME --runs 5 --json before.json
   gonomaly bench NAME --runs 5 --compare before.json`, "NAME", b.Name),
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			program, err := os.Executable()
 			if err != nil {
@@ -99,7 +99,7 @@ func newBenchRaw() *cobra.Command {
 		Use:     "raw --topic TOPIC --events NUMBER",
 		Short:   "Read a topic with the bare Kafka client, and print what it took",
 		Example: `  gonomaly bench raw --topic load --events 2000000`,
-		Args:    usage(cobra.NoArgs),
+		Args:    noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if topic == "" || events < 1 {
 				return usageError{errors.New("which topic, and how much of it? Say --topic and --events")}
@@ -136,7 +136,7 @@ no data is asked.`,
 		Example: `  gonomaly bench quality --data ../data
   gonomaly bench quality --only nab --data ../data
   gonomaly bench quality --data ../data --output docs/quality.md`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Log = c.ErrOrStderr()
 			var f quality.Floor

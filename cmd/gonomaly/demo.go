@@ -32,7 +32,7 @@ alerts. The first half of the events, at most, is the taxi series.`,
 		Example: `  gonomaly demo
   gonomaly demo --for 20s --json        the summary as JSON on the last line of standard output
   gonomaly demo --rate 50000 --seed 7`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.Out = c.OutOrStdout()
 			if asJSON {

@@ -45,7 +45,7 @@ rights differ elsewhere. It exits 1 when anything is ✗.`,
   gonomaly doctor -c gonomaly.yaml --url http://localhost:9464
   gonomaly doctor -c gonomaly.yaml --url http://gonomaly-0:9464 --url http://gonomaly-1:9464 --timeout 2s
   gonomaly doctor -c gonomaly.yaml --json      for a ticket, or jq`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" {
 				return usageError{errors.New("which configuration? Name it with -c FILE")}

@@ -22,7 +22,7 @@ func newHealthcheck() *cobra.Command {
 hold nothing but this binary.`,
 		Example: `  gonomaly healthcheck
   gonomaly healthcheck --address 127.0.0.1:9464 --timeout 2s`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 				return usageError{fmt.Errorf("--address is %q, want host:port", address)}

@@ -139,12 +139,13 @@ func subcommand(c *cobra.Command, given []string) error {
 	return usageError{fmt.Errorf("unknown command %q for %q%s", given[0], c.CommandPath(), meant)}
 }
 
-// usage makes a mistake in the number of arguments a mistake of use.
-func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, given []string) error {
-		if err := args(c, given); err != nil {
-			return usageError{err}
-		}
+// noArguments refuses those of a command that takes flags only. The commonest is a configuration that lacks its -c.
+func noArguments(c *cobra.Command, given []string) error {
+	if len(given) == 0 {
 		return nil
 	}
+	if f := c.Flags().Lookup("config"); f != nil && !f.Changed {
+		return usageError{fmt.Errorf("%s takes flags only: name a configuration with -c %s", c.CommandPath(), given[0])}
+	}
+	return usageError{fmt.Errorf("%s takes flags only, and %q is none", c.CommandPath(), given[0])}
 }

@@ -77,6 +77,7 @@ func TestExitCodes(t *testing.T) {
 	good := write(t, "good.yaml", must(t, "create", "metrics"))
 	bad := write(t, "bad.yaml", "streams: 5\n")
 	missing := filepath.Join(t.TempDir(), "none.yaml")
+	empty := write(t, "empty.csv", "timestamp,value\n")
 	for _, c := range []struct {
 		args string
 		code int
@@ -98,6 +99,9 @@ func TestExitCodes(t *testing.T) {
 		{"run -c " + good + " --stream metrics", exitUsage, "--stream is for --input"},
 		{"run -c " + good + " --listen :0 --input " + missing, exitUsage, "--listen is not for --input"},
 		{"run -c " + good + " --input " + missing, exitFailed, "no such file"},
+		{"run " + good, exitUsage, "name a configuration with -c " + good},
+		{"run -c " + good + " more", exitUsage, `gonomaly run takes flags only, and "more" is none`},
+		{"version more", exitUsage, `gonomaly version takes flags only, and "more" is none`},
 		{"run -c " + bad, exitFailed, bad + ":1:"},
 		{"run -c " + missing, exitFailed, "no such file"},
 		{"nonsense", exitUsage, `unknown command "nonsense" for "gonomaly"`},
@@ -113,7 +117,7 @@ func TestExitCodes(t *testing.T) {
 		{"validate " + missing + " --help", exitGood, ""},
 		{"version --nonsense", exitUsage, "unknown flag"},
 		{"schema", exitUsage, "schema of what? One of config, alert, metrics"},
-		{"schema nonsense", exitUsage, "invalid argument"},
+		{"schema nonsense", exitUsage, "schema of what? One of config, alert, metrics"},
 		{"create", exitUsage, "create what? One of metrics, points, requests"},
 		{"create metric", exitUsage, "did you mean metrics?"},
 		{"create metrics points", exitUsage, "one kind at a time"},
@@ -123,6 +127,7 @@ func TestExitCodes(t *testing.T) {
 		{"create metrics --from none.csv --brokers 127.0.0.1:1", exitFailed, "there is no file none.csv, and as a topic: "},
 		{"backtest", exitUsage, "are all needed"},
 		{"backtest -c " + good + " --out x --input " + missing, exitFailed, "no such file"},
+		{"backtest -c " + good + " --out " + t.TempDir() + " --input " + empty, exitFailed, "there is no row to play"},
 		{"backtest -c " + good + " --stream other --out x --input x", exitUsage, "want one of metrics"},
 		{"demo --rate 0", exitUsage, "--rate is 0"},
 		{"demo --for 0s", exitUsage, "--for is 0s"},
@@ -137,6 +142,7 @@ func TestExitCodes(t *testing.T) {
 		{"produce --topic t", exitUsage, "how much?"},
 		{"produce --topic t --events -1", exitUsage, "--events is -1"},
 		{"produce --topic t --for -1s", exitUsage, "--for is -1s"},
+		{"produce --topic t --events 1 --partitions 0", exitUsage, "--partitions is 0"},
 		{"produce --topic t --rate -1 --for 1s", exitUsage, "--rate is -1"},
 		{"produce --topic t --events 1 --keys 0", exitUsage, "--keys is 0, want between 1"},
 		{"produce --topic t --events 1 --anomalies -1", exitUsage, "--anomalies is -1, want between 0"},

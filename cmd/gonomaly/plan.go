@@ -30,7 +30,7 @@ How far the model can be trusted stands in docs/capacity.md.`,
 		Example: `  gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000
   gonomaly plan -c gonomaly.yaml --rate 1e6 --keys 5000000 --bytes 400 --cores 16
   gonomaly plan -c gonomaly.yaml --rate 50000 --keys 100000 --curves mine.json`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if file == "" || l.Rate == 0 || l.Keys == 0 {
 				return usageError{errors.New("of what, and how much? Say -c FILE, --rate and --keys")}

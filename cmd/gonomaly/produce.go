@@ -40,9 +40,9 @@ go to one partition, in order.`,
 		Example: `  gonomaly produce --topic machines --rate 1000 --for 5m --keys 50 --anomalies 5
   gonomaly produce --topic load --events 2000000 --keys 10000      as fast as the broker takes them
   gonomaly produce --topic taxi --input nyc_taxi.csv.gz`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkProduce(&p, input, c.Flags()); err != nil {
+			if err := checkProduce(&p, partitions, input, c.Flags()); err != nil {
 				return usageError{err}
 			}
 			opts, _, err := cluster.options(c)
@@ -78,7 +78,7 @@ go to one partition, in order.`,
 }
 
 // checkProduce says what is wrong with the flags.
-func checkProduce(p *generate.Producer, input string, given *pflag.FlagSet) error {
+func checkProduce(p *generate.Producer, partitions int32, input string, given *pflag.FlagSet) error {
 	for _, name := range []string{"keys", "seed", "anomalies"} {
 		if input != "" && given.Changed(name) {
 			return fmt.Errorf("--%s is of the generated events: leave it out with --input", name)
@@ -93,6 +93,8 @@ func checkProduce(p *generate.Producer, input string, given *pflag.FlagSet) erro
 		return fmt.Errorf("--for is %v, want ≥ 0s", p.For)
 	case p.Events < 0:
 		return fmt.Errorf("--events is %d, want ≥ 0", p.Events)
+	case partitions < 1:
+		return fmt.Errorf("--partitions is %d, want ≥ 1", partitions)
 	case input == "" && p.For == 0 && p.Events == 0:
 		return errors.New("how much? Say --events or --for")
 	}

@@ -32,7 +32,7 @@ Letters that were cut, for a broker would not have taken them whole, are left ou
 		Example: `  gonomaly resend --letters machines.dead-letters --dry-run
   gonomaly resend --letters machines.dead-letters --since 2h --reason missing_field
   gonomaly resend --letters machines.alerts.redis.dead-letters --since 2h`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if r.Letters == "" {
 				return usageError{errors.New("which letters? Name their topic with --letters")}

@@ -35,7 +35,7 @@ standard output where there is none.`,
   KAFKA_BROKERS=kafka-1:9092,kafka-2:9092 gonomaly run -c gonomaly.yaml --listen 0.0.0.0:9464
   gonomaly run -c gonomaly.yaml --listen 127.0.0.1:0      a free port, logged as listen
   tail -f app.jsonl | gonomaly run -c gonomaly.yaml --input -      without Kafka`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			switch {
 			case file == "":

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/invopop/jsonschema"
@@ -23,9 +24,8 @@ meaning of each, as they are registered.`,
   gonomaly schema alert
   gonomaly schema metrics > docs/metrics.md`,
 		ValidArgs: []string{"config", "alert", "metrics"},
-		Args:      usage(cobra.OnlyValidArgs),
 		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
+			if len(args) != 1 || !slices.Contains(c.ValidArgs, args[0]) {
 				return usageError{fmt.Errorf("schema of what? One of %s", strings.Join(c.ValidArgs, ", "))}
 			}
 			if args[0] == "metrics" {

@@ -33,7 +33,7 @@ With --once it looks twice, --every apart, prints one view as plain text, and en
   gonomaly top --url http://gonomaly-0:9464 --url http://gonomaly-1:9464      several, as one
   gonomaly top --stream payments --sort checkpoint
   gonomaly top --once --limit 10                                   for scripts and tickets`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			layout := top.Layout{Stream: stream, Most: limit, Told: 10, Paint: top.Colours}
 			var err error

@@ -62,7 +62,7 @@ func newVersion() *cobra.Command {
 		Short: "Print the version, and those of the clients inside",
 		Example: `  gonomaly version
   gonomaly version --json`,
-		Args: usage(cobra.NoArgs),
+		Args: noArguments,
 		RunE: func(c *cobra.Command, _ []string) error {
 			b := readBuild()
 			if asJSON {
