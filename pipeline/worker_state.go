@@ -110,6 +110,7 @@ func (w *Worker) Restore(states [][]byte) error {
 	return nil
 }
 
+// restore reads a state over what is there: the first, which is whole, or what has changed since.
 func (w *Worker) restore(r *stateReader, first bool) error {
 	head := r.take(2)
 	switch {
@@ -149,6 +150,11 @@ func (w *Worker) restore(r *stateReader, first bool) error {
 		w.layout = w.plan.layout(w.stored)
 		w.stored = append(w.stored, common...)
 	}
+	return w.readSeries(r, first)
+}
+
+// readSeries reads the series of a state, and their number behind them.
+func (w *Worker) readSeries(r *stateReader, first bool) error {
 	n, seen := int64(0), map[string]bool{} // of a whole state all that is held was seen
 	for ; r.err == nil && len(r.b) > tailBytes; n++ {
 		key := r.bytes()

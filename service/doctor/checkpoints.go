@@ -38,79 +38,91 @@ func checkpoints(f *facts) []Finding {
 	return out.all
 }
 
-// stored tells of the checkpoints of a stream's topic.
-func (f *facts) stored(out *findings, s *config.Stream, topic string) {
-	var none, damaged, above []string
-	var failed error
-	total, stored, farthest, oldest := 0, 0, int64(0), time.Duration(0)
+// kept is what the store has of a stream's topic.
+type kept struct {
+	total, stored int      // partitions, and those with a state
+	none          []string // without one, although something is committed
+	damaged       []string
+	above         []string // whose state lies above what is committed
+	farthest      int64    // offsets behind what is committed
+	oldest        time.Duration
+	failed        error // the store could not be asked
+}
+
+// kept adds up what the store has of a stream's topic.
+func (f *facts) kept(s *config.Stream, topic string) (k kept) {
 	logs := slices.SortedFunc(maps.Keys(f.states), func(a, b pipeline.Log) int { return cmp.Compare(a.ID, b.ID) })
 	for _, l := range logs {
 		if l.Group != s.Group || l.Topic != topic {
 			continue
 		}
 		has := f.states[l]
-		total++
+		k.total++
 		at, committed := f.kafka.Groups[s.Group].Committed[topic][l.ID]
 		at = max(at, f.later[s.Group].Committed[topic][l.ID])
 		switch {
 		case errors.Is(has.err, pipeline.ErrNoCheckpoint):
 			if committed && at > 0 {
-				none = append(none, strconv.Itoa(int(l.ID)))
+				k.none = append(k.none, strconv.Itoa(int(l.ID)))
 			}
 			continue
 		case has.err != nil:
-			failed = has.err
+			k.failed = has.err
 			continue
 		case has.Missing > 0:
-			damaged = append(damaged, fmt.Sprintf("%d (%s of %s)", l.ID, many(has.Missing, "bit"), many(has.Pieces, "piece")))
+			k.damaged = append(k.damaged, fmt.Sprintf("%d (%s of %s)", l.ID, many(has.Missing, "bit"), many(has.Pieces, "piece")))
 		case committed && has.Offset > at:
-			above = append(above, fmt.Sprintf("%d (at %d, committed is %d)", l.ID, has.Offset, at))
+			k.above = append(k.above, fmt.Sprintf("%d (at %d, committed is %d)", l.ID, has.Offset, at))
 		case committed:
-			farthest = max(farthest, at-has.Offset)
+			k.farthest = max(k.farthest, at-has.Offset)
 		}
-		stored++
+		k.stored++
 		if !has.Written.IsZero() {
-			oldest = max(oldest, f.now.Sub(has.Written))
+			k.oldest = max(k.oldest, f.now.Sub(has.Written))
 		}
-	}
-	if total == 0 {
-		return // the topic is not there, which is told
-	}
-	if failed != nil {
-		_, remedy := checkpoint.Reason(failed)
-		if remedy == "" {
-			remedy = "see that the store is there, and that this user may read it"
-		}
-		out.bad(remedy, "of %s in %s cannot be looked at: %v", s.Name, topic, checkpoint.Bare(failed))
-		return
-	}
-	if len(damaged) > 0 {
-		out.bad("see to why it was lost: Redis wants maxmemory-policy noeviction and appendonly yes; the next checkpoint that is whole mends it",
-			"of %s in %s: bits are gone of partitions %s", s.Name, topic, list(damaged))
-	}
-	if len(none) > 0 {
-		out.warn("wait for the first ones, if it has just begun; else see gonomaly_checkpoints_total and the log: a restart now folds the log again",
-			"of %s in %s: none of partitions %s", s.Name, topic, list(none))
-	}
-	if len(above) > 0 {
-		out.warn("nothing, if somebody has reset the group's offsets: the state before them is used, or the log folded again",
-			"of %s in %s: the newest lie above what is committed in partitions %s", s.Name, topic, list(above))
 	}
 	if told, known := f.age(s.Name, topic); known {
-		oldest = max(oldest, told)
+		k.oldest = max(k.oldest, told)
 	}
+	return k
+}
+
+// stored tells of the checkpoints of a stream's topic.
+func (f *facts) stored(out *findings, s *config.Stream, topic string) {
+	k, of := f.kept(s, topic), "of "+s.Name+" in "+topic
+	if k.total == 0 {
+		return // the topic is not there, which is told
+	}
+	if k.failed != nil {
+		_, remedy := checkpoint.Reason(k.failed)
+		out.bad(cmp.Or(remedy, "see that the store is there, and that this user may read it"), "%s cannot be looked at: %v", of, checkpoint.Bare(k.failed))
+		return
+	}
+	if len(k.damaged) > 0 {
+		out.bad("see to why it was lost: Redis wants maxmemory-policy noeviction and appendonly yes; the next checkpoint that is whole mends it",
+			"%s: bits are gone of partitions %s", of, list(k.damaged))
+	}
+	if len(k.none) > 0 {
+		out.warn("wait for the first ones, if it has just begun; else see gonomaly_checkpoints_total and the log: a restart now folds the log again",
+			"%s: none of partitions %s", of, list(k.none))
+	}
+	if len(k.above) > 0 {
+		out.warn("nothing, if somebody has reset the group's offsets: the state before them is used, or the log folded again",
+			"%s: the newest lie above what is committed in partitions %s", of, list(k.above))
+	}
+	partitions := many(k.total, "partition")
 	switch {
-	case stored == 0 && len(none) == 0:
-		out.good("of %s in %s: none of %s yet, and nothing is committed", s.Name, topic, many(total, "partition"))
-	case stored > 0 && len(damaged) == 0:
-		says := fmt.Sprintf("of %s in %s: %d of %s, all that is committed is in them", s.Name, topic, stored, many(total, "partition"))
-		if farthest > 0 {
-			says = fmt.Sprintf("of %s in %s: %d of %s, at most %s behind what is committed", s.Name, topic, stored, many(total, "partition"), many64(farthest, "offset"))
-			if oldest > 0 { // of one with nothing to add the age is that of the last record
-				says += ", the oldest " + brief(oldest) + " old"
-			}
+	case k.stored == 0 && len(k.none) == 0:
+		out.good("%s: none of %s yet, and nothing is committed", of, partitions)
+	case k.stored == 0 || len(k.damaged) > 0: // which is told
+	case k.farthest == 0: // of one with nothing to add the age is that of the last record
+		out.good("%s: %d of %s, all that is committed is in them", of, k.stored, partitions)
+	default:
+		says := fmt.Sprintf("%s: %d of %s, at most %s behind what is committed", of, k.stored, partitions, many64(k.farthest, "offset"))
+		if k.oldest > 0 {
+			says += ", the oldest " + brief(k.oldest) + " old"
 		}
-		if farthest > 0 && oldest > max(staleLeast, staleTimes*f.config.Checkpoints.Every) {
+		if k.oldest > max(staleLeast, staleTimes*f.config.Checkpoints.Every) {
 			out.warn("see gonomaly_checkpoints_total{outcome=\"failed\"} and the log: a restart folds again what came since", "%s", says)
 			return
 		}

@@ -34,7 +34,7 @@ func versions(f *facts) []Finding {
 		})
 		s.Each("gonomaly_config_last_reload_successful", func(_ map[string]string, good float64) {
 			if good == 0 {
-				out.bad("gonomaly validate -c FILE says why; correct it and POST /-/reload", "%s has refused the last configuration that it was given, and runs with the one before", s.URL)
+				out.bad("its log says why: correct the file, or restart it where that is what the change needs; gonomaly validate -c FILE", "%s has refused the last configuration that it was given, and runs with the one before", s.URL)
 			}
 		})
 		inForce := map[string]string{}

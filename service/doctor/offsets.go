@@ -36,18 +36,20 @@ func offsets(f *facts) []Finding {
 	return out.all
 }
 
-// position compares what a group has committed with the log.
-func (f *facts) position(out *findings, name, topic, begins string) {
-	g, t := f.kafka.Groups[name], f.kafka.Topics[topic]
-	if t.Err != nil || len(t.Partitions) == 0 {
-		return // told with the topics
-	}
-	if g.OffsetsErr != nil {
-		out.bad(refused(g.OffsetsErr, "group", name), "the offsets of %s cannot be read: %v", name, g.OffsetsErr)
-		return
-	}
-	var lost, beyond, near, none []string
-	left, oldest, unread := int64(0), time.Duration(0), 0
+// reading is where a group stands in a topic: partitions where all is not well, and how far it is behind in the others.
+type reading struct {
+	none   []string // nothing is committed, and there are records
+	lost   []string // retention has deleted what was not read
+	beyond []string // the next one lies past the end of the log
+	near   []string // retention is about to delete what was not read
+	left   int64    // offsets to read
+	oldest time.Duration
+	unread int // partitions whose next record is not seen
+}
+
+// reading compares what a group has committed with the log.
+func (f *facts) reading(g kafka.GroupState, topic string) (r reading) {
+	t := f.kafka.Topics[topic]
 	for _, id := range ids(t.Partitions) {
 		p := t.Partitions[id]
 		if p.Err != nil {
@@ -57,57 +59,71 @@ func (f *facts) position(out *findings, name, topic, begins string) {
 		where := fmt.Sprintf("%s/%d", topic, id)
 		switch {
 		case !committed && p.End > p.Start:
-			none = append(none, where)
+			r.none = append(r.none, where)
 			continue
 		case !committed: // and there is nothing to commit
 			continue
 		case at < p.Start:
-			lost = append(lost, fmt.Sprintf("%s (%d offsets: next is %d, the log begins at %d)", where, p.Start-at, at, p.Start))
+			r.lost = append(r.lost, fmt.Sprintf("%s (%d offsets: next is %d, the log begins at %d)", where, p.Start-at, at, p.Start))
 		case at > p.End:
-			beyond = append(beyond, fmt.Sprintf("%s (next is %d, the log ends at %d)", where, at, p.End))
+			r.beyond = append(r.beyond, fmt.Sprintf("%s (next is %d, the log ends at %d)", where, at, p.End))
 			continue
 		}
-		left += max(0, p.End-max(at, p.Start))
+		r.left += max(0, p.End-max(at, p.Start))
 		next, seen := g.Next[topic][id]
 		switch {
 		case !seen:
-			unread++
+			r.unread++
 		case !next.IsZero():
 			age := max(0, g.At.Sub(next))
-			oldest = max(oldest, age)
+			r.oldest = max(r.oldest, age)
 			if t.Retention > 0 && at >= p.Start && age.Seconds() > nearTheEdge*t.Retention.Seconds() {
-				near = append(near, fmt.Sprintf("%s (%s old of %s)", where, brief(age), brief(t.Retention)))
+				r.near = append(r.near, fmt.Sprintf("%s (%s old of %s)", where, brief(age), brief(t.Retention)))
 			}
 		}
 	}
-	if len(lost) > 0 {
+	return r
+}
+
+// position tells where a group stands in a topic.
+func (f *facts) position(out *findings, name, topic, begins string) {
+	g, t := f.kafka.Groups[name], f.kafka.Topics[topic]
+	if t.Err != nil || len(t.Partitions) == 0 {
+		return // told with the topics
+	}
+	if g.OffsetsErr != nil {
+		out.bad(refused(g.OffsetsErr, "group", name), "the offsets of %s cannot be read: %v", name, g.OffsetsErr)
+		return
+	}
+	r := f.reading(g, topic)
+	if len(r.lost) > 0 {
 		out.bad("they are lost to "+name+"; raise retention.ms of "+topic+" above the longest outage, and see why the group fell behind: gonomaly top",
-			"retention has deleted what %s had not read of %s", name, list(lost))
+			"retention has deleted what %s had not read of %s", name, list(r.lost))
 	}
-	if len(beyond) > 0 {
+	if len(r.beyond) > 0 {
 		out.bad(fmt.Sprintf("the topic was truncated or made anew; stop the instances, then kafka-consumer-groups.sh --group %s --topic %s --reset-offsets --to-earliest --execute", name, topic),
-			"%s stands beyond the end of %s", name, list(beyond))
+			"%s stands beyond the end of %s", name, list(r.beyond))
 	}
-	if len(near) > 0 {
+	if len(r.near) > 0 {
 		out.warn("raise retention.ms of "+topic+" now; then let the group catch up: more instances, up to one a partition",
-			"retention is about to delete what %s has not read: %s", name, list(near))
+			"retention is about to delete what %s has not read: %s", name, list(r.near))
 	}
-	if len(none) > 0 {
+	if len(r.none) > 0 {
 		out.warn("nothing, if it is new; else its offsets have expired (offsets.retention.minutes) or its name has changed: see group of the stream",
-			"%s has committed nothing for %s of %s, and begins at the %s of the log", name, many(len(none), "partition"), topic, begins)
+			"%s has committed nothing for %s of %s, and begins at the %s of the log", name, many(len(r.none), "partition"), topic, begins)
 	}
-	if left == 0 && len(none)+len(lost)+len(beyond) > 0 {
+	if r.left == 0 && len(r.none)+len(r.lost)+len(r.beyond) > 0 {
 		return
 	}
 	age := "the next of them not seen"
 	switch {
-	case left == 0 || oldest == 0 && unread == 0:
+	case r.left == 0 || r.oldest == 0 && r.unread == 0:
 		age = "nothing waits"
-	case unread == 0 || oldest > 0:
-		age = "the next has waited " + brief(oldest)
+	case r.unread == 0 || r.oldest > 0:
+		age = "the next has waited " + brief(r.oldest)
 	}
-	says := fmt.Sprintf("%s is %s behind in %s, %s", name, many64(left, "offset"), topic, age)
-	if oldest > behind {
+	says := fmt.Sprintf("%s is %s behind in %s, %s", name, many64(r.left, "offset"), topic, age)
+	if r.oldest > behind {
 		out.warn(catchUp(g), "%s", says)
 		return
 	}

@@ -23,6 +23,10 @@ func TestFileGuesses(t *testing.T) {
 	}{
 		"a metric": {head: "timestamp,value", in: "2014-04-01 00:%02d:00,%[2]d.5",
 			want: Guess{Time: decode.Time{Field: "timestamp", Layout: "2006-01-02 15:04:05"}, Values: []string{"value"}, Interval: time.Minute, Notes: []string{"timestamp" + utc}}},
+		"an index without a name": {head: ",timestamp,value", in: "%[1]d,2014-07-01 00:%02[1]d:00,%[1]d",
+			want: Guess{Time: decode.Time{Field: "timestamp", Layout: "2006-01-02 15:04:05"}, Values: []string{"value"}, Interval: time.Minute, Notes: []string{"timestamp" + utc}}},
+		"nested without a name": {in: `{"":{"a":1,"b":[2]},"c":{"":3,"d":%[1]d}}`,
+			want: Guess{Values: []string{"c.d"}, Interval: time.Second, Notes: []string{"no field holds a time: rows count as one second apart"}}},
 		"points without time": {head: "f1,f2,label", in: "%d,0.5,0",
 			want: Guess{Values: []string{"f1", "f2", "label"}, Interval: time.Second,
 				Notes: []string{"label looks like a label: to leave it out, say --exclude label", "no field holds a time: rows count as one second apart"}}},

@@ -104,6 +104,12 @@ func (t *table) walk(d *json.Decoder, path, name string) error {
 				return err
 			}
 			name := key.(string) // an object's names are
+			if name == "" {      // which no configuration can name: an index, as pandas writes it before the first column
+				if err := d.Decode(new(json.RawMessage)); err != nil {
+					return err
+				}
+				continue
+			}
 			below := pathEscape.Replace(name)
 			if path != "" {
 				below = path + "." + below
