@@ -187,6 +187,9 @@ func (p *plan) measure() int64 {
 		d, _ := s.detectors[0].Detector.(detectors.Compact)
 		return bytes + int64(d.Words())*sizeOf[float64]()
 	}
+	if p.isBare() {
+		return bytes
+	}
 	bytes += sizeOf[*body]() + sizeOf[body]()
 	if !p.plain() {
 		bytes += sizeOf[extras]()

@@ -36,7 +36,7 @@ type slot struct {
 	evicted   bool   // no longer in the table
 }
 
-// body is what has pointers in it: one for each series, or one for all that are compact.
+// body is what has pointers in it: one for each series, or one for all; see plan.isBare.
 type body struct {
 	detectors []watched
 	*extras
@@ -131,6 +131,11 @@ func newBody(p *plan, common []watched) *body {
 func (p *plan) plain() bool {
 	return len(p.config.Detectors) == 1 && p.config.Window == nil && len(p.config.Drift) == 0 && p.config.Alert.FalseAlarms.Every == 0 &&
 		p.config.Decode.Missing != decode.Last
+}
+
+// isBare says that series of the stream have nothing with pointers in it of their own: their detector is compact, or that of the partition.
+func (p *plan) isBare() bool {
+	return p.isCompact() || p.plain() && p.config.Detectors[0].Scope == OfPartition
 }
 
 // isCompact says that series of the stream are nothing but a slot, and the numbers of their detector.

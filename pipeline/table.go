@@ -28,11 +28,11 @@ type table struct {
 	slots     column[slot]
 	keys      keys
 	states    column[float64]       // where the stream's series are compact, their detector's
-	bodies    column[*body]         // where they are not
+	bodies    column[*body]         // where they have one each
 	incidents map[uint32]*incidents // of the few series that have one
 	names     map[uint32]string     // of those that were asked for again and again
-	one       *alone                // the body that compact series share
-	compact   detectors.Compact     // its detector
+	one       *alone                // the body that all series share, where that is enough
+	compact   detectors.Compact     // its detector, where the series are compact
 	partsOf   []part                // of the series that was read last
 	common    []watched             // detectors that all series have, each in its place
 	seats     seats
@@ -48,8 +48,10 @@ func newTable(p *plan) table {
 		plan: p, seed: maphash.MakeSeed(), index: newIndex(), free: nobody,
 		common: newCommon(p), slots: column[slot]{each: 1}, bodies: column[*body]{each: 1}, incidents: map[uint32]*incidents{},
 	}
-	if p.isCompact() {
+	if p.isBare() {
 		t.one = newAlone(p, t.common)
+	}
+	if p.isCompact() {
 		t.compact = t.one.detector[0].Detector.(detectors.Compact) //nolint:forcetypeassert // it is what the plan says
 		t.states.each = t.compact.Words()
 	}
@@ -61,11 +63,13 @@ func newTable(p *plan) table {
 func (t *table) series(id uint32) series { return t.of(t.slots.at(id)) }
 
 func (t *table) of(s *slot) series {
-	if t.compact == nil {
+	if t.one == nil {
 		return series{s, *t.bodies.at(s.id)}
 	}
-	t.compact.Use(t.states.row(s.id))
-	t.one.detector[0].law = &s.law
+	if t.compact != nil {
+		t.compact.Use(t.states.row(s.id))
+		t.one.detector[0].law = &s.law
+	}
 	return series{s, &t.one.body}
 }
 
@@ -95,18 +99,20 @@ func (t *table) add(key []byte) series {
 		t.free = t.slots.at(id).next
 	} else {
 		id = t.slots.add()
-		if t.compact != nil {
+		switch {
+		case t.compact != nil:
 			t.states.add()
-		} else {
+		case t.one == nil:
 			t.bodies.add()
 		}
 	}
 	*t.slots.at(id) = slot{id: id, next: nobody, young: none, law: threshold.NewTail()}
 	t.keys.add(key, id, &t.slots)
 	t.index.add(t.hashOf(key), id)
-	if t.compact != nil {
+	switch {
+	case t.compact != nil:
 		clear(t.states.row(id))
-	} else {
+	case t.one == nil:
 		b := newBody(t.plan, t.common)
 		b.owner = id
 		*t.bodies.at(id) = b
@@ -124,7 +130,7 @@ func (t *table) remove(s series) {
 	t.young.remove(s.slot, &t.slots)
 	delete(t.incidents, s.id)
 	delete(t.names, s.id)
-	if t.compact == nil {
+	if t.one == nil {
 		s.gone = true
 		*t.bodies.at(s.id) = nil
 	}
